@@ -1,0 +1,3 @@
+"""benchsuite: benchmark suite for atomic electron tomography."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,70 @@
+"""numpy or cupy: the one place that knows which. Kernels ask `get_array_module(x)` and never import cupy themselves."""
+
+from __future__ import annotations
+
+import functools
+import os
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchsuite.errors import BenchsuiteError
+
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+DEVICES = ("cpu", "cuda")
+
+
+@functools.cache
+def _cupy() -> ModuleType | None:
+    try:
+        import cupy
+    except ImportError:
+        return None
+    return cupy if cupy.cuda.is_available() else None
+
+
+def gpu_available() -> bool:
+    """Whether cupy is installed and sees a CUDA device (importing cupy alone proves nothing)."""
+    return _cupy() is not None
+
+
+def module_for(device: str) -> ModuleType:
+    """Return numpy for "cpu" and cupy for "cuda". Raises BenchsuiteError where the device is not there."""
+    if device == "cpu":
+        return np
+    if device != "cuda":
+        raise BenchsuiteError(f"unknown device {device!r}; allowed: {', '.join(DEVICES)}")
+    cupy = _cupy()
+    if cupy is None:
+        raise BenchsuiteError("device 'cuda' was asked for, but cupy with a CUDA device is not available; use --device cpu")
+    return cupy
+
+
+def get_array_module(array: Array) -> ModuleType:
+    """Return the module (numpy or cupy) that owns the array."""
+    cupy = _cupy()
+    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+
+
+def to_host(array: Array) -> np.ndarray:
+    """Return the array in host memory; a numpy array comes back as it is."""
+    return array.get() if get_array_module(array) is not np else np.asarray(array)
+
+
+def fft_module(xp: ModuleType) -> ModuleType:
+    """Return scipy.fft or cupyx.scipy.fft: the same functions, single precision kept."""
+    if xp is np:
+        import scipy.fft
+
+        return scipy.fft
+    import cupyx.scipy.fft  # noqa: TID251
+
+    return cupyx.scipy.fft
+
+
+def thread_count() -> int:
+    """CPU threads that a kernel may use: OMP_NUM_THREADS where set (the runner sets it), else the cores this process has."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))

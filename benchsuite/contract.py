@@ -1,0 +1,116 @@
+"""The contract between the harness and an algorithm, and between the harness and a phantom.
+
+A reconstructor is a class with frozen `Params` and one generator. It gets the TiltSeries and a Context, never the ground
+truth, and yields an Iterate whenever it has a new estimate; the last one yielded is the answer. The runner owns the loop:
+progress, deadline, early stop, the check for non-finite values, the history.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.backend import Array, module_for, thread_count
+from benchsuite.data import Grid, TiltSeries
+from benchsuite.params import Params
+
+P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and on which grid to reconstruct. `rng` is seeded by the runner; equal seeds give equal results."""
+
+    grid: Grid
+    rng: np.random.Generator
+    device: str = "cpu"
+
+    @property
+    def xp(self) -> ModuleType:
+        """numpy or cupy."""
+        return module_for(self.device)
+
+    @property
+    def threads(self) -> int:
+        return thread_count()
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """The state after an iteration. `volume` has the grid's shape and stays on the device; nothing is copied."""
+
+    iteration: int
+    loss: float | None
+    volume: Array | None = None
+    atoms: Atoms | None = None
+    extras: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A prediction: `seconds` on one core of a reference machine, `bytes` of peak memory beyond the interpreter's."""
+
+    seconds: float
+    bytes: float
+
+
+class Reconstructor(ABC, Generic[P]):
+    """Base of all reconstruction algorithms. Subclasses set the class variables and implement `reconstruct`."""
+
+    Params: ClassVar[type[Params]]
+    title: ClassVar[str]
+    reference: ClassVar[str]
+
+    def __init__(self, params: P | None = None) -> None:
+        self.params: P = params if params is not None else self.Params()  # type: ignore[assignment]
+
+    def accepts(self, series: TiltSeries) -> str | None:
+        """Return why this series cannot be used (the cell is then skipped with that reason), or None."""
+        return None if series.modality == "adf" else f"{type(self).__name__} takes adf series, not {series.modality}"
+
+    @abstractmethod
+    def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
+        """Yield an Iterate per iteration. Must not change `series`, and must not look anywhere else for data."""
+
+    def total_iterations(self) -> int:
+        """How many iterates will come at most: for the progress bar."""
+        return int(getattr(self.params, "iterations", 1))
+
+    def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
+        """Predict time and memory for `plan`. The default assumes one pass over voxels × tilts per iteration."""
+        voxels = float(np.prod(grid.shape))
+        return Cost(seconds=1.5e-8 * voxels * series_shape[0] * self.total_iterations(), bytes=10 * 4 * voxels)
+
+
+class Phantom(ABC, Generic[P]):
+    """Base of all specimens: parameters and a seed in, atoms out (positions in Å about the centre of the box)."""
+
+    Params: ClassVar[type[Params]]
+    title: ClassVar[str]
+    reference: ClassVar[str]
+
+    def __init__(self, params: P) -> None:
+        self.params = params
+
+    def outside_content(self) -> str:
+        """Return a hash of whatever is read from outside the parameters (a file), so that a changed file is noticed."""
+        return ""
+
+    @abstractmethod
+    def build(self, rng: np.random.Generator) -> Atoms:
+        """Return the ground truth. Facts worth showing go into `atoms.info` as plain numbers and strings."""
+
+
+def default_label(name: str) -> str:
+    """The name shown in tables for a registered name: acronyms in capitals."""
+    return name.upper() if len(name) <= 7 and "_" not in name else name
+
+
+AnyReconstructor = Reconstructor[Any]
+AnyPhantom = Phantom[Any]

@@ -1,0 +1,93 @@
+"""Finding reconstructors and phantoms by name: entry points of installed packages, and single files given with --plugin."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import inspect
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchsuite.contract import AnyPhantom, AnyReconstructor, Phantom, Reconstructor
+from benchsuite.errors import BenchsuiteError, UnknownNameError
+
+GROUPS = {"reconstructor": "benchsuite.reconstructors", "phantom": "benchsuite.phantoms"}
+BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom}
+
+_plugins: dict[str, dict[str, type]] = {"reconstructor": {}, "phantom": {}}
+_plugin_files: dict[str, ModuleType] = {}
+
+
+@functools.cache
+def _entry_points(kind: str) -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=GROUPS[kind])}
+
+
+def names(kind: str) -> list[str]:
+    """Return the sorted names of all registered reconstructors ("reconstructor") or phantoms ("phantom")."""
+    return sorted({*_entry_points(kind), *_plugins[kind]})
+
+
+def _get(kind: str, name: str) -> type:
+    if name in _plugins[kind]:
+        return _plugins[kind][name]
+    if name not in _entry_points(kind):
+        raise UnknownNameError(kind, name, names(kind))
+    found = _entry_points(kind)[name].load()
+    if not (inspect.isclass(found) and issubclass(found, BASES[kind])):
+        raise BenchsuiteError(f"entry point {name!r} of {GROUPS[kind]} is {found!r}, not a subclass of {BASES[kind].__name__}")
+    return found
+
+
+def reconstructor(name: str) -> type[AnyReconstructor]:
+    """Return the reconstructor class of that name. Raises UnknownNameError with the nearest name."""
+    return _get("reconstructor", name)
+
+
+def phantom(name: str) -> type[AnyPhantom]:
+    """Return the phantom class of that name. Raises UnknownNameError with the nearest name."""
+    return _get("phantom", name)
+
+
+def source_file(cls: type) -> Path:
+    """Return the file in which a registered class is written."""
+    return Path(inspect.getfile(cls))
+
+
+def load_plugin(path: str | Path) -> list[str]:
+    """Import a Python file and register the reconstructors and phantoms it defines, by class name in lower case.
+
+    Loading the same file twice is harmless. Raises BenchsuiteError where the file cannot be imported or defines neither.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise BenchsuiteError(f"plugin {path}: no such file")
+    if str(file) not in _plugin_files:
+        module_name = f"benchsuite_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+        spec = importlib.util.spec_from_file_location(module_name, file)
+        if spec is None or spec.loader is None:
+            raise BenchsuiteError(f"plugin {path}: not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[module_name]
+            raise BenchsuiteError(f"plugin {path}: {type(error).__name__}: {error}") from error
+        _plugin_files[str(file)] = module
+    module = _plugin_files[str(file)]
+    found = []
+    for cls in vars(module).values():
+        if not inspect.isclass(cls) or cls.__module__ != module.__name__ or inspect.isabstract(cls):
+            continue
+        for kind, base in BASES.items():
+            if issubclass(cls, base):
+                _plugins[kind][cls.__name__.lower()] = cls
+                found.append(cls.__name__.lower())
+    if not found:
+        raise BenchsuiteError(f"plugin {path}: defines no subclass of Reconstructor or Phantom")
+    return found

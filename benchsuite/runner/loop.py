@@ -1,0 +1,65 @@
+"""The loop around a reconstructor: history, progress, deadline, and the check that nothing is infinite or not a number."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from benchsuite.backend import get_array_module, to_host
+from benchsuite.contract import AnyReconstructor, Context, Iterate
+from benchsuite.data import Reconstruction, TiltSeries, Volume
+
+
+class CellFailure(Exception):
+    """A cell that ends without a result, with its status and the reason for it."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+def run_loop(algorithm: AnyReconstructor, series: TiltSeries, context: Context, notify: Any) -> Reconstruction:
+    """Drive a reconstructor to its last iterate. Raises CellFailure where it refuses, diverges or breaks the contract."""
+    refusal = algorithm.accepts(series)
+    if refusal is not None:
+        raise CellFailure("skipped", refusal)
+    total, history, last = algorithm.total_iterations(), [], None
+    started = time.perf_counter()
+    for last in algorithm.reconstruct(series, context):
+        _check(last, context)
+        history.append((float(last.iteration), math.nan if last.loss is None else float(last.loss)))
+        notify(event="iteration", iteration=last.iteration, total=total, loss=last.loss)
+    if last is None:
+        raise CellFailure("error", f"{type(algorithm).__name__} yielded no iterate")
+    volume = None if last.volume is None else np.ascontiguousarray(to_host(last.volume), dtype=np.float32)
+    _check_finite(volume, last.iteration)
+    return Reconstruction(
+        volume=None if volume is None else Volume(volume, context.grid.voxel_A),
+        atoms=last.atoms,
+        history=np.array(history, dtype=np.float64).reshape(-1, 2),
+        seconds=time.perf_counter() - started,
+        extras={name: to_host(array) for name, array in last.extras.items()},
+    )
+
+
+def _check(iterate: Iterate, context: Context) -> None:
+    if not isinstance(iterate, Iterate):
+        raise CellFailure("error", f"yielded {type(iterate).__name__} instead of an Iterate")
+    if iterate.loss is not None and not math.isfinite(iterate.loss):
+        raise CellFailure("diverged", f"the loss is {iterate.loss} at iteration {iterate.iteration}")
+    if iterate.volume is None and iterate.atoms is None:
+        raise CellFailure("error", f"iterate {iterate.iteration} has neither volume nor atoms")
+    if iterate.volume is not None and tuple(iterate.volume.shape) != context.grid.shape:
+        raise CellFailure(
+            "error", f"iterate {iterate.iteration} has a volume of shape {tuple(iterate.volume.shape)}, not {context.grid.shape}"
+        )
+    if iterate.atoms is not None and not np.isfinite(iterate.atoms.positions).all():
+        raise CellFailure("diverged", f"atom positions are not finite at iteration {iterate.iteration}")
+
+
+def _check_finite(volume: Any, iteration: int) -> None:
+    if volume is not None and not bool(get_array_module(volume).isfinite(volume).all()):
+        raise CellFailure("diverged", f"the volume holds values that are not finite at iteration {iteration}")

@@ -1,0 +1,70 @@
+"""What a stage is: inputs and code that give its key, upstream stages, and a way to make its files."""
+
+from __future__ import annotations
+
+import functools
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from benchsuite.code_version import code_version
+from benchsuite.contract import Cost
+from benchsuite.store import Key, Store
+
+Notify = Callable[..., None]
+
+
+def silent(**_event: Any) -> None:
+    """A listener that ignores every event."""
+
+
+class Stage(ABC):
+    """One step of the flow. Subclasses are frozen dataclasses; equal stages have equal keys."""
+
+    name: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def inputs(self) -> Mapping[str, Any]:
+        """Return the resolved parameters that the result depends on, JSON-able."""
+
+    @abstractmethod
+    def upstream(self) -> Sequence[Stage]:
+        """Return the stages whose results this one reads."""
+
+    @abstractmethod
+    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+        """Fill the folder from the folders of the upstream stages."""
+
+    def code(self) -> dict[str, str]:
+        """Return the version of the code that makes this stage."""
+        return code_version([type(self).__module__])
+
+    def cost(self) -> Cost:
+        """Predict time and memory of `make` (one core of the reference machine)."""
+        return Cost(seconds=0.1, bytes=5e7)
+
+    @functools.cached_property
+    def key(self) -> Key:
+        """The content key. Computed once per object."""
+        inputs = {"parameters": self.inputs(), "libraries": {name: version(name) for name in self.libraries}}
+        return Key.of(self.name, inputs, [stage.key for stage in self.upstream()], self.code())
+
+
+def ensure(store: Store, stage: Stage, notify: Notify = silent) -> Path:
+    """Return the verified folder of a stage, making it and whatever it needs first. Damaged entries are made again."""
+    folder = store.open(stage.key)
+    if folder is not None:
+        return folder
+    sources = [ensure(store, source, notify) for source in stage.upstream()]
+    notify(event="stage", stage=stage.name)
+    started = time.perf_counter()
+    about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}
+    about["upstream"] = [str(source.key) for source in stage.upstream()]
+    with store.writing(stage.key, about) as temporary:
+        stage.make(temporary, sources, notify)
+    notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
+    return store.path(stage.key)

@@ -1,0 +1,62 @@
+"""phantom: the ground truth, as extended XYZ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from benchsuite import registry, seeds
+from benchsuite.code_version import code_version, file_version
+from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.scenario import Experiment
+from benchsuite.storage import load_atoms, save_atoms
+
+FILE = "truth.extxyz"
+
+
+@dataclass(frozen=True)
+class PhantomStage(Stage):
+    name = "phantom"
+    libraries = ("ase",)
+
+    experiment: Experiment
+    repeat: int
+
+    def inputs(self) -> Mapping[str, Any]:
+        spec = self.experiment.phantom
+        built = registry.phantom(spec.kind)(spec.params)
+        return {
+            "kind": spec.kind,
+            "params": spec.params.model_dump(mode="json"),
+            "outside": built.outside_content(),
+            "seed": self.experiment.seed,
+            "repeat": self.experiment.specimen_repeat(self.repeat),
+        }
+
+    def upstream(self) -> Sequence[Stage]:
+        return ()
+
+    def code(self) -> dict[str, str]:
+        return class_version(registry.phantom(self.experiment.phantom.kind), type(self))
+
+    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+        spec = self.experiment.phantom
+        rng = seeds.generator(self.experiment.seed, "phantom", self.experiment.specimen_repeat(self.repeat))
+        save_atoms(folder / FILE, registry.phantom(spec.kind)(spec.params).build(rng))
+
+
+def truth(folder: Path) -> Atoms:
+    """Return the ground truth stored in a phantom entry."""
+    return load_atoms(folder / FILE)
+
+
+def class_version(cls: type, stage: type) -> dict[str, str]:
+    """Return the code version of a stage together with that of a registered class, which may live in a plugin file."""
+    registered = code_version([cls.__module__])
+    if cls.__module__ not in registered:
+        registered = file_version(registry.source_file(cls))
+    return {**code_version([stage.__module__]), **registered}

@@ -1,0 +1,69 @@
+"""reconstruction: what an algorithm makes of the recorded series alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchsuite import microscope, registry, seeds
+from benchsuite.atomic import write_text
+from benchsuite.contract import AnyReconstructor, Context, Cost
+from benchsuite.data import Grid
+from benchsuite.runner.loop import run_loop
+from benchsuite.runner.memory import peak_bytes, reset_peak
+from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.runner.stages.phantom import class_version
+from benchsuite.runner.stages.series import FOLDER as SERIES
+from benchsuite.runner.stages.series import SeriesStage
+from benchsuite.scenario import Cell
+from benchsuite.storage import load_series, save_reconstruction
+
+FOLDER = "reconstruction"
+FACTS = "facts.json"
+
+
+@dataclass(frozen=True)
+class ReconstructionStage(Stage):
+    name = "reconstruction"
+
+    cell: Cell
+    device: str = "cpu"
+
+    def algorithm(self) -> AnyReconstructor:
+        spec = self.cell.reconstructor
+        return registry.reconstructor(spec.name)(spec.params)
+
+    def grid(self) -> Grid:
+        return microscope.reconstruction_grid(self.cell.experiment.acquisition.scan, self.cell.experiment.grid)
+
+    def inputs(self) -> Mapping[str, Any]:
+        spec, grid = self.cell.reconstructor, self.grid()
+        return {
+            "reconstructor": spec.name,
+            "params": spec.params.model_dump(mode="json"),
+            "grid": {"shape": list(grid.shape), "voxel_A": grid.voxel_A},
+            "device": self.device,
+            "seed": self.cell.experiment.seed,
+        }
+
+    def upstream(self) -> Sequence[SeriesStage]:
+        return (SeriesStage(self.cell.experiment, self.cell.repeat),)
+
+    def code(self) -> dict[str, str]:
+        return class_version(registry.reconstructor(self.cell.reconstructor.name), type(self))
+
+    def cost(self) -> Cost:
+        scan, e = self.cell.experiment.acquisition.scan, self.cell.experiment
+        shape = (len(microscope.rotations(e.acquisition.tilts)), len(e.microscope.defoci_A), *scan.positions)
+        return self.algorithm().cost(shape, self.grid())
+
+    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+        series = load_series(sources[0] / SERIES)
+        rng = seeds.generator(self.cell.experiment.seed, "reconstructor")
+        reset_peak()
+        result = run_loop(self.algorithm(), series, Context(self.grid(), rng, self.device), notify)
+        save_reconstruction(folder / FOLDER, result)
+        write_text(folder / FACTS, json.dumps({"seconds": result.seconds, "peak_memory_bytes": peak_bytes()}))

@@ -1,0 +1,95 @@
+"""scores: the traced atoms against the truth, the volume against the measured images, and the curves for figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.atomic import write_text
+from benchsuite.data import TiltSeries, Volume
+from benchsuite.runner.stages.atoms import FILE as TRACED
+from benchsuite.runner.stages.atoms import AtomsStage
+from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.runner.stages.phantom import PhantomStage, truth
+from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
+from benchsuite.runner.stages.series import FOLDER as SERIES
+from benchsuite.scenario import Cell
+from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_series, save_arrays, save_atoms
+from metrics.resolution import fourier_shell_correlation, render, resolution_at
+from metrics.scores import r_factor, score
+from metrics.structure import pair_distribution
+from reconstructors.projection import Projector
+
+VALUES = "values.json"
+CURVES = "curves.zarr"
+TRUTH_SCORED = "truth_scored.extxyz"
+TRACED_SCORED = "traced_scored.extxyz"
+FSC_THRESHOLD = 0.5  # against a noise-free reference (Rosenthal & Henderson 2003); 0.143 is for two noisy halves
+ATOM_SIGMA_A = 0.4  # width of the atoms in the reference volume; the correlation of a shell hardly depends on it
+
+
+@dataclass(frozen=True)
+class ScoresStage(Stage):
+    name = "scores"
+
+    cell: Cell
+    device: str = "cpu"
+
+    def inputs(self) -> Mapping[str, Any]:
+        analysis = self.cell.experiment.analysis
+        return {"match_cutoff_A": analysis.match_cutoff_A, "registration": analysis.registration}
+
+    def upstream(self) -> Sequence[Stage]:
+        atoms = AtomsStage(self.cell, self.device)
+        reconstruction = atoms.upstream()[0]
+        return (PhantomStage(self.cell.experiment, self.cell.repeat), reconstruction.upstream()[0], reconstruction, atoms)
+
+    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+        phantom, series_folder, reconstruction, atoms = sources
+        true_atoms, found = truth(phantom), load_atoms(atoms / TRACED)
+        analysis = self.cell.experiment.analysis
+        scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, register=analysis.registration)
+        values: dict[str, Any] = dict(scored.values)
+        curves = pair_curves(true_atoms, found)
+        volume = load_reconstruction(reconstruction / RECONSTRUCTION).volume
+        if volume is not None:
+            values["r_factor"] = projection_r_factor(volume, load_series(series_folder / SERIES))
+            shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
+            fsc = fsc_against_truth(volume, true_atoms, shift)
+            curves |= dict(zip(("fsc_frequency", "fsc_correlation"), fsc, strict=True))
+            values["resolution_fsc_A"] = resolution_at(*fsc, FSC_THRESHOLD)
+        write_text(folder / VALUES, json.dumps(json_safe({"values": values, "confusion": scored.confusion})))
+        save_arrays(folder / CURVES, curves, {})
+        save_atoms(folder / TRUTH_SCORED, scored.truth)
+        save_atoms(folder / TRACED_SCORED, scored.traced)
+
+
+def projection_r_factor(volume: Volume, series: TiltSeries) -> float:
+    """Return Σ|I − I_calc| / Σ|I| of the volume's projections, with one common scale for the whole series."""
+    measured = series.data.mean(axis=1)
+    projector = Projector(series.rotations, volume.grid, measured.shape[1:], series.scan_step_A)
+    overall, _per_image = r_factor(measured, projector.forward(volume.data))
+    return float(overall)
+
+
+def fsc_against_truth(volume: Volume, true_atoms: Atoms, shift_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (frequency 1/Å, correlation) of the volume with the true atoms drawn as Gaussians weighted by Z.
+
+    The common shift found in matching is undone first, as it is for the positions.
+    """
+    placed = true_atoms.copy()
+    placed.positions = placed.positions + shift_A
+    return fourier_shell_correlation(volume.data, render(placed, volume.grid, ATOM_SIGMA_A), volume.voxel_A)
+
+
+def pair_curves(true_atoms: Atoms, found: Atoms) -> dict[str, np.ndarray]:
+    """Return the pair distributions of truth and traced atoms (non-atoms left out) on common distances."""
+    distance, of_truth = pair_distribution(true_atoms.positions)
+    traced = found.positions[np.array(found.get_chemical_symbols(), dtype=str) != "X"] if len(found) else np.empty((0, 3))
+    return {"pdf_distance_A": distance, "pdf_truth": of_truth, "pdf_traced": pair_distribution(traced)[1]}

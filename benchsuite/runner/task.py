@@ -1,0 +1,53 @@
+"""A task: a few stages of one cell that one worker process makes, and its form on the wire (JSON)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchsuite import registry
+from benchsuite.runner.stages import ImageStage, PhantomStage, ScoresStage, SeriesStage, Stage, ensure
+from benchsuite.scenario import Cell
+from benchsuite.store import Store
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to make: `kind` phantom, images (the given tilts), series or scores (reconstruct, trace, classify, score)."""
+
+    kind: str
+    cell: Cell
+    store: str
+    device: str = "cpu"
+    tilts: tuple[int, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    def stages(self) -> Sequence[Stage]:
+        """Return the stages whose results the task leaves in the store."""
+        experiment, repeat = self.cell.experiment, self.cell.repeat
+        makers: Mapping[str, Callable[[], Sequence[Stage]]] = {
+            "phantom": lambda: [PhantomStage(experiment, repeat)],
+            "images": lambda: [ImageStage(experiment, repeat, tilt) for tilt in self.tilts],
+            "series": lambda: [SeriesStage(experiment, repeat)],
+            "scores": lambda: [ScoresStage(self.cell, self.device)],
+        }
+        return makers[self.kind]()
+
+    def work(self, notify: Callable[..., None]) -> None:
+        """Make every stage that is not in the store yet."""
+        store = Store(self.store)
+        for stage in self.stages():
+            ensure(store, stage, notify)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as plain JSON-able values."""
+        return {**vars(self), "cell": self.cell.to_json(), "tilts": list(self.tilts), "plugins": list(self.plugins)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        """Return the task that `to_json` described, after loading its plugins."""
+        for plugin in data["plugins"]:
+            registry.load_plugin(plugin)
+        fields = {**data, "cell": Cell.from_json(data["cell"])}
+        return cls(**{**fields, "tilts": tuple(data["tilts"]), "plugins": tuple(data["plugins"])})

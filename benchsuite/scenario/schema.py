@@ -1,0 +1,167 @@
+"""The whole scenario schema on one page. One class per section; every key carries its unit or says it in its description.
+
+`phantom` and each entry of `reconstructors` are open here: their keys are the `Params` of the registered class they name,
+and are validated against it by the loader.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from benchsuite.params import AsTuple, Count, CountPair, Integer, Names, NonNegative, Numbers, Pair, Params, Positive, Vector3
+
+FIGURES = ("histogram_grid", "slice_grid", "convergence", "sweep_lines", "contact_sheet", "fourier_shell", "pair_distribution")
+
+Dose = Annotated[float, Field(gt=0, allow_inf_nan=True)]
+Row3 = Annotated[tuple[Vector3, Vector3, Vector3], AsTuple]
+
+
+class Microscope(Params):
+    energy_keV: float = Field(300.0, gt=0, description="acceleration voltage in kV")
+    semiangle_mrad: float = Field(21.0, gt=0, description="convergence semi-angle")
+    defocus_A: float | Numbers = Field(0.0, description="positive is underfocus; a list gives a focal series per tilt")
+    focal_plane: Literal["entrance", "centre"] = Field("centre", description="the plane of the box where zero defocus focuses")
+    aberrations_A: dict[str, float] = Field(default_factory=dict, description="polar coefficients beyond defocus, such as C30")
+
+    @property
+    def defoci_A(self) -> tuple[float, ...]:
+        return self.defocus_A if isinstance(self.defocus_A, tuple) else (self.defocus_A,)
+
+
+class Simulation(Params):
+    method: Literal["multislice", "prism"] = Field("multislice", description="direct multislice or a scattering matrix")
+    sampling_A: Positive = Field(0.1, description="pixel of potential and wave; band limit λ/(3·sampling)")
+    slice_A: Positive = Field(2.0, description="slice thickness of the multislice")
+    prism_interpolation: Count = Field(4, description="PRISM interpolation factor f; the probe window is box/f")
+    potential: Literal["kirkland", "lobato"] = Field("kirkland", description="parametrisation of the atomic potentials")
+    margin_A: NonNegative = Field(2.0, description="least distance of any atom from the faces of the box, after tilting")
+
+
+class Tilts(Params):
+    """Exactly one of: `range_deg` with `count`; `angles_deg`; `euler_deg`; `matrices`."""
+
+    range_deg: Pair | None = Field(None, description="first and last angle; a full 180° leaves the mirrored last view out")
+    count: Count | None = None
+    angles_deg: Numbers | None = None
+    axis: Literal["x", "y", "z"] | Vector3 = Field("y", description="tilt axis of range_deg and angles_deg")
+    euler_deg: Annotated[tuple[Vector3, ...], AsTuple] | None = None
+    euler_order: Literal["zyx", "zyz", "zxz"] = "zyx"
+    matrices: Annotated[tuple[Row3, ...], AsTuple] | None = Field(None, description="active rotations, r_lab = R r")
+
+    @model_validator(mode="after")
+    def _one_way_of_saying_it(self) -> Tilts:
+        given = [k for k in ("range_deg", "angles_deg", "euler_deg", "matrices") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of range_deg (with count), angles_deg, euler_deg, matrices; found {given}")
+        if (self.range_deg is None) != (self.count is None):
+            raise ValueError("range_deg and count belong together")
+        if len(getattr(self, given[0])) == 0:
+            raise ValueError(f"{given[0]} is empty: at least one tilt is needed")
+        return self
+
+
+class Scan(Params):
+    step_A: Positive = 0.4
+    positions: CountPair = Field((64, 64), description="probe positions (ny, nx); the field of view is step · positions")
+
+
+class AnnularDetector(Params):
+    inner_mrad: NonNegative = 40.0
+    outer_mrad: Positive = 64.0
+
+    @model_validator(mode="after")
+    def _outer_beyond_inner(self) -> AnnularDetector:
+        if self.outer_mrad <= self.inner_mrad:
+            raise ValueError(f"outer_mrad {self.outer_mrad:g} must exceed inner_mrad {self.inner_mrad:g}")
+        return self
+
+
+class FrozenPhonons(Params):
+    count: Count = Field(8, description="configurations averaged per image, drawn anew for every tilt")
+    rms_A: dict[str, NonNegative] = Field(description="RMS thermal displacement per axis, by element")
+
+
+class Imperfections(Params):
+    """What an experiment adds; all off by default. None of it is told to a reconstructor."""
+
+    drift_A: NonNegative = Field(0.0, description="RMS shift of an image, per axis")
+    tilt_error_deg: NonNegative = Field(0.0, description="RMS error of the recorded tilt angle")
+    background: NonNegative = Field(0.0, description="constant added to every image, as a fraction of the series maximum")
+
+    def any(self) -> bool:
+        """Whether anything is switched on."""
+        return any((self.drift_A, self.tilt_error_deg, self.background))
+
+
+class Acquisition(Params):
+    mode: Literal["adf"] = "adf"
+    tilts: Tilts
+    scan: Scan = Field(default_factory=Scan)
+    detector: AnnularDetector = Field(default_factory=AnnularDetector)
+    dose_e_per_A2: Dose = Field(math.inf, description="electrons per Å² for the whole series; .inf is noise-free")
+    frozen_phonons: FrozenPhonons | None = None
+    imperfections: Imperfections = Field(default_factory=Imperfections)
+
+
+class VolumeGrid(Params):
+    voxel_A: Positive | None = Field(None, description="default: the scan step")
+    shape: Annotated[tuple[Count, Count, Count], AsTuple] | None = Field(
+        None, description="voxels (nz, ny, nx); default: a cube that holds the field of view"
+    )
+
+
+class Analysis(Params):
+    species: Names = Field(description="elements to tell apart, lightest first")
+    blur_A: NonNegative = Field(0.4, description="standard deviation of the Gaussian applied to the volume before peaks are sought")
+    smooth_A: NonNegative = Field(0.3, description="standard deviation of the Gaussian applied before classification")
+    minimum_distance_A: Positive = Field(2.0, description="no two traced atoms are nearer than this")
+    threshold: float = Field(0.05, ge=0, lt=1, description="weakest peak kept, as a fraction of the strongest peaks")
+    peak_fit: Literal["parabola", "polynomial", "gaussian"] = "gaussian"
+    search_residual: bool = Field(False, description="look again for weak atoms after the strong ones are subtracted")
+    mask: Literal["none", "otsu"] = Field("none", description="discard peaks outside Otsu's mask of the smoothed volume")
+    match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
+    registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
+
+
+class Limits(Params):
+    """Outside the content keys: changing a limit never makes a result stale."""
+
+    time_s: Positive = Field(7200.0, description="a stage of a cell that runs longer is killed: status timeout")
+    memory_GB: Positive | None = Field(None, description="a stage that needs more is killed: status oom; default: what the machine has")
+
+
+class Published(Params):
+    """One row that a paper reports: the swept values it belongs to and its scores."""
+
+    where: dict[str, Any] = Field(default_factory=dict, description="swept keys and `reconstructor`, as in results.csv")
+    source: str = ""
+    rmsd_pm: float | None = None
+    tracing_error_pct: float | None = None
+    classification_rate_pct: float | None = None
+
+
+class Scenario(Params):
+    """A scenario file after scale and overrides are applied, before sweeps are expanded."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str = ""
+    description: str = ""
+    seed: Integer = 0
+    repeats: Count = 1
+    redraw: Literal["noise", "all"] = Field("noise", description="what a repeat draws anew: noise and imperfections, or the specimen, too")
+    phantom: dict[str, Any]
+    microscope: Microscope = Field(default_factory=Microscope)
+    simulation: Simulation = Field(default_factory=Simulation)
+    acquisition: Acquisition
+    grid: VolumeGrid = Field(default_factory=VolumeGrid)
+    reconstructors: Annotated[tuple[Any, ...], AsTuple]
+    analysis: Analysis
+    limits: Limits = Field(default_factory=Limits)
+    sweep: Annotated[tuple[dict[str, Any], ...], AsTuple] = ()
+    figures: Annotated[tuple[Literal[FIGURES], ...], AsTuple] = FIGURES
+    scales: dict[Literal["smoke", "desk", "paper"], dict[str, Any]] = Field(default_factory=dict)
+    published: Annotated[tuple[Published, ...], AsTuple] = ()

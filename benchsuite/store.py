@@ -1,0 +1,191 @@
+"""The content-addressed store of stages: phantom → image → series → reconstruction → atoms → scores.
+
+An entry lives at ROOT/stage/aa/INPUTS/CODE, where INPUTS hashes the canonical parameters with the upstream keys and CODE
+the source that makes the stage. It is written under a temporary name, fsynced, sealed by a manifest with the SHA-256 of every
+file, and renamed; it is read only after every checksum has been compared. A damaged entry is moved aside and counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchsuite.atomic import TEMPORARY_PREFIX, clear_disk_errors, fsync_path
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+CORRUPT = "corrupt"
+
+
+def canonical(value: Any) -> str:
+    """Return one JSON text per value: sorted keys, no spaces, floats by their shortest exact form."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 (32 hex digits) of the canonical form."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Names one entry: the stage, what went in, and the code that made it."""
+
+    stage: str
+    inputs: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}/{self.inputs}/{self.code}"
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        stage, inputs, code = text.split("/")
+        return cls(stage, inputs, code)
+
+    @classmethod
+    def of(cls, stage: str, inputs: Mapping[str, Any], upstream: Sequence[Key], code: Mapping[str, str]) -> Key:
+        """Make the key from resolved parameters, upstream keys and a `code_version` mapping."""
+        return cls(stage, digest({"inputs": inputs, "upstream": [str(key) for key in upstream]}), digest(code)[:16])
+
+
+class Store:
+    """A folder of entries. Any number of processes may read and write at once; equal keys hold equal content."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+
+    def path(self, key: Key) -> Path:
+        """Return where the entry is, or would be."""
+        return self.root / key.stage / key.inputs[:2] / key.inputs / key.code
+
+    def has(self, key: Key) -> bool:
+        """Whether a sealed entry is there. Its checksums are compared when it is opened, not here."""
+        return (self.path(key) / MANIFEST).is_file()
+
+    def open(self, key: Key) -> Path | None:
+        """Return the entry's folder once every checksum has been compared; None if absent or (moved aside) damaged."""
+        folder = self.path(key)
+        if not (folder / MANIFEST).is_file():
+            return None
+        damage = find_damage(folder)
+        if damage is None:
+            return folder
+        log.warning("store entry %s is damaged (%s): moved to %s/ and recomputed", key, damage, CORRUPT)
+        self._set_aside(folder, key)
+        return None
+
+    def manifest(self, key: Key) -> dict[str, Any]:
+        """Return the manifest of an entry that `has` reported."""
+        return json.loads((self.path(key) / MANIFEST).read_text(encoding="utf-8"))
+
+    def other_code(self, key: Key) -> dict[str, str] | None:
+        """Return the code version of a sealed entry with equal inputs but other code, or None where there is none."""
+        siblings = [f for f in self.path(key).parent.glob(f"*/{MANIFEST}") if f.parent.name != key.code]
+        if not siblings:
+            return None
+        latest = max(siblings, key=lambda file: file.stat().st_mtime)
+        try:
+            return dict(json.loads(latest.read_text(encoding="utf-8"))["code"])
+        except (ValueError, KeyError):
+            return {}
+
+    @contextmanager
+    def writing(self, key: Key, about: Mapping[str, Any]) -> Iterator[Path]:
+        """Yield a temporary folder to fill; on leaving without an exception it becomes the entry, otherwise it vanishes.
+
+        Raises StoreError on a full disk or a read-only folder.
+        """
+        final = self.path(key)
+        temporary = final.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+        with clear_disk_errors(self.root):
+            try:
+                temporary.mkdir(parents=True)
+                yield temporary
+                _seal(temporary, key, about)
+                self._publish(temporary, final)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    def _publish(self, temporary: Path, final: Path) -> None:
+        try:
+            os.rename(temporary, final)
+        except OSError:
+            if find_damage(final) is None:
+                return  # another process was first, with the same content
+            self._set_aside(final, None)
+            os.rename(temporary, final)
+        fsync_path(final.parent)
+
+    def _set_aside(self, folder: Path, key: Key | None) -> None:
+        target = self.root / CORRUPT / f"{key.stage if key else folder.parent.name}-{uuid.uuid4().hex}"
+        with clear_disk_errors(self.root):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(folder, target)
+            except FileNotFoundError:
+                return  # another process moved it first
+
+    def sweep_temporaries(self) -> int:
+        """Delete what killed writers left behind (folders whose process is gone) and return how many there were."""
+        count = 0
+        for folder in self.root.glob(f"*/*/*/{TEMPORARY_PREFIX}*"):
+            pid = folder.name.removeprefix(TEMPORARY_PREFIX).split("-")[0]
+            if not (pid.isdigit() and _is_running(int(pid))):
+                shutil.rmtree(folder, ignore_errors=True)
+                count += 1
+        return count
+
+
+def find_damage(folder: Path) -> str | None:
+    """Return what is wrong with an entry (missing, added, changed or unreadable files), or None if it is whole."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        expected = manifest["files"]
+        body = {name: value for name, value in manifest.items() if name != "seal"}
+        if manifest.get("seal") != digest(body):
+            return "manifest changed"
+        present = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
+        present.pop(MANIFEST)
+        if set(present) != set(expected):
+            return f"files {sorted(set(present) ^ set(expected))[:3]} missing or added"
+        for name, file in present.items():
+            if _sha256(file) != expected[name]:
+                return f"checksum of {name} differs"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _seal(folder: Path, key: Key, about: Mapping[str, Any]) -> None:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    body = {**about, "key": str(key), "files": {str(file.relative_to(folder)): _sha256(file) for file in files}}
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({**body, "seal": digest(body)}, indent=1), encoding="utf-8")
+    for path in [*files, manifest, *(sub for sub in folder.rglob("*") if sub.is_dir()), folder]:
+        fsync_path(path)
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""Tracing, classification, matching and scores: pure functions of volumes and atoms."""

@@ -1,0 +1,1 @@
+"""Reconstruction algorithms, one per file, over a few shared kernels."""

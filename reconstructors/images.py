@@ -1,0 +1,53 @@
+"""What all ADF reconstructors do with a tilt series before they start: check it, and bring its images to the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import numpy as np
+
+from benchsuite.backend import Array, thread_count
+from benchsuite.data import TiltSeries
+from benchsuite.geometry import is_rotation
+
+
+def reason_to_skip(name: str, series: TiltSeries) -> str | None:
+    """Return why an algorithm of this name cannot use the series, or None: wrong modality, no images, bad numbers."""
+    if series.modality != "adf":
+        return f"{name} takes adf series, not {series.modality}"
+    if series.data.size == 0:
+        return f"{name} needs at least one image, the series has shape {series.data.shape}"
+    for tilt, images in enumerate(series.data):
+        finite = np.isfinite(images)
+        if not finite.all():
+            return f"{name} needs finite images: tilt {tilt} has {np.count_nonzero(~finite)} values that are nan or infinite"
+    for tilt, matrix in enumerate(series.rotations):
+        if not (np.isfinite(matrix).all() and is_rotation(matrix, tolerance=1e-4)):
+            return f"{name} needs proper rotations (orthogonal, determinant 1): that of tilt {tilt} is not"
+    return None
+
+
+def projections(series: TiltSeries, xp: ModuleType) -> Array:
+    """Return the images (n_tilt, ny, nx) float32 on the device; a focal series is averaged over its focus values.
+
+    For a least-squares fit of one image per tilt, the average has the same minimum as all focus images together.
+    """
+    if series.data.shape[1] == 1:
+        images = series.data[:, 0]
+    else:
+        images = series.data.mean(axis=1, dtype=np.float64)
+    return xp.asarray(np.ascontiguousarray(images, dtype=np.float32))
+
+
+@contextmanager
+def fft_threads(xp: ModuleType) -> Iterator[None]:
+    """Let scipy.fft use all threads of this process within the block; nothing to do on a GPU."""
+    if xp is np:
+        import scipy.fft
+
+        with scipy.fft.set_workers(thread_count()):
+            yield
+    else:
+        yield

@@ -1,0 +1,181 @@
+"""How every figure looks: fonts, sizes, colours and markers, fit for print and safe for the colour-blind.
+
+Colours: M. Okabe and K. Ito, "Color Universal Design" (2008). Sizes: a double column of 180 mm, type of 6 to 8 points.
+Figures are made without pyplot, so that nothing global is left behind.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+GREY, LIGHT_GREY = "#767676", "#C9C9C9"
+WIDTH_IN = 180 / 25.4
+RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on every machine
+    "mathtext.fontset": "dejavusans",
+    "font.size": 7.0,
+    "axes.titlesize": 7.0,
+    "axes.labelsize": 7.0,
+    "xtick.labelsize": 6.0,
+    "ytick.labelsize": 6.0,
+    "legend.fontsize": 6.5,
+    "figure.titlesize": 8.0,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.0,
+    "grid.linewidth": 0.4,
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+    "hatch.linewidth": 0.5,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # TrueType, not Type 3: journals ask for embedded, editable text
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class MethodStyle:
+    """How a method is drawn in every figure."""
+
+    color: str
+    marker: str
+    linestyle: str
+
+
+_METHODS = {
+    "resire": MethodStyle(BLUE, "o", "-"),
+    "genfire": MethodStyle(VERMILLION, "s", "--"),
+    "sirt": MethodStyle(GREEN, "^", "-."),
+    "wbp": MethodStyle(PURPLE, "D", ":"),
+    "mset": MethodStyle(BLACK, "o", "-"),
+    "sset": MethodStyle(ORANGE, "v", "--"),
+    "lot": MethodStyle(SKY, "P", "-"),
+    "nlot": MethodStyle("#8C510A", "X", "-."),
+    "mspt": MethodStyle(GREY, "*", "--"),
+}
+_ELEMENTS = {"Cu": SKY, "Au": ORANGE, "Ba": GREEN, "O": PURPLE, "Fe": VERMILLION, "Pt": ORANGE, "Ni": SKY, "Pd": YELLOW}
+_MARKERS = "osD^vPX*<>hp"
+_LINES = ("-", "--", "-.", ":")
+
+
+def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
+    """Return a style per method: a known name always has the same, other names take what is left, in their order."""
+    styles = {method: _METHODS[method.casefold()] for method in methods if method.casefold() in _METHODS}
+    taken = {style.color for style in styles.values()}
+    free = [style for style in _METHODS.values() if style.color not in taken]
+    others = [method for method in methods if method not in styles]
+    for index, method in enumerate(others):
+        if index < len(free):
+            styles[method] = free[index]
+        else:
+            color = list(_METHODS.values())[index % len(_METHODS)].color
+            styles[method] = MethodStyle(color, _MARKERS[index % len(_MARKERS)], _LINES[(index // len(_METHODS) + 1) % len(_LINES)])
+    return styles
+
+
+def element_colors(elements: Sequence[str]) -> dict[str, str]:
+    """Return a colour per element, no two alike among up to seven: fixed for the usual ones, free ones for the others."""
+    colors: dict[str, str] = {}
+    palette = [SKY, ORANGE, GREEN, PURPLE, VERMILLION, YELLOW, BLUE]
+    for element in dict.fromkeys(elements):
+        wanted = _ELEMENTS.get(element)
+        if wanted is None or wanted in colors.values():
+            wanted = next((color for color in palette if color not in colors.values()), GREY)
+        colors[element] = wanted
+    return colors
+
+
+def plain(text: object, limit: int = 60) -> str:
+    """Return text that matplotlib draws as it is: no mathematics from `$`, no control characters, at most `limit` long."""
+    clean = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    if len(clean) > limit:
+        clean = clean[: limit - 1].rstrip() + "…"
+    clean = clean.replace("$", r"\$")
+    return f" {clean}" if clean.startswith("_") else clean  # a leading underscore hides a legend entry
+
+
+def wrapped(text: object, width: int, limit: int = 160) -> str:
+    """Return `plain` text broken into lines of at most `width` characters."""
+    return "\n".join(textwrap.wrap(plain(text, limit), width)) or ""
+
+
+def styled(function: Callable[P, T]) -> Callable[P, T]:
+    """Run a drawing function under the house style and leave the process's settings as they were."""
+
+    @functools.wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+        with mpl.rc_context({**mpl.rcParamsDefault, **RC, "backend": mpl.rcParams["backend"]}):
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure on an Agg canvas whose layout makes room for labels and for legends outside the panels."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@styled
+def png(figure: Figure, dpi: int = 300) -> bytes:
+    """Return the figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+@styled
+def pdf(figure: Figure) -> bytes:
+    """Return the figure as PDF with embedded TrueType fonts; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def say_instead(axes: Axes, text: str, columns: int = 1) -> None:
+    """Replace a panel's content by a sentence (why there is nothing to draw)."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=LIGHT_GREY, linestyle=(0, (4, 3)))
+    axes.set_facecolor("#F7F7F7")
+    width = {1: 70, 2: 34, 3: 24}.get(columns, 19)
+    axes.text(0.5, 0.5, wrapped(text, width, 130), transform=axes.transAxes, ha="center", va="center", fontsize=6, color="#8A3A00")

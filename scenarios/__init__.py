@@ -1,0 +1,1 @@
+"""The scenario library: YAML files only, one folder per paper."""
