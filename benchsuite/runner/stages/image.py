@@ -56,7 +56,9 @@ class ImageStage(Stage):
 
     def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
         e = self.experiment
-        image = microscope.simulate_adf(
+        from benchsuite.microscope.adf import simulate_adf
+
+        image = simulate_adf(
             truth(sources[0]),
             self.rotation(),
             e.microscope,

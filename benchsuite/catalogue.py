@@ -1,0 +1,64 @@
+"""What `list` and `info` show: reconstructors, phantoms, metrics and scenarios, with parameters and references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchsuite import registry
+from benchsuite.errors import UnknownNameError
+from benchsuite.scenario import library
+from benchsuite.scenario.positions import read_document
+
+METRICS = {
+    "rmsd_pm": "root mean square distance of matched atoms after the common shift is removed (pm)",
+    "tracing_error_pct": "(false positives + missed) / true atoms (%)",
+    "classification_rate_pct": "correctly classified / true atoms (%)",
+    "recall_<El>_pct": "true atoms of an element that were found (%)",
+    "r_factor": "Σ|I − I_calc| / Σ|I| of the volume's projections, one scale for the series",
+    "resolution_fsc_A": "where the Fourier shell correlation with the truth falls below 0.5 (Å)",
+    "bond_length_error_pm": "root mean square error of nearest-neighbour bond lengths (pm)",
+    "reconstruct_s": "time of the reconstruction (s)",
+    "peak_memory_mb": "peak resident memory of the reconstruction (MB)",
+}
+KINDS = ("metrics", "phantoms", "reconstructors", "scenarios")
+
+
+def entries(what: str) -> Sequence[tuple[str, str]]:
+    """Return (name, title) of all phantoms, reconstructors, metrics or scenarios."""
+    if what == "phantoms":
+        return [(name, registry.phantom(name).title) for name in registry.names("phantom")]
+    if what == "reconstructors":
+        return [(name, registry.reconstructor(name).title) for name in registry.names("reconstructor")]
+    if what == "metrics":
+        return list(METRICS.items())
+    if what == "scenarios":
+        return [(name, _title(name)) for name in library.names()]
+    raise UnknownNameError("list", what, KINDS)
+
+
+def describe(name: str) -> str:
+    """Return the description of anything that has a name. Raises UnknownNameError."""
+    for kind in ("reconstructor", "phantom"):
+        if name in registry.names(kind):
+            return _describe_class(kind, name)
+    if name in METRICS:
+        return f"{name}: {METRICS[name]}"
+    if name in library.names():
+        value = read_document(library.resolve(name)).value
+        return f"{name}: {value.get('title', '')}\n{value.get('description', '')}".rstrip()
+    everything = [*registry.names("reconstructor"), *registry.names("phantom"), *METRICS, *library.names()]
+    raise UnknownNameError("name", name, everything)
+
+
+def _describe_class(kind: str, name: str) -> str:
+    cls = registry.reconstructor(name) if kind == "reconstructor" else registry.phantom(name)
+    lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}", "parameters:"]
+    for key, field in cls.Params.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.default!r}"
+        lines.append(f"  {key:<22} {default:<24} {field.description or ''}".rstrip())
+    return "\n".join(lines)
+
+
+def _title(name: str) -> str:
+    value = read_document(library.resolve(name)).value
+    return str(value.get("title", "")) if isinstance(value, dict) else ""

@@ -1,0 +1,15 @@
+"""The simulated microscope: geometry of the tilts, limits of the grid, images by abTEM, and what a recording adds."""
+
+from benchsuite.microscope.limits import check_fits, check_physics, simulate_cost
+from benchsuite.microscope.recording import record, true_rotations
+from benchsuite.microscope.tilts import reconstruction_grid, rotations
+
+__all__ = [
+    "check_fits",
+    "check_physics",
+    "reconstruction_grid",
+    "record",
+    "rotations",
+    "simulate_cost",
+    "true_rotations",
+]

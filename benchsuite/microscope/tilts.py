@@ -1,0 +1,45 @@
+"""From the scenario's spelling of the tilts to rotation matrices, and from the scan to the grid of the volume."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from benchsuite.data import Grid
+from benchsuite.errors import PhysicsError
+from benchsuite.geometry import euler, is_rotation, single_axis, tilt_angles
+from benchsuite.scenario.schema import Scan, Tilts, VolumeGrid
+
+
+def angles_deg(tilts: Tilts) -> np.ndarray | None:
+    """Return the (n,) single-axis angles in degrees, or None for tilts given as matrices or Euler angles."""
+    if tilts.range_deg is not None and tilts.count is not None:
+        return tilt_angles(*tilts.range_deg, tilts.count)
+    return None if tilts.angles_deg is None else np.asarray(tilts.angles_deg, dtype=np.float64)
+
+
+def rotations(tilts: Tilts) -> np.ndarray:
+    """Return the (n, 3, 3) nominal rotations. Raises PhysicsError for a matrix that is not a rotation."""
+    angles = angles_deg(tilts)
+    if angles is not None:
+        return single_axis(angles, tilts.axis)
+    if tilts.euler_deg is not None:
+        return euler(tilts.euler_deg, tilts.euler_order)
+    matrices = np.asarray(tilts.matrices, dtype=np.float64)
+    for number, matrix in enumerate(matrices):
+        if not is_rotation(matrix):
+            raise PhysicsError(f"acquisition.tilts.matrices.{number} is not a rotation (orthogonal, determinant +1)")
+    return matrices
+
+
+def field_of_view_A(scan: Scan) -> float:
+    """Return the side of the cubic specimen box: the larger side of the scanned field."""
+    return scan.step_A * max(scan.positions)
+
+
+def reconstruction_grid(scan: Scan, grid: VolumeGrid) -> Grid:
+    """Return the grid of the volume: by default a cube over the field of view with voxels of one scan step."""
+    voxel = grid.voxel_A or scan.step_A
+    side = max(1, math.ceil(field_of_view_A(scan) / voxel - 1e-9))
+    return Grid(grid.shape or (side, side, side), voxel)

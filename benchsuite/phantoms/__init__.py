@@ -1,0 +1,1 @@
+"""Specimens: the ground truth, one kind per file."""

@@ -1,0 +1,127 @@
+"""A finished (or interrupted) run as its folder tells it: the table, and each cell's stored arrays and atoms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+from benchsuite.data import Reconstruction, TiltSeries
+from benchsuite.errors import BenchsuiteError
+from benchsuite.storage import load_arrays, load_atoms, load_reconstruction, load_series
+from benchsuite.store import Key, Store
+
+RUN_FILE = "run.json"
+TABLE_FILE = "results.csv"
+CELLS_FOLDER = "cells"
+FORMAT = 1
+
+
+class Run:
+    """One run folder. Raises BenchsuiteError where the folder holds no run."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        file = self.folder / RUN_FILE
+        try:
+            self._about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BenchsuiteError(f"{self.folder} is not a run folder ({RUN_FILE}: {error})") from error
+        if self._about.get("format") != FORMAT:
+            raise BenchsuiteError(f"{file}: format {self._about.get('format')!r}; this version reads format {FORMAT}")
+        store = Path(self._about["store"])
+        self.store = Store(store if store.is_absolute() else self.folder / store)
+
+    @property
+    def scenario(self) -> Mapping[str, Any]:
+        """The resolved scenario as a plain mapping."""
+        return self._about["scenario"]
+
+    @property
+    def scale(self) -> str:
+        return self._about["scale"]
+
+    @property
+    def sweep_keys(self) -> list[str]:
+        return self._about["sweep_keys"]
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return self._about["provenance"]
+
+    @property
+    def published(self) -> list[dict[str, Any]]:
+        return list(self.scenario.get("published") or [])
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What was written down about each finished cell: {"row": …, "keys": …, "log": …} by cell id."""
+        files = sorted((self.folder / CELLS_FOLDER).glob("*.json"))
+        return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if not file.name.startswith(".")}
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per cell, columns as in results.csv."""
+        return table_of([record["row"] for record in self.records.values()], self.sweep_keys)
+
+    def cell(self, cell_id: str) -> CellResult:
+        """Return the stored data of a cell."""
+        return CellResult(self, cell_id)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """Access to the stages of one cell; None for what it never reached."""
+
+    run: Run
+    id: str
+
+    @property
+    def row(self) -> pd.Series:
+        return self.run.table.set_index("cell").loc[self.id]
+
+    def series(self) -> TiltSeries | None:
+        folder = self._folder("series", "series.zarr")
+        return load_series(folder) if folder else None
+
+    def reconstruction(self) -> Reconstruction | None:
+        folder = self._folder("reconstruction", "reconstruction")
+        return load_reconstruction(folder) if folder else None
+
+    def truth(self) -> Atoms | None:
+        file = self._folder("scores", "truth_scored.extxyz")
+        return load_atoms(file) if file else None
+
+    def traced(self) -> Atoms | None:
+        file = self._folder("scores", "traced_scored.extxyz")
+        return load_atoms(file) if file else None
+
+    def curves(self) -> dict[str, np.ndarray]:
+        folder = self._folder("scores", "curves.zarr")
+        return load_arrays(folder)[0] if folder else {}
+
+    def _folder(self, stage: str, name: str) -> Path | None:
+        text = self.run.records[self.id]["keys"].get(stage)
+        folder = self.run.store.open(Key.parse(text)) if text else None
+        return folder / name if folder else None
+
+
+LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]
+SCORES = [
+    "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
+    "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device",
+]  # fmt: skip
+
+
+def table_of(rows: list[dict[str, Any]], sweep_keys: list[str]) -> pd.DataFrame:
+    """Return the results table: the fixed columns first, in order, then every other score that any cell has."""
+    fixed = [*LEADING, *sweep_keys, *SCORES]
+    others = sorted({name for row in rows for name in row} - set(fixed))
+    return pd.DataFrame([{name: row.get(name, np.nan) for name in [*fixed, *others]} for row in rows], columns=[*fixed, *others])

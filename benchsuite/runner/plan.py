@@ -1,0 +1,118 @@
+"""What a run will do, and what it will take, before it does it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from benchsuite.errors import BenchsuiteError
+from benchsuite.runner.stages import AtomsStage, ReconstructionStage, ScoresStage, SeriesStage, Stage
+from benchsuite.scenario import Cell, Loaded
+from benchsuite.store import Store
+
+BASE_BYTES = 3e8  # an idle worker process with its imports
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of a cell: cached, or to be made and why."""
+
+    stage: Stage
+    cached: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A cell with its stages, upstream first. Stages shared with an earlier cell are predicted there."""
+
+    cell: Cell
+    stages: tuple[StagePlan, ...]
+    seconds: float
+    peak_bytes: float
+
+    @property
+    def cached(self) -> bool:
+        return self.stages[-1].cached
+
+    @property
+    def why(self) -> str:
+        """Why the cell runs: the reason of its first stage that is not cached."""
+        return next((item.why for item in self.stages if not item.cached), "cached")
+
+
+def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
+    """Return the plan of every cell. Seconds count a shared stage once, where it is first needed."""
+    planned: list[CellPlan] = []
+    seen: dict[str, StagePlan] = {}
+    for cell in loaded.cells:
+        stages, seconds, peak = [], 0.0, BASE_BYTES
+        cached = store.has(ScoresStage(cell, device).key)
+        for stage in _flow(cell, device):
+            key = str(stage.key)
+            new = key not in seen
+            if new:
+                seen[key] = StagePlan(stage, store.has(stage.key), _why(stage, store))
+            item = seen[key]
+            stages.append(item)
+            if not item.cached and not cached:
+                cost = stage.cost()
+                seconds += cost.seconds if new else 0.0
+                peak = max(peak, BASE_BYTES + cost.bytes)
+        planned.append(CellPlan(cell, tuple(stages), seconds, peak))
+    return planned
+
+
+def _flow(cell: Cell, device: str) -> Iterator[Stage]:
+    series = SeriesStage(cell.experiment, cell.repeat)
+    images = series.upstream()
+    yield images[0].upstream()[0]
+    yield from images
+    yield series
+    yield ReconstructionStage(cell, device)
+    yield AtomsStage(cell, device)
+    yield ScoresStage(cell, device)
+
+
+def _why(stage: Stage, store: Store) -> str:
+    if store.has(stage.key):
+        return "cached"
+    other = store.other_code(stage.key)
+    if other is None:
+        return f"{stage.name}: new"
+    now = stage.code()
+    changed = sorted(name for name in {*now, *other} if now.get(name) != other.get(name))
+    return f"{stage.name}: code changed ({', '.join(changed[:3])}{', …' if len(changed) > 3 else ''})"
+
+
+def check_memory(plans: Sequence[CellPlan], workers: int) -> None:
+    """Raise BenchsuiteError, with the numbers, where the largest cells that may run at once cannot fit in memory."""
+    todo = sorted((item for item in plans if not item.cached), key=lambda item: -item.peak_bytes)
+    if not todo:
+        return
+    limit = memory_limit_bytes(todo[0].cell)
+    if todo[0].peak_bytes > limit:
+        raise BenchsuiteError(
+            f"cell {todo[0].cell.id} ({todo[0].cell.reconstructor.label}) needs about {todo[0].peak_bytes / 1e9:.1f} GB, the limit is "
+            f"{limit / 1e9:.1f} GB; choose a smaller scale or grid, or raise limits.memory_GB"
+        )
+    together = sum(item.peak_bytes for item in todo[:workers])
+    if together > limit:
+        raise BenchsuiteError(
+            f"{workers} workers may need {together / 1e9:.1f} GB at once, the limit is {limit / 1e9:.1f} GB; use --workers "
+            f"{max(1, int(limit // todo[0].peak_bytes))}"
+        )
+
+
+def memory_limit_bytes(cell: Cell) -> float:
+    """Return the bytes that a cell may use: limits.memory_GB, or what the machine has free."""
+    given = cell.experiment.limits.memory_GB
+    return given * 1e9 if given else float(psutil.virtual_memory().available)
+
+
+def default_workers() -> int:
+    """Return one worker per core that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,190 @@
+"""Running all cells of a scenario through Dask, each in a process of its own, and writing down how each one ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchsuite import microscope
+from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, StoreError
+from benchsuite.runner import supervise
+from benchsuite.runner.folder import RunFolder
+from benchsuite.runner.plan import check_memory, default_workers, memory_limit_bytes, plan
+from benchsuite.runner.stages import AtomsStage, PhantomStage, ReconstructionStage, ScoresStage, SeriesStage
+from benchsuite.runner.stages.reconstruction import FACTS
+from benchsuite.runner.stages.scores import VALUES
+from benchsuite.runner.task import Task
+from benchsuite.scenario import Cell, Loaded
+from benchsuite.store import Store
+
+Listen = Callable[[Mapping[str, Any]], None]
+_listener: Listen = lambda event: None  # noqa: E731  the progress display of this process
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: outside every content key."""
+
+    out: Path
+    store: Path
+    workers: int | None = None
+    device: str = "cpu"
+    plugins: tuple[str, ...] = ()
+
+
+def run(loaded: Loaded, settings: Settings, listen: Listen = lambda event: None) -> int:
+    """Run (or continue) every cell and return the exit status: 0, 3 where a cell failed, 130 where interrupted.
+
+    Raises BenchsuiteError before anything runs where the memory cannot suffice or the folders cannot be written.
+    """
+    global _listener
+    _listener = listen
+    store = Store(settings.store)
+    workers = settings.workers or default_workers()
+    folder = RunFolder(settings.out, loaded, store)
+    with folder.locked():
+        check_memory(plan(loaded, store, settings.device), workers)
+        folder.begin()
+        store.sweep_temporaries()
+        supervise.allow_starts()
+        statuses = _run_cells(loaded, settings, store, workers, folder)
+    if "interrupted" in statuses:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if set(statuses) <= {"ok", "skipped"} else EXIT_CELLS_FAILED
+
+
+def _run_cells(loaded: Loaded, settings: Settings, store: Store, workers: int, folder: RunFolder) -> list[str]:
+    from dask.config import set as dask_settings
+    from distributed import Client, LocalCluster, as_completed
+
+    statuses: dict[str, str] = {}
+    threads = max(1, default_workers() // workers)
+    quiet = {"distributed.logging.distributed": "error"}
+    with (
+        dask_settings(quiet),
+        LocalCluster(n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=None, memory_limit=0) as cluster,
+        Client(cluster) as client,
+    ):
+        futures = _submit(client, loaded.cells, settings, store, workers, threads)
+        cells = {future.key: cell for cell, future in futures}
+        try:
+            for future, result in as_completed([future for _, future in futures], with_results=True):
+                cell = cells[future.key]
+                statuses[cell.id] = _write_down(cell, result, settings, store, folder)
+        except KeyboardInterrupt:
+            supervise.stop_all()
+        except StoreError:
+            supervise.stop_all()
+            raise
+        finally:
+            supervise.stop_all()
+            client.cancel([future for _, future in futures])
+    for cell in loaded.cells:
+        if cell.id not in statuses:
+            outcome = {"status": "interrupted", "reason": "the run was stopped; the same command continues it"}
+            statuses[cell.id] = _write_down(cell, outcome, settings, store, folder)
+    return list(statuses.values())
+
+
+def _submit(
+    client: Any, cells: Sequence[Cell], settings: Settings, store: Store, workers: int, threads: int
+) -> list[tuple[Cell, Any]]:
+    """Submit phantom, image, series and cell tasks; what several cells share is submitted once."""
+    shared: dict[str, Any] = {}
+
+    def submit(task: Task, after: Sequence[Any], name: str) -> Any:
+        if name not in shared:
+            limits = task.cell.experiment.limits
+            shared[name] = client.submit(
+                execute,
+                task.to_json(),
+                list(after),
+                time_s=limits.time_s,
+                memory_bytes=memory_limit_bytes(task.cell),
+                threads=threads,
+                key=name,
+                pure=False,
+                retries=2,
+            )
+        return shared[name]
+
+    def task(kind: str, cell: Cell, tilts: tuple[int, ...] = ()) -> Task:
+        return Task(kind, cell, str(store.root), settings.device, tilts, settings.plugins)
+
+    futures = []
+    for cell in cells:
+        series = SeriesStage(cell.experiment, cell.repeat)
+        after: list[Any] = []
+        if not store.has(series.key):
+            phantom = submit(task("phantom", cell), [], f"phantom {PhantomStage(cell.experiment, cell.repeat).key}")
+            for tilts in _shares(series, store, workers):
+                after.append(submit(task("images", cell, tilts), [phantom], f"images {tilts} {series.upstream()[tilts[0]].key}"))
+            after = [submit(task("series", cell), after, f"series {series.key}")]
+        futures.append((cell, submit(task("scores", cell), after, f"cell {cell.id}")))
+    return futures
+
+
+def _shares(series: SeriesStage, store: Store, workers: int) -> list[tuple[int, ...]]:
+    """Deal the tilts that are not in the store to the workers."""
+    missing = [image.tilt for image in series.upstream() if not store.has(image.key)]
+    return [share for first in range(workers) if (share := tuple(missing[first::workers]))]
+
+
+def execute(
+    request: Mapping[str, Any], upstream: Sequence[Mapping[str, Any]], *, time_s: float, memory_bytes: float, threads: int
+) -> dict[str, Any]:
+    """Run one task (called by a Dask worker). Where something upstream failed, its reason is passed on instead."""
+    for outcome in upstream:
+        if outcome["status"] != "ok":
+            return {**outcome, "reason": outcome["reason"]}
+    what = {"kind": request["kind"], "cell": request["cell"]["id"], "label": request["cell"]["reconstructor"]["label"]}
+
+    def listen(event: Mapping[str, Any]) -> None:
+        _listener({**event, **what})
+
+    listen({"event": "begin", "share": request["tilts"]})
+    outcome = supervise.supervise(request, time_s=time_s, memory_bytes=memory_bytes, threads=threads, listen=listen)
+    listen({"event": "done", "status": outcome.status})
+    return outcome.to_json()
+
+
+def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, store: Store, folder: RunFolder) -> str:
+    stages = {
+        stage.name: stage
+        for stage in (
+            SeriesStage(cell.experiment, cell.repeat),
+            ReconstructionStage(cell, settings.device),
+            AtomsStage(cell, settings.device),
+            ScoresStage(cell, settings.device),
+        )
+    }
+    keys = {name: str(stage.key) for name, stage in stages.items() if store.has(stage.key)}
+    row: dict[str, Any] = {
+        "cell": cell.id,
+        "scenario": folder.loaded.scenario.name,
+        "scale": folder.loaded.scale,
+        "status": outcome["status"],
+        "reason": outcome["reason"],
+        "reconstructor": cell.reconstructor.label,
+        "repeat": cell.repeat,
+        "seed": cell.experiment.seed,
+        "device": settings.device,
+        **cell.swept,
+    }
+    scores = store.open(stages["scores"].key) if outcome["status"] == "ok" else None
+    if outcome["status"] == "ok" and scores is None:
+        row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
+    if scores is not None:
+        row |= json.loads((scores / VALUES).read_text(encoding="utf-8"))["values"]
+        made = store.open(stages["reconstruction"].key)
+        if made is not None:
+            facts = json.loads((made / FACTS).read_text(encoding="utf-8"))
+            row |= {"reconstruct_s": facts["seconds"], "peak_memory_mb": facts["peak_memory_bytes"] / 1e6}
+    elif outcome.get("peak_memory_bytes"):
+        row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
+    folder.finish_cell(cell, row, keys, outcome.get("log", ""))
+    _listener({"event": "cell", **{key: row[key] for key in ("cell", "status", "reason", "reconstructor")}, "row": row})
+    return str(row["status"])

@@ -1,0 +1,91 @@
+"""A cell: one experiment, one repeat, one reconstructor; typed, and plain JSON on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from benchsuite import registry
+from benchsuite.params import Params
+from benchsuite.scenario.schema import Acquisition, Analysis, Limits, Microscope, Simulation, VolumeGrid
+from benchsuite.storage import json_safe
+
+SECTIONS: dict[str, type[Params]] = {
+    "microscope": Microscope,
+    "simulation": Simulation,
+    "acquisition": Acquisition,
+    "grid": VolumeGrid,
+    "analysis": Analysis,
+    "limits": Limits,
+}
+
+
+@dataclass(frozen=True)
+class PhantomSpec:
+    kind: str
+    label: str
+    params: Params
+
+
+@dataclass(frozen=True)
+class ReconstructorSpec:
+    name: str
+    label: str
+    params: Params
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides the data and how answers are analysed; no reconstructor."""
+
+    seed: int
+    redraw: Literal["noise", "all"]
+    phantom: PhantomSpec
+    microscope: Microscope
+    simulation: Simulation
+    acquisition: Acquisition
+    grid: VolumeGrid
+    analysis: Analysis
+    limits: Limits
+
+    def specimen_repeat(self, repeat: int) -> int:
+        """Return the repeat that seeds specimen and phonons: 0 for all repeats that redraw the noise only."""
+        return repeat if self.redraw == "all" else 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the results: `swept` maps the swept keys to the values shown in tables."""
+
+    id: str
+    swept: Mapping[str, Any]
+    repeat: int
+    experiment: Experiment
+    reconstructor: ReconstructorSpec
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as plain JSON-able values."""
+        e = self.experiment
+        experiment = {"seed": e.seed, "redraw": e.redraw, "phantom": _spec(e.phantom, kind=e.phantom.kind)}
+        experiment |= {name: json_safe(getattr(e, name).model_dump()) for name in SECTIONS}
+        reconstructor = _spec(self.reconstructor, name=self.reconstructor.name)
+        swept = json_safe(dict(self.swept))
+        return {"id": self.id, "swept": swept, "repeat": self.repeat, "experiment": experiment, "reconstructor": reconstructor}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """Return the cell that `to_json` described."""
+        e, r = data["experiment"], data["reconstructor"]
+        phantom = registry.phantom(e["phantom"]["kind"]).Params.model_validate(e["phantom"]["params"])
+        sections: dict[str, Any] = {name: model.model_validate(e[name]) for name, model in SECTIONS.items()}
+        experiment = Experiment(
+            e["seed"], e["redraw"], PhantomSpec(e["phantom"]["kind"], e["phantom"]["label"], phantom), **sections
+        )
+        params = registry.reconstructor(r["name"]).Params.model_validate(r["params"])
+        spec = ReconstructorSpec(r["name"], r["label"], params)
+        return cls(data["id"], data["swept"], data["repeat"], experiment, spec)
+
+
+def _spec(spec: PhantomSpec | ReconstructorSpec, **naming: str) -> dict[str, Any]:
+    return {**naming, "label": spec.label, "params": json_safe(spec.params.model_dump())}

@@ -1,0 +1,104 @@
+"""Sweeps: products of lists and of lists that advance together, applied to the raw mapping."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchsuite.contract import default_label
+from benchsuite.errors import Problem
+from benchsuite.scenario.positions import Document, KeyPath
+
+MAX_CELLS = 10_000
+
+Axis = list[dict[str, Any]]  # the settings of one sweep entry, one mapping of dotted keys per step
+
+
+def normalised_reconstructors(raw: Any) -> Any:
+    """Return every entry as {use, label, **params}: `resire`, `resire: {...}` and `{use: resire, ...}` are the same."""
+    if not isinstance(raw, list):
+        return raw
+    entries = []
+    for item in raw:
+        if isinstance(item, str):
+            item = {"use": item}
+        elif isinstance(item, dict) and "use" not in item and len(item) == 1:
+            ((name, params),) = item.items()
+            item = {"use": name, **(params or {})} if isinstance(params, (dict, type(None))) else item
+        if isinstance(item, dict) and isinstance(item.get("use"), str):
+            item = {"use": item["use"], "label": default_label(item["use"]), **item}
+        entries.append(item)
+    return entries
+
+
+def axes(raw: Any, document: Document, problems: list[Problem]) -> list[Axis]:
+    """Return the steps of every sweep entry. Adds a problem for every entry that is not a list of values."""
+    result: list[Axis] = []
+    for number, entry in enumerate(raw if isinstance(raw, list) else []):
+        if not isinstance(entry, dict) or not entry:
+            continue  # the schema reports it
+        zipped = entry.get("zip") if set(entry) == {"zip"} else None
+        groups = [zipped] if isinstance(zipped, dict) else [{key: values} for key, values in entry.items()]
+        for group in groups:
+            path: KeyPath = ("sweep", number, *(("zip",) if zipped else ()))
+            lengths = {key: len(values) if isinstance(values, list) else -1 for key, values in group.items()}
+            bad = [key for key, length in lengths.items() if length < 1]
+            for key in bad:
+                message = f"{group[key]!r} must be a list with at least one value, such as [{group[key]!r}]"
+                problems.append(Problem(document.place((*path, key)), f"sweep.{key}", message))
+            if not bad and len(set(lengths.values())) > 1:
+                shown = ", ".join(f"{key}: {length}" for key, length in lengths.items())
+                problems.append(Problem(document.place(path), "sweep.zip", f"lists of unequal length ({shown})"))
+            elif not bad:
+                steps = next(iter(lengths.values()))
+                result.append([{key: values[i] for key, values in group.items()} for i in range(steps)])
+    return result
+
+
+def combinations(sweep: Sequence[Axis]) -> Iterator[dict[str, Any]]:
+    """Yield the settings of every combination, the last axis fastest."""
+    for steps in itertools.product(*sweep):
+        yield {key: value for step in steps for key, value in step.items()}
+
+
+def shown(value: Any) -> Any:
+    """Return what a table shows of a swept value: scalars as they are, a phantom by its label or kind, else JSON."""
+    if isinstance(value, Mapping):
+        return value.get("label") or value.get("kind") or json.dumps(value, sort_keys=True)
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
+    """Return a copy of the raw mapping with a dotted key set, and the key's path. Missing mappings on the way are made.
+
+    `reconstructors.LABEL.param` and `reconstructors.0.param` address one entry of that list. Raises KeyError with a message
+    where the path leads through something that is not a mapping.
+    """
+    raw = copy.deepcopy(raw)
+    path: list[str | int] = []
+    here, parts = raw, key.split(".")
+    for number, part in enumerate(parts):
+        step: str | int = _entry(here, part) if isinstance(here, list) else part
+        if not isinstance(here, (dict, list)):
+            raise KeyError(f"{'.'.join(parts[:number])} is {here!r}, which has no keys")
+        path.append(step)
+        if number == len(parts) - 1:
+            here[step] = copy.deepcopy(value)  # type: ignore[index]
+        else:
+            if isinstance(here, dict):
+                here.setdefault(part, {})
+            here = here[step]  # type: ignore[index]
+    return raw, tuple(path)
+
+
+def _entry(items: list[Any], part: str) -> int:
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    labels = [item.get("label", item.get("use")) if isinstance(item, dict) else item for item in items]
+    for names in (labels, [str(label).lower() for label in labels], [i.get("use") for i in items if isinstance(i, dict)]):
+        if part in names:
+            return names.index(part)
+    raise KeyError(f"{part!r} is none of {labels}")

@@ -1,0 +1,240 @@
+"""From a file (or a library name), a scale and overrides to validated cells, or to every problem there is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchsuite import microscope, registry
+from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
+from benchsuite.scenario import expand, library
+from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
+from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
+from benchsuite.scenario.schema import Scenario
+from benchsuite.scenario.validation import validate
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A scenario that is ready to run. `resolved` is the plain mapping after scale and overrides; loading it again gives the
+    same cells."""
+
+    scenario: Scenario
+    source: str
+    scale: str
+    resolved: Mapping[str, Any]
+    cells: tuple[Cell, ...]
+    sweep_keys: tuple[str, ...]
+
+
+def load(source: str | Path, scale: str = "desk", overrides: Sequence[str] = ()) -> Loaded:
+    """Load a scenario. Raises ScenarioError with every problem found."""
+    document = read_document(library.resolve(source))
+    if not isinstance(document.value, dict):
+        raise ScenarioError([Problem(document.place(()), "", "must be a mapping of keys at the top level")])
+    problems: list[Problem] = []
+    document.value = {**document.value, "reconstructors": expand.normalised_reconstructors(document.value.get("reconstructors"))}
+    _apply_scale(document, scale, problems)
+    for override in overrides:
+        _apply_override(document, override, problems)
+    return _build(document, scale, problems)
+
+
+def _apply_scale(document: Document, scale: str, problems: list[Problem]) -> None:
+    scales = document.value.get("scales")
+    defined = scales if isinstance(scales, dict) else {}
+    if scale not in defined and not (scale == "desk"):
+        problems.append(Problem(document.place(("scales",)), "--scale", f"no scale {scale!r}; {choices(scale, {*defined, 'desk'})}"))
+    settings = defined.get(scale)
+    for key, value in (settings if isinstance(settings, dict) else {}).items():
+        _set(document, key, value, document.place(("scales", scale, key)), problems)
+
+
+def _apply_override(document: Document, override: str, problems: list[Problem]) -> None:
+    key, equals, text = override.partition("=")
+    place = f"--set {override}"
+    if not (key and equals):
+        problems.append(Problem(place, "", "must be KEY=VALUE"))
+        return
+    try:
+        value = parse(text, place).value if text.strip() not in ("", "null", "~") else None
+    except ScenarioError as error:
+        problems.extend(error.problems)
+        return
+    sweep = document.value.get("sweep")
+    if isinstance(sweep, list):
+        document.value = {**document.value, "sweep": [kept for entry in sweep if (kept := _without(entry, key))]}
+    _set(document, key, value, place, problems)
+
+
+def _without(entry: Any, key: str) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    if isinstance(entry.get("zip"), dict):
+        rest = {name: values for name, values in entry["zip"].items() if name != key}
+        return {"zip": rest} if rest else None
+    return {name: values for name, values in entry.items() if name != key}
+
+
+def _set(document: Document, key: str, value: Any, place: str, problems: list[Problem]) -> KeyPath:
+    try:
+        document.value, path = expand.with_setting(document.value, key, value)
+    except KeyError as error:
+        problems.append(Problem(place, key, str(error.args[0])))
+        return ()
+    if path == ("reconstructors",):
+        document.value["reconstructors"] = expand.normalised_reconstructors(value)
+    document.places = {old: where for old, where in document.places.items() if old[: len(path)] != path}
+    document.places[path] = place
+    return path
+
+
+def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
+    raw = document.value
+    scenario = validate(Scenario, raw, document, (), problems)
+    sweep = expand.axes(raw.get("sweep"), document, problems)
+    keys = tuple(dict.fromkeys(key for axis in sweep for key in axis[0]))
+    cells: list[Cell] = []
+    repeats = scenario.repeats if scenario else 1
+    size = repeats * len(raw["reconstructors"] or ()) if isinstance(raw["reconstructors"], list) else 1
+    for axis in sweep:
+        size *= len(axis)
+    if size > expand.MAX_CELLS:
+        message = f"{size:,} cells; at most {expand.MAX_CELLS:,} are allowed"
+        raise ScenarioError([*problems, Problem(document.place(("sweep",)), "sweep", message)])
+    seen: set[tuple[Any, ...]] = set()
+    for settings in expand.combinations(sweep):
+        variant = Document(raw, document.source, dict(document.places))
+        for key, value in settings.items():
+            _set(variant, key, value, document.place(_sweep_path(raw, key)), problems)
+        experiment, specs = _sections(variant, scenario, problems)
+        if experiment is None or problems:
+            continue
+        for repeat, (position, spec) in itertools.product(range(repeats), enumerate(specs)):
+            swept = {key: expand.shown(value) if _concerns(raw, key, position) else None for key, value in settings.items()}
+            identity = (spec.label, repeat, *swept.values())
+            if identity not in seen:
+                seen.add(identity)
+                cells.append(Cell(f"{len(cells):04d}", swept, repeat, experiment, spec))
+    _check_published(scenario, keys, document, problems)
+    if problems or scenario is None:
+        raise ScenarioError(_unique(problems))
+    resolved = {key: value for key, value in raw.items() if key != "scales"}
+    return Loaded(scenario, document.source, scale, resolved, tuple(cells), keys)
+
+
+def _sections(
+    document: Document, scenario: Scenario | None, problems: list[Problem]
+) -> tuple[Experiment | None, list[ReconstructorSpec]]:
+    """Validate the sections of one combination, with phantom and reconstructors against their own classes."""
+    raw = document.value
+    before = len(problems)
+    unknown = [key for key in raw if key not in {f.alias or n for n, f in Scenario.model_fields.items()}]
+    if scenario is None or unknown:
+        # the whole is reported by the schema; what is swept beyond it is not
+        validate(Scenario, raw, document, (), problems)
+    sections: dict[str, Any] = {}
+    for name, model in SECTIONS.items():
+        sections[name] = validate(model, raw.get(name, {}), document, (name,), problems)
+    phantom = _phantom(document, problems)
+    specs = _reconstructors(document, problems)
+    _check_elements(document, sections, problems)
+    if sections["microscope"] and sections["simulation"] and sections["acquisition"]:
+        for message in microscope.check_physics(sections["microscope"], sections["simulation"], sections["acquisition"]):
+            key, _, text = message.partition(": ")
+            problems.append(Problem(document.place(tuple(key.split("."))), key, text))
+    if len(problems) > before or phantom is None or scenario is None:
+        return None, specs
+    return Experiment(scenario.seed, scenario.redraw, phantom, **sections), specs
+
+
+def _phantom(document: Document, problems: list[Problem]) -> PhantomSpec | None:
+    raw = document.value.get("phantom")
+    if not isinstance(raw, dict):
+        return None  # the schema reports it
+    kind = raw.get("kind")
+    if not isinstance(kind, str):
+        message = f"must name a phantom; {choices('', registry.names('phantom'))}"
+        problems.append(Problem(document.place(("phantom", "kind")), "phantom.kind", message))
+        return None
+    try:
+        model = registry.phantom(kind).Params
+    except BenchsuiteError as error:
+        problems.append(Problem(document.place(("phantom", "kind")), "phantom.kind", str(error)))
+        return None
+    params = validate(model, {k: v for k, v in raw.items() if k not in ("kind", "label")}, document, ("phantom",), problems)
+    return PhantomSpec(kind, str(raw.get("label", kind)), params) if params is not None else None
+
+
+def _reconstructors(document: Document, problems: list[Problem]) -> list[ReconstructorSpec]:
+    raw, specs = document.value["reconstructors"], list[ReconstructorSpec]()
+    if not isinstance(raw, list) or not raw:
+        if raw is not None:
+            problems.append(Problem(document.place(("reconstructors",)), "reconstructors", "must be a list with at least one name"))
+        return specs
+    for number, entry in enumerate(raw):
+        path: KeyPath = ("reconstructors", number)
+        if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
+            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be a name, name: {{...}} or {{use: name, ...}}"))
+            continue
+        try:
+            model = registry.reconstructor(entry["use"]).Params
+        except BenchsuiteError as error:
+            problems.append(Problem(document.place(path), dotted(path), str(error)))
+            continue
+        label = str(entry["label"])
+        if label in [spec.label for spec in specs]:
+            problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own `label`"))
+        given = {key: value for key, value in entry.items() if key not in ("use", "label")}
+        params = validate(model, given, document, path, problems)
+        if params is not None:
+            specs.append(ReconstructorSpec(entry["use"], label, params))
+    return specs
+
+
+def _check_elements(document: Document, sections: Mapping[str, Any], problems: list[Problem]) -> None:
+    from ase.data import chemical_symbols
+
+    known = set(chemical_symbols[1:])
+    named: list[tuple[KeyPath, str]] = []
+    if sections["analysis"]:
+        named += [(("analysis", "species", i), symbol) for i, symbol in enumerate(sections["analysis"].species)]
+    phonons = sections["acquisition"].frozen_phonons if sections["acquisition"] else None
+    if phonons:
+        named += [(("acquisition", "frozen_phonons", "rms_A", symbol), symbol) for symbol in phonons.rms_A]
+    for path, symbol in named:
+        if symbol not in known:
+            problems.append(Problem(document.place(path), dotted(path), f"{symbol!r} is not a chemical element"))
+
+
+def _check_published(scenario: Scenario | None, keys: Sequence[str], document: Document, problems: list[Problem]) -> None:
+    allowed = {*keys, "reconstructor"}
+    for number, row in enumerate(scenario.published if scenario else ()):
+        for key in row.where:
+            if key not in allowed:
+                path: KeyPath = ("published", number, "where", key)
+                problems.append(Problem(document.place(path), dotted(path), f"is not swept; {choices(key, allowed)}"))
+
+
+def _sweep_path(raw: Any, key: str) -> KeyPath:
+    for number, entry in enumerate(raw.get("sweep") or ()):
+        if isinstance(entry, dict) and key in entry:
+            return ("sweep", number, key)
+        if isinstance(entry, dict) and isinstance(entry.get("zip"), dict) and key in entry["zip"]:
+            return ("sweep", number, "zip", key)
+    return ("sweep",)
+
+
+def _concerns(raw: Any, key: str, position: int) -> bool:
+    """Whether a swept key bears on the reconstructor at this position; a parameter of another one does not."""
+    if not key.startswith("reconstructors."):
+        return True
+    _, path = expand.with_setting({"reconstructors": raw["reconstructors"]}, key, None)
+    return path[1] == position
+
+
+def _unique(problems: Sequence[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))
