@@ -1,8 +1,8 @@
 """Alpha shapes: the surface of a set of points, without convexity.
 
-The Delaunay tetrahedra of circumradius at most α (Edelsbrunner & Mücke, ACM Trans. Graph. 13 (1994) 43,
-doi:10.1145/174462.156635). A shrink factor of 0 gives the convex hull, 1 the tightest shape that still is one piece holding
-every point; between them α is taken at the quantile 1 − shrink of the circumradii above the tightest.
+The solid is the union of the Delaunay tetrahedra of circumradius at most α, with its voids filled: whatever cannot be reached
+from outside through larger tetrahedra belongs to it (Edelsbrunner & Mücke, ACM Trans. Graph. 13 (1994) 43,
+doi:10.1145/174462.156635). α → ∞ gives the convex hull.
 """
 
 from __future__ import annotations
@@ -10,21 +10,33 @@ from __future__ import annotations
 import numpy as np
 
 
-def surface_points(points: np.ndarray, shrink: float) -> np.ndarray:
-    """Return the sorted indices of the points on the alpha shape's surface. Fewer than 5 points are all surface."""
-    from scipy.spatial import Delaunay
+def surface_points(points: np.ndarray, alpha: float) -> np.ndarray:
+    """Return the sorted indices of the points (n, 3) on the surface of the alpha shape, loose points included.
 
-    if len(points) < 5:
+    Points that span no volume (fewer than 4, or all in one plane) are all surface.
+    """
+    mesh = _delaunay(points)
+    if mesh is None:
         return np.arange(len(points))
-    mesh = Delaunay(points)
-    radii = circumradii(points[mesh.simplices])
-    tightest = _one_piece_alpha(mesh.simplices, mesh.neighbors, radii, len(points))
-    wider = np.sort(radii[radii >= tightest])
-    alpha = wider[min(len(wider) - 1, int((1 - shrink) * len(wider)))]
-    kept = mesh.simplices[radii <= alpha]
-    facets = np.sort(np.concatenate([np.delete(kept, corner, axis=1) for corner in range(4)]), axis=1)
-    unique, count = np.unique(facets, axis=0, return_counts=True)
-    return np.unique(unique[count == 1])
+    simplices, neighbours = mesh
+    solid = _solid(points, simplices, neighbours, alpha)
+    loose = np.setdiff1d(np.arange(len(points)), simplices[solid])
+    found = [loose]
+    for corner in range(4):
+        beyond = neighbours[:, corner]
+        exposed = solid & ((beyond < 0) | ~solid[beyond])
+        found.append(np.delete(simplices[exposed], corner, axis=1).ravel())
+    return np.unique(np.concatenate(found))
+
+
+def volume(points: np.ndarray, alpha: float) -> float:
+    """Return the volume enclosed by the alpha shape of points (n, 3); 0 for points that span none."""
+    mesh = _delaunay(points)
+    if mesh is None:
+        return 0.0
+    simplices, neighbours = mesh
+    tetrahedra = points[simplices[_solid(points, simplices, neighbours, alpha)]]
+    return float(np.abs(np.linalg.det(tetrahedra[:, 1:] - tetrahedra[:, :1])).sum() / 6)
 
 
 def circumradii(tetrahedra: np.ndarray) -> np.ndarray:
@@ -36,24 +48,28 @@ def circumradii(tetrahedra: np.ndarray) -> np.ndarray:
     return np.where(flat, np.inf, np.linalg.norm(centres, axis=1))
 
 
-def _one_piece_alpha(simplices: np.ndarray, neighbours: np.ndarray, radii: np.ndarray, n_points: int) -> float:
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+def _delaunay(points: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return tetrahedra (m, 4) and, for each, the neighbours opposite its corners (m, 4), −1 for none; or None."""
+    from scipy.spatial import Delaunay, QhullError
 
-    def one_piece(alpha: float) -> bool:
-        kept = radii <= alpha
-        if len(np.unique(simplices[kept])) < n_points:
-            return False
-        rows, corners = np.nonzero((neighbours >= 0) & kept[:, None])
-        targets = neighbours[rows, corners]
-        both = kept[targets]
-        graph = coo_matrix((np.ones(both.sum()), (rows[both], targets[both])), shape=(len(radii), len(radii)))
-        _, labels = connected_components(graph, directed=False)
-        return len(np.unique(labels[kept])) == 1
+    if len(points) < 4:
+        return None
+    try:
+        mesh = Delaunay(points)
+    except QhullError:  # all in one plane
+        return None
+    return mesh.simplices, mesh.neighbors
 
-    candidates = np.unique(radii)
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if one_piece(candidates[middle]) else (middle + 1, high)
-    return float(candidates[low])
+
+def _solid(points: np.ndarray, simplices: np.ndarray, neighbours: np.ndarray, alpha: float) -> np.ndarray:
+    """Return the mask (m,) of tetrahedra that cannot be reached from outside through tetrahedra wider than alpha."""
+    wide = circumradii(points[simplices]) > alpha if np.isfinite(alpha) else np.zeros(len(simplices), dtype=bool)
+    reached = np.zeros(len(simplices), dtype=bool)
+    front = wide & (neighbours < 0).any(axis=1)
+    while front.any():
+        reached |= front
+        beside = neighbours[front]
+        front = np.zeros_like(reached)
+        front[beside[beside >= 0]] = True
+        front &= wide & ~reached
+    return ~reached

@@ -9,9 +9,10 @@ from pydantic import AfterValidator
 
 
 def _known(symbol: str) -> str:
-    if symbol not in chemical_symbols[1:]:
-        raise ValueError(f"{symbol!r} is not a chemical element")
-    return symbol
+    if symbol in chemical_symbols[1:]:
+        return symbol
+    hint = f"; did you mean {symbol.capitalize()!r}?" if symbol.capitalize() in chemical_symbols[1:] else ""
+    raise ValueError(f"{symbol!r} is not a chemical element{hint}")
 
 
 Element = Annotated[str, AfterValidator(_known)]

@@ -7,32 +7,26 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.contract import Phantom
-from benchsuite.params import Count, NonNegative, Positive
-from benchsuite.params import Params as Base
-from benchsuite.phantoms.core_shell import FCC
+from benchsuite.params import Positive
 from benchsuite.phantoms.elements import Element
-from benchsuite.phantoms.shape import crystal_particle, displaced
-
-ROCKSALT = np.concatenate([FCC, FCC + [0.5, 0, 0]])
+from benchsuite.phantoms.lattice import FCC, ROCKSALT
+from benchsuite.phantoms.particle import ParticleParams, crystal_particle, finished
 
 
 class Rocksalt(Phantom["Rocksalt.Params"]):
     title = "rocksalt nanoparticle of irregular shape"
     reference = "Lee et al. (2023), sec. II A"
 
-    class Params(Base):
-        cation: Element = "Ba"
-        anion: Element = "O"
-        lattice_A: Positive = Field(5.54, description="lattice constant")
-        diameter_A: Positive = Field(18.0, description="diameter of the sphere of equal volume")
-        atoms: Count | None = Field(None, description="exactly this many atoms, whatever the diameter")
-        displacement_rms_A: NonNegative = Field(0.20, description="RMS length of the static displacements")
-        irregularity: float = Field(0.1, ge=0, le=0.3, description="RMS relative deviation of the surface from a sphere")
+    class Params(ParticleParams):
+        cation: Element = Field("Ba", description="element of the cations")
+        anion: Element = Field("O", description="element of the anions")
+        lattice_A: Positive = Field(5.54, description="lattice constant in Å")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params
-        sites, which = crystal_particle(rng, p.lattice_A, ROCKSALT, p.diameter_A, p.irregularity, p.atoms)
-        symbols = np.where(which < len(FCC), p.cation, p.anion)
-        atoms = Atoms(symbols.tolist(), displaced(rng, sites, p.displacement_rms_A))
-        atoms.info = {f"n_{symbol}": int((symbols == symbol).sum()) for symbol in (p.cation, p.anion)}
+        sites, which, zone_axis_deg = crystal_particle(rng, p, p.lattice_A, ROCKSALT)
+        is_cation = which < len(FCC)
+        atoms = finished(rng, np.where(is_cation, p.cation, p.anion), sites, p.displacement_rms_A)
+        atoms.info |= {"n_cation": int(is_cation.sum()), "n_anion": int((~is_cation).sum())}
+        atoms.info |= {"lattice_A": p.lattice_A, "zone_axis_deg": round(zone_axis_deg, 2)}
         return atoms

@@ -1,78 +1,96 @@
-"""Irregular particle shapes, lattices inside them, and thermal-like static displacements."""
+"""Irregular particle shapes, static displacements, and the centre of a particle."""
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable
 
 import numpy as np
 
-from benchsuite.geometry import random_rotation
+from benchsuite.errors import BenchsuiteError
 
-ZONE_AXES = np.array([v for v in itertools.product((-1, 0, 1), repeat=3) if any(v)], dtype=np.float64)
-ZONE_AXIS_CLEARANCE_DEG = 3.0
-_FEATURES = 64
+Surface = Callable[[np.ndarray], np.ndarray]
+
+LEAST_RADIUS, LARGEST_RADIUS = 0.5, 1.5
+_WAVES = 64
+_WAVE_NUMBER = 1.6  # radians per radius: about two periods around the particle
+_DRAWS = 100
 
 
-def random_surface(rng: np.random.Generator, irregularity: float):  # noqa: ANN201
-    """Return a smooth star-shaped surface: a function from unit vectors (n, 3) to relative radii (n,), of unit mean volume.
+def random_surface(rng: np.random.Generator, irregularity: float) -> Surface:
+    """Return a smooth star-shaped surface: a function from unit vectors (n, 3) to radii (n,) of a body of volume 4π/3.
 
-    The relative radius is 1 + irregularity · f, f a Gaussian random field on the sphere with unit variance made of random
-    plane waves of about two periods around the particle, kept within 0.5 to 1.5 so that no part is cut off.
+    The radius is proportional to 1 + irregularity · f, f a Gaussian random field on the sphere of zero mean and unit variance,
+    the sum of random plane waves. It is kept within 0.5 to 1.5, so that nothing is cut off.
     """
-    waves = rng.standard_normal((_FEATURES, 3)) * 1.6
-    phases = rng.uniform(0, 2 * np.pi, _FEATURES)
+    waves = rng.standard_normal((_WAVES, 3)) * _WAVE_NUMBER
+    phases = rng.uniform(0, 2 * np.pi, _WAVES)
+
+    def field(directions: np.ndarray) -> np.ndarray:
+        return np.cos(directions @ waves.T + phases).sum(axis=1)
+
+    everywhere = sphere_points(4000)
+    values = field(everywhere)
+    mean, deviation = values.mean(), values.std()
 
     def radius(directions: np.ndarray) -> np.ndarray:
-        field = np.sqrt(2 / _FEATURES) * np.cos(directions @ waves.T + phases).sum(axis=1)
-        return np.clip(1 + irregularity * field, 0.5, 1.5)
+        return np.clip(1 + irregularity * (field(directions) - mean) / deviation, LEAST_RADIUS, LARGEST_RADIUS)
 
-    probe = rng.standard_normal((4000, 3))
-    probe /= np.linalg.norm(probe, axis=1, keepdims=True)
-    mean_volume = np.cbrt((radius(probe) ** 3).mean())
-    return lambda directions: radius(directions) / mean_volume
+    equal_volume = np.cbrt((radius(everywhere) ** 3).mean())
+    return lambda directions: radius(directions) / equal_volume
 
 
-def random_orientation(rng: np.random.Generator) -> np.ndarray:
-    """Return a uniformly drawn (3, 3) orientation of a cubic crystal with no ⟨100⟩, ⟨110⟩ or ⟨111⟩ near the beam or the y axis."""
-    axes = ZONE_AXES / np.linalg.norm(ZONE_AXES, axis=1, keepdims=True)
-    limit = np.cos(np.deg2rad(ZONE_AXIS_CLEARANCE_DEG))
-    while True:
-        matrix = random_rotation(rng)
-        if np.abs(axes @ matrix.T)[:, 1:].max() < limit:
-            return matrix
+def sphere_points(count: int) -> np.ndarray:
+    """Return (count, 3) unit vectors spread evenly over the sphere (Fibonacci lattice)."""
+    z = 1 - (2 * np.arange(count) + 1) / count
+    turn = np.pi * (1 + np.sqrt(5)) * np.arange(count)
+    ring = np.sqrt(1 - z**2)
+    return np.stack([ring * np.cos(turn), ring * np.sin(turn), z], axis=1)
 
 
-def crystal_particle(
-    rng: np.random.Generator,
-    lattice_A: float,
-    basis: np.ndarray,
-    diameter_A: float,
-    irregularity: float,
-    count: int | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions (n, 3) in Å and basis indices (n,) of a cubic crystal inside a random shape, in random orientation.
+def displaced(rng: np.random.Generator, positions: np.ndarray, rms_A: float, least_fraction: float = 0.75) -> np.ndarray:
+    """Return positions (n, 3) with Gaussian displacements whose root mean square length is exactly rms_A.
 
-    `diameter_A` is that of the sphere of equal volume. With `count`, exactly that many sites of the smallest relative radius
-    are kept, whatever the diameter.
+    No pair comes nearer than `least_fraction` of the shortest distance there was: the atoms of such pairs are drawn again.
+    Raises BenchsuiteError where that does not succeed, the displacement being too large for the structure.
     """
-    radius = diameter_A / 2
-    if count is not None:
-        radius = max(radius, 1.3 * lattice_A * np.cbrt(3 * count / (4 * np.pi * len(basis))))
-    reach = int(np.ceil(1.8 * radius / lattice_A)) + 1
-    cells = np.array(list(itertools.product(range(-reach, reach + 1), repeat=3)), dtype=np.float64)
-    sites = (cells[:, None, :] + basis + rng.uniform(0, 1, 3)).reshape(-1, 3) * lattice_A
-    which = np.tile(np.arange(len(basis)), len(cells))
-    sites = sites @ random_orientation(rng).T
-    distance = np.linalg.norm(sites, axis=1)
-    relative = distance / random_surface(rng, irregularity)(sites / np.maximum(distance, 1e-9)[:, None])
-    keep = np.argsort(relative, kind="stable")[:count] if count is not None else np.flatnonzero(relative <= diameter_A / 2)
-    keep = np.sort(keep)
-    return sites[keep], which[keep]
+    from scipy.spatial import cKDTree
 
-
-def displaced(rng: np.random.Generator, positions: np.ndarray, rms_A: float) -> np.ndarray:
-    """Return centred positions with Gaussian displacements whose root mean square length is exactly rms_A, to 1e-8 Å."""
+    if rms_A == 0 or len(positions) < 2:
+        return positions + 0.0
+    shortest = shortest_distance(positions)
     shifts = rng.standard_normal(positions.shape)
-    shifts *= rms_A / np.sqrt((shifts**2).sum(axis=1).mean())
-    moved = positions + shifts
-    return np.round(moved - moved.mean(axis=0), 8)
+    for _ in range(_DRAWS):
+        moved = positions + shifts * (rms_A / np.sqrt((shifts**2).sum(axis=1).mean()))
+        near = np.unique(cKDTree(moved).query_pairs(least_fraction * shortest, output_type="ndarray"))
+        if not len(near):
+            return moved
+        shifts[near] = rng.standard_normal((len(near), 3))
+    raise BenchsuiteError(
+        f"phantom.displacement_rms_A: {rms_A:g} Å is too large for atoms {shortest:.2f} Å apart: pairs come nearer than "
+        f"{least_fraction * shortest:.2f} Å however often they are drawn"
+    )
+
+
+def shortest_distance(positions: np.ndarray) -> float:
+    """Return the distance of the nearest two of at least two positions (n, 3)."""
+    from scipy.spatial import cKDTree
+
+    distances = np.asarray(cKDTree(positions).query(positions, k=2)[0])
+    return float(distances[:, 1].min())
+
+
+def bounding_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the centre (3,) and the radius of the smallest sphere around points (n, 3), to about 0.1% of the radius.
+
+    Steps of 1/k towards the farthest point (Bădoiu & Clarkson, Proc. SODA (2003) 801).
+    """
+    centre = points.mean(axis=0)
+    for k in range(2, 1002):
+        farthest = points[np.argmax(((points - centre) ** 2).sum(axis=1))]
+        centre = centre + (farthest - centre) / k
+    return centre, float(np.linalg.norm(points - centre, axis=1).max())
+
+
+def centred(positions: np.ndarray) -> np.ndarray:
+    """Return the positions about the centre of their smallest enclosing sphere, to 1e-8 Å: what fits any tilt best."""
+    return np.round(positions - bounding_sphere(positions)[0], 8)

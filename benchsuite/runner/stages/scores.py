@@ -54,7 +54,7 @@ class ScoresStage(Stage):
         phantom, series_folder, reconstruction, atoms = sources
         true_atoms, found = truth(phantom), load_atoms(atoms / TRACED)
         analysis = self.cell.experiment.analysis
-        scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, register=analysis.registration)
+        scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
         values: dict[str, Any] = dict(scored.values)
         curves = pair_curves(true_atoms, found)
         volume = load_reconstruction(reconstruction / RECONSTRUCTION).volume

@@ -1,0 +1,48 @@
+"""Cubic lattices in random orientation, clear of zone axes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from benchsuite.geometry import random_rotation
+
+FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+ROCKSALT = np.concatenate([FCC, FCC + np.array([0.5, 0, 0])])
+
+_LOW_INDEX = np.array([v for v in itertools.product((-1, 0, 1), repeat=3) if v > (0, 0, 0)], dtype=np.float64)
+LOW_INDEX_AXES = _LOW_INDEX / np.linalg.norm(_LOW_INDEX, axis=1, keepdims=True)
+
+
+def zone_axis_distance_deg(orientation: np.ndarray) -> float:
+    """Return the least angle between any ⟨100⟩, ⟨110⟩ or ⟨111⟩ of the oriented crystal and the beam (z) or the y axis."""
+    cosine = np.abs(LOW_INDEX_AXES @ orientation.T)[:, 1:].max()
+    return float(np.rad2deg(np.arccos(min(cosine, 1.0))))
+
+
+def random_orientation(rng: np.random.Generator, clearance_deg: float) -> np.ndarray:
+    """Return a (3, 3) orientation, uniform over those whose low-index axes keep the clearance from beam and y axis.
+
+    This holds for the untilted specimen and the default tilt axis; a tilt series still sweeps past zone axes, as it does in
+    an experiment.
+    """
+    while True:
+        orientation = random_rotation(rng)
+        if zone_axis_distance_deg(orientation) >= clearance_deg:
+            return orientation
+
+
+def sites_within(
+    radius_A: float, lattice_A: float, basis: np.ndarray, origin: np.ndarray, orientation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions (n, 3) in Å and basis indices (n,) of the lattice sites inside a sphere.
+
+    `origin` (3,) is the lattice point nearest the centre, in fractions of the cubic cell.
+    """
+    reach = int(np.ceil(radius_A / lattice_A)) + 2
+    cells = np.array(list(itertools.product(range(-reach, reach + 1), repeat=3)), dtype=np.float64)
+    sites = (cells[:, None, :] + basis + origin).reshape(-1, 3) * lattice_A @ orientation.T
+    which = np.tile(np.arange(len(basis)), len(cells))
+    inside = np.linalg.norm(sites, axis=1) <= radius_A
+    return sites[inside], which[inside]

@@ -1,0 +1,58 @@
+"""What nanoparticles have in common: a random surface cuts a randomly oriented crystal, and atoms are displaced."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field
+
+from benchsuite.params import Count, NonNegative, Params, Positive
+from benchsuite.phantoms.lattice import random_orientation, sites_within, zone_axis_distance_deg
+from benchsuite.phantoms.shape import LARGEST_RADIUS, LEAST_RADIUS, bounding_sphere, centred, displaced, random_surface, shortest_distance
+
+
+class ParticleParams(Params):
+    """Parameters of every irregular crystalline particle."""
+
+    diameter_A: Positive = Field(18.0, description="diameter in Å of the sphere of equal volume; the longest extent is larger")
+    atoms: Count | None = Field(None, description="exactly this many atoms, whatever the diameter")
+    irregularity: float = Field(0.08, ge=0, le=0.3, description="RMS deviation of the surface from a sphere, over its radius")
+    displacement_rms_A: NonNegative = Field(0.20, description="RMS length in Å of the random static displacements (3D)")
+    zone_axis_clearance_deg: float = Field(
+        5.0, ge=0, le=10, description="least angle of any ⟨100⟩, ⟨110⟩, ⟨111⟩ from the beam and from the y axis, untilted"
+    )
+
+
+def crystal_particle(
+    rng: np.random.Generator, params: ParticleParams, lattice_A: float, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return lattice sites (n, 3) in Å, basis indices (n,) and the angle in degrees to the nearest zone axis.
+
+    Sites are kept where their relative radius (distance over that of the surface in the same direction) is at most half the
+    diameter; with `atoms`, the sites of smallest relative radius, exactly that many.
+    """
+    orientation = random_orientation(rng, params.zone_axis_clearance_deg)
+    surface = random_surface(rng, params.irregularity)
+    radius = params.diameter_A / 2
+    if params.atoms is not None:
+        radius = lattice_A * (np.cbrt(3 * params.atoms / (4 * np.pi * len(basis))) + 1)
+    sites, which = sites_within(radius * LARGEST_RADIUS / LEAST_RADIUS, lattice_A, basis, rng.uniform(0, 1, 3), orientation)
+    distance = np.linalg.norm(sites, axis=1)
+    relative = distance / surface(sites / np.maximum(distance, 1e-9)[:, None])
+    keep = np.flatnonzero(relative <= radius) if params.atoms is None else np.argsort(relative, kind="stable")[: params.atoms]
+    keep = np.sort(keep)
+    return sites[keep], which[keep], zone_axis_distance_deg(orientation)
+
+
+def finished(rng: np.random.Generator, symbols: np.ndarray, sites: np.ndarray, rms_A: float) -> Atoms:
+    """Return the atoms, displaced and centred, with what is worth knowing about their geometry in `info`."""
+    positions = centred(displaced(rng, sites, rms_A))
+    atoms = Atoms(symbols.tolist(), positions)
+    radius = bounding_sphere(positions)[1]
+    atoms.info = {
+        "extent_A": round(2 * radius, 3),
+        "radius_of_gyration_A": round(float(np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).mean())), 3),
+    }
+    if len(atoms) > 1:
+        atoms.info["shortest_distance_A"] = round(shortest_distance(positions), 3)
+    return atoms

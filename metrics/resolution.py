@@ -1,0 +1,73 @@
+"""Resolution: Fourier shell correlation, and the spectral amplitude along an axis.
+
+    FSC(k) = Re Σ A B* / √(Σ|A|² Σ|B|²)  over the shell |k|          (Harauz & van Heel, Optik 73 (1986) 146)
+
+Thresholds: 0.5 against a noise-free reference, 0.143 between two noisy halves (Rosenthal & Henderson, J. Mol. Biol. 333 (2003) 721,
+doi:10.1016/j.jmb.2003.07.013).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.data import Grid
+from metrics.gaussians import add_gaussians
+
+
+def fourier_shell_correlation(a: np.ndarray, b: np.ndarray, voxel_A: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (frequency in 1/Å, correlation) of two volumes of one shape, in shells one Fourier voxel thick up to Nyquist."""
+    fa, fb = np.fft.rfftn(a.astype(np.float64)), np.fft.rfftn(b.astype(np.float64))
+    k = _radius(a.shape)
+    side = max(a.shape)
+    shell = np.rint(k * side).astype(int)
+    weight = np.full(fa.shape, 2.0)
+    weight[..., 0] = 1.0
+    if a.shape[-1] % 2 == 0:
+        weight[..., -1] = 1.0
+    count = side // 2 + 1
+    inside = shell < count
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(shell[inside], (values * weight)[inside], minlength=count)
+
+    power = np.sqrt(total(np.abs(fa) ** 2) * total(np.abs(fb) ** 2))
+    correlation = np.divide(total((fa * fb.conj()).real), power, out=np.zeros(count), where=power > 0)
+    return np.arange(count) / (side * voxel_A), correlation
+
+
+def resolution_at(frequency: np.ndarray, correlation: np.ndarray, threshold: float) -> float:
+    """Return the resolution in Å where the correlation first falls below the threshold, interpolated.
+
+    Where it never does, 1/(highest frequency); nan where it is below from the first shell on.
+    """
+    below = np.flatnonzero(correlation[1:] < threshold) + 1
+    if len(below) == 0:
+        return 1.0 / float(frequency[-1])
+    first = int(below[0])
+    if first == 1:
+        return float("nan")
+    high, low = correlation[first - 1], correlation[first]
+    crossing = frequency[first - 1] + (high - threshold) / (high - low) * (frequency[first] - frequency[first - 1])
+    return 1.0 / float(crossing)
+
+
+def spectral_amplitude(volume: np.ndarray, voxel_A: float, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (frequency in 1/Å, mean |F| over the planes normal to an axis): its last peak is the resolution along it."""
+    spectrum = np.abs(np.fft.fft(volume.astype(np.float64), axis=axis))
+    others = tuple(other for other in range(volume.ndim) if other != axis)
+    half = volume.shape[axis] // 2 + 1
+    return np.fft.rfftfreq(volume.shape[axis], voxel_A), spectrum.mean(axis=others)[:half]
+
+
+def render(atoms: Atoms, grid: Grid, sigma_A: float) -> np.ndarray:
+    """Return a float32 volume (nz, ny, nx) of the atoms as Gaussians with peak heights proportional to the atomic number."""
+    volume = np.zeros(grid.shape, dtype=np.float32)
+    precision = np.broadcast_to(np.eye(3) * (grid.voxel_A / sigma_A) ** 2, (len(atoms), 3, 3))
+    add_gaussians(volume, atoms.numbers.astype(np.float64), grid.indices(atoms.positions), precision)
+    return volume
+
+
+def _radius(shape: tuple[int, ...]) -> np.ndarray:
+    z, y, x = np.fft.fftfreq(shape[0]), np.fft.fftfreq(shape[1]), np.fft.rfftfreq(shape[2])
+    return np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
