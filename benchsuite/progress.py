@@ -33,16 +33,18 @@ class Progress:
         """Take one event of the runner."""
         if event["event"] == "cell":
             self._bars.advance(self._total)
-            self._console.print(_line(event), markup=False, highlight=False)
+            self._console.print(_line(event), markup=False, highlight=False, soft_wrap=True)
             return
-        name = f"{event['kind']} {event['cell']} {event['label'] if event['kind'] == 'scores' else ''}".strip()
+        name = f"{event['kind']} {event['cell']} {event['label'] if event['kind'] == 'scores' else event['part']}".strip()
         if event["event"] == "begin":
             self._tasks[name] = self._bars.add_task(name, total=len(event["share"]) or None)
+        elif name not in self._tasks:
+            return
         elif event["event"] == "iteration":
             self._bars.update(self._tasks[name], completed=event["iteration"], total=event["total"])
         elif event["event"] == "made" and event["stage"] == "image":
             self._bars.advance(self._tasks[name])
-        elif event["event"] == "done" and name in self._tasks:
+        elif event["event"] == "done":
             self._bars.remove_task(self._tasks.pop(name))
 
 

@@ -1,6 +1,8 @@
 """The simulated microscope: geometry of the tilts, limits of the grid, images by abTEM, and what a recording adds."""
 
-from benchsuite.microscope.limits import check_fits, check_physics, simulate_cost
+from benchsuite.microscope.adf import simulate_adf
+from benchsuite.microscope.cost import simulate_cost
+from benchsuite.microscope.limits import check_fits, check_physics, warnings_physics
 from benchsuite.microscope.recording import record, true_rotations
 from benchsuite.microscope.tilts import reconstruction_grid, rotations
 
@@ -10,6 +12,8 @@ __all__ = [
     "reconstruction_grid",
     "record",
     "rotations",
+    "simulate_adf",
     "simulate_cost",
     "true_rotations",
+    "warnings_physics",
 ]

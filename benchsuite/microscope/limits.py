@@ -1,23 +1,34 @@
-"""What can be simulated: wavelength, band limit, PRISM window, room in the box; and what it will cost.
+"""What can be simulated: wavelength, band limit, room for the probe and for the particle; with the numbers where it cannot.
 
-Antialiasing keeps two thirds of the Nyquist angle λ/(2s) of a grid with sampling s (Kirkland, Advanced Computing in Electron
-Microscopy, 2020). A detector beyond that would be truncated silently, so it is refused here.
+The grid: the field of view is divided into an even number of pixels of small prime factors, no wider than `sampling_A`.
+Antialiasing keeps two thirds of its Nyquist angle λ/(2s) (Kirkland, Advanced Computing in Electron Microscopy, 2020); a detector
+that reaches beyond would be truncated silently, so it is refused here.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from ase import Atoms
 
-from benchsuite.contract import Cost
-from benchsuite.errors import PhysicsError
+from benchsuite.errors import PhysicsError, choices
 from benchsuite.microscope.tilts import field_of_view_A, rotations
-from benchsuite.scenario.schema import Acquisition, FrozenPhonons, Microscope, Scan, Simulation
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from benchsuite.scenario.schema import Acquisition, Microscope, Scan, Simulation
 
 PLANCK_C_EV_A = 12398.419843320026
 REST_ENERGY_EV = 510998.95
+PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
+MOST_ELECTRONS = 1e15  # per position: beyond it counting noise is far below single precision
+
+ORDERS = (12, 21, 23, 30, 32, 34, 41, 43, 45, 50, 52, 54, 56)
+ABERRATIONS = (*(f"C{n}" for n in ORDERS), *(f"phi{n}_deg" for n in ORDERS if n % 10))
 
 
 def wavelength_A(energy_keV: float) -> float:
@@ -28,79 +39,159 @@ def wavelength_A(energy_keV: float) -> float:
 
 def grid_points(simulation: Simulation, box_A: float) -> int:
     """Return the pixels along one side: at least box/sampling, even, of small prime factors, a multiple of the PRISM factor."""
-    multiple = math.lcm(2, simulation.prism_interpolation if simulation.method == "prism" else 1)
-    pixels = multiple * math.ceil(box_A / simulation.sampling_A / multiple - 1e-6)
-    while not _has_small_factors(pixels):
+    multiple = math.lcm(2, prism_factor(simulation))
+    pixels = multiple * max(1, math.ceil(box_A / simulation.sampling_A / multiple - 1e-6))
+    odd = _without_small_factors(multiple)
+    while _without_small_factors(pixels) != odd:
         pixels += multiple
     return pixels
 
 
-def band_limit_mrad(energy_keV: float, sampling_A: float) -> float:
-    """Return the largest scattering angle that survives antialiasing: 2/3 of λ/(2 sampling)."""
-    return 1e3 * wavelength_A(energy_keV) / (3 * sampling_A)
+def prism_factor(simulation: Simulation) -> int:
+    """Return the interpolation factor f in use: 1 for direct multislice."""
+    return simulation.prism_interpolation if simulation.method == "prism" else 1
+
+
+def band_limit_mrad(energy_keV: float, pixels: int, box_A: float) -> float:
+    """Return the largest scattering angle that survives antialiasing, in whole pixels of the diffraction pattern.
+
+    About λ/(3s) for a sampling s = box/pixels.
+    """
+    across = 2 * pixels // 3
+    across += (across - pixels) % 2
+    return across // 2 * 1e3 * wavelength_A(energy_keV) / box_A
 
 
 def check_physics(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
     """Return every reason why this experiment cannot be simulated, each as "section.key: message"."""
+    return [
+        *_check_angles(microscope, simulation, acquisition),
+        *_check_room(microscope, simulation, acquisition.scan),
+        *_check_aberrations(microscope),
+        *_check_dose(acquisition),
+        *_check_tilts(acquisition),
+    ]
+
+
+def warnings_physics(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
+    """Return what is possible but unusual about an experiment, each as "section.key: message"."""
+    found = []
+    nyquist = wavelength_A(microscope.energy_keV) / (4 * microscope.semiangle_mrad * 1e-3)
+    if acquisition.scan.step_A > nyquist * 1.001:
+        found.append(
+            f"acquisition.scan.step_A: {acquisition.scan.step_A:g} Å undersamples the image, whose finest detail asks for "
+            f"steps of λ/(4α) = {nyquist:.3f} Å"
+        )
+    if acquisition.detector.inner_mrad < microscope.semiangle_mrad:
+        found.append(
+            f"acquisition.detector.inner_mrad: {acquisition.detector.inner_mrad:g} mrad lies inside the bright-field disk of "
+            f"{microscope.semiangle_mrad:g} mrad"
+        )
+    phonons = acquisition.frozen_phonons
+    widest = max(phonons.rms_A.values(), default=0.0) if phonons else 0.0
+    if 5 * widest > simulation.margin_A:
+        found.append(f"simulation.margin_A: {simulation.margin_A:g} Å is less than 5 × the thermal displacement of {widest:g} Å")
+    return found
+
+
+def check_fits(atoms: Atoms, rotations: np.ndarray, box_A: float | Sequence[float], margin_A: float) -> None:
+    """Raise PhysicsError unless, at every tilt, every atom is at least the margin inside the faces of the box.
+
+    `rotations` is (n, 3, 3) or (3, 3); `box_A` the side of a cube or (x, y, z) sides. A specimen is never wrapped round.
+    """
+    sides = np.broadcast_to(np.asarray(box_A, dtype=np.float64), 3)
+    room = sides / 2 - margin_A
+    for tilt, rotation in enumerate(np.asarray(rotations).reshape(-1, 3, 3)):
+        beyond = np.abs(atoms.positions @ rotation.T) - room
+        if len(atoms) and beyond.max() > 0:
+            atom, axis = np.unravel_index(np.argmax(beyond), beyond.shape)
+            where = float((rotation @ atoms.positions[atom])[axis])
+            raise PhysicsError(
+                f"the particle does not fit its box: at tilt {tilt} the {atoms.symbols[int(atom)]} atom {atom} is at "
+                f"{'xyz'[int(axis)]} = {where:.2f} Å, but a box of {sides[axis]:.2f} Å with a margin of {margin_A:g} Å ends at "
+                f"±{room[axis]:.2f} Å; enlarge acquisition.scan (step_A × positions) or take a smaller particle"
+            )
+
+
+def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
+    box, factor, detector = field_of_view_A(acquisition.scan), prism_factor(simulation), acquisition.detector
+    pixels = grid_points(simulation, box)
+    wavelength = wavelength_A(microscope.energy_keV)
+    # PRISM detects on the pixels of its window, which are f times coarser in angle
+    limit = min(band_limit_mrad(microscope.energy_keV, p, b) for p, b in ((pixels, box), (pixels // factor, box / factor)))
+    pixel = 1e3 * wavelength / box * factor
     problems = []
-    box = field_of_view_A(acquisition.scan)
-    limit = band_limit_mrad(microscope.energy_keV, box / grid_points(simulation, box))
-    finest = 1e3 * wavelength_A(microscope.energy_keV) / 3
-    if acquisition.detector.outer_mrad > limit:
+    if detector.outer_mrad > limit:
         problems.append(
-            f"acquisition.detector.outer_mrad: {acquisition.detector.outer_mrad:g} mrad is beyond the band limit of "
-            f"{limit:.1f} mrad; at most {limit:.1f}, or simulation.sampling_A of "
-            f"{finest / acquisition.detector.outer_mrad:.4f} or less"
+            f"acquisition.detector.outer_mrad: {detector.outer_mrad:g} mrad is beyond the band limit of the simulation, "
+            f"{limit:.1f} mrad for pixels of {box / pixels:.4g} Å; simulation.sampling_A must be about "
+            f"{1e3 * wavelength / 3 / detector.outer_mrad:.4f} or less"
         )
     if microscope.semiangle_mrad > limit:
-        problems.append(f"microscope.semiangle_mrad: {microscope.semiangle_mrad:g} mrad is beyond the band limit of {limit:.1f} mrad")
-    if simulation.method == "prism":
-        window = box / simulation.prism_interpolation
-        reach = max(abs(defocus) for defocus in microscope.defoci_A) + box / 2
-        spread = 2 * reach * microscope.semiangle_mrad * 1e-3 + 1.22 * wavelength_A(microscope.energy_keV) / (
-            microscope.semiangle_mrad * 1e-3
+        problems.append(
+            f"microscope.semiangle_mrad: {microscope.semiangle_mrad:g} mrad is beyond the band limit of the simulation, "
+            f"{limit:.1f} mrad"
         )
-        if spread > window:
-            problems.append(
-                f"simulation.prism_interpolation: {simulation.prism_interpolation} gives a probe window of {window:.1f} Å, but the "
-                f"probe spreads over {spread:.1f} Å; at most {max(1, math.floor(box / spread))}"
-            )
-    try:
-        rotations(acquisition.tilts)
-    except PhysicsError as error:
-        problems.append(f"acquisition.tilts: {error}")
+    if detector.outer_mrad - detector.inner_mrad < pixel:
+        problems.append(
+            f"acquisition.detector.inner_mrad: an annulus of {detector.outer_mrad - detector.inner_mrad:g} mrad is narrower than "
+            f"a pixel of the diffraction pattern, {pixel:.2f} mrad"
+        )
     return problems
 
 
-def check_fits(atoms: Atoms, rotation: np.ndarray, box_A: float, margin_A: float) -> None:
-    """Raise PhysicsError unless every atom, rotated, is at least the margin inside the faces of the cubic box."""
-    reach = float(np.abs(atoms.positions @ np.asarray(rotation).T).max()) if len(atoms) else 0.0
-    if reach > box_A / 2 - margin_A:
-        raise PhysicsError(
-            f"the tilted particle reaches {reach:.2f} Å from the centre; the box of {box_A:.2f} Å with a margin of {margin_A:g} Å "
-            f"holds {box_A / 2 - margin_A:.2f} Å: enlarge acquisition.scan (step_A × positions) or take a smaller particle"
+def _check_room(microscope: Microscope, simulation: Simulation, scan: Scan) -> list[str]:
+    """The probe must fit its window (PRISM) or the box at the entrance, at the exit and at its waist; atoms need room, too."""
+    box, factor = field_of_view_A(scan), prism_factor(simulation)
+    problems = []
+    if 2 * simulation.margin_A >= box:
+        problems.append(f"simulation.margin_A: {simulation.margin_A:g} Å on both sides leaves no room in a box of {box:g} Å")
+    semiangle = microscope.semiangle_mrad * 1e-3
+    above, below = (box / 2, box / 2) if microscope.focal_plane == "centre" else (0.0, box)
+    out_of_focus = max(max(abs(above + defocus), abs(below - defocus)) for defocus in microscope.defoci_A)
+    spread = 2 * (semiangle * out_of_focus + PROBE_TAILS * wavelength_A(microscope.energy_keV) / semiangle)
+    if spread > box:
+        problems.append(
+            f"microscope.defocus_A: the probe spreads over {spread:.1f} Å, more than the box of {box:g} Å; "
+            "enlarge acquisition.scan (step_A × positions) or reduce the defocus"
         )
+    elif spread > box / factor:
+        problems.append(
+            f"simulation.prism_interpolation: {factor} gives a probe window of {box / factor:.1f} Å, but the probe spreads over "
+            f"{spread:.1f} Å; at most {math.floor(box / spread)}"
+        )
+    return problems
 
 
-def simulate_cost(microscope: Microscope, simulation: Simulation, scan: Scan, phonons: FrozenPhonons | None) -> Cost:
-    """Predict one image: transforms of the waves through the slices, and for PRISM the reduction to probes."""
-    box = field_of_view_A(scan)
-    pixels = grid_points(simulation, box) ** 2
-    probes = scan.positions[0] * scan.positions[1]
-    slices = math.ceil(box / simulation.slice_A)
-    passes = len(microscope.defoci_A) * (phonons.count if phonons else 1)
-    per_wave = 8.3e-10 * slices * pixels * math.log2(pixels)
-    if simulation.method == "multislice":
-        return Cost(seconds=4.0 + passes * probes * per_wave, bytes=6e8 + 64 * 8 * pixels)
-    window = pixels / simulation.prism_interpolation**2
-    radius = microscope.semiangle_mrad * 1e-3 / wavelength_A(microscope.energy_keV) * box / simulation.prism_interpolation
-    waves = math.pi * radius**2
-    reduction = probes * window * (waves * 1.0e-9 + 4e-8)
-    return Cost(seconds=4.0 + passes * (waves * per_wave + reduction), bytes=6e8 + waves * pixels * 16)
+def _check_aberrations(microscope: Microscope) -> list[str]:
+    problems = []
+    for name in microscope.aberrations_A:
+        if name in ("C10", "C1", "defocus"):
+            problems.append(f"microscope.aberrations_A.{name}: the defocus is given by microscope.defocus_A")
+        elif name not in ABERRATIONS:
+            problems.append(f"microscope.aberrations_A.{name}: unknown coefficient; {choices(name, ABERRATIONS)}")
+        elif (match := re.fullmatch(r"phi(\d\d)_deg", name)) and f"C{match[1]}" not in microscope.aberrations_A:
+            problems.append(f"microscope.aberrations_A.{name}: the direction of an aberration C{match[1]} that is not given")
+    return problems
 
 
-def _has_small_factors(number: int) -> bool:
+def _check_dose(acquisition: Acquisition) -> list[str]:
+    electrons = acquisition.dose_e_per_A2 * acquisition.scan.step_A**2
+    if math.isfinite(electrons) and electrons > MOST_ELECTRONS:
+        return [f"acquisition.dose_e_per_A2: {acquisition.dose_e_per_A2:g} is beyond any noise; say .inf for noise-free data"]
+    return []
+
+
+def _check_tilts(acquisition: Acquisition) -> list[str]:
+    try:
+        rotations(acquisition.tilts)
+    except PhysicsError as error:
+        return [f"acquisition.tilts: {error}"]
+    return []
+
+
+def _without_small_factors(number: int) -> int:
     for prime in (2, 3, 5, 7):
         while number % prime == 0:
             number //= prime
-    return number == 1
+    return number

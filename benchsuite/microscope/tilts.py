@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchsuite.data import Grid
 from benchsuite.errors import PhysicsError
 from benchsuite.geometry import euler, is_rotation, single_axis, tilt_angles
-from benchsuite.scenario.schema import Scan, Tilts, VolumeGrid
+
+if TYPE_CHECKING:
+    from benchsuite.scenario.schema import Scan, Tilts, VolumeGrid
 
 
 def angles_deg(tilts: Tilts) -> np.ndarray | None:
@@ -20,7 +23,9 @@ def angles_deg(tilts: Tilts) -> np.ndarray | None:
 
 
 def rotations(tilts: Tilts) -> np.ndarray:
-    """Return the (n, 3, 3) nominal rotations. Raises PhysicsError for a matrix that is not a rotation."""
+    """Return the (n, 3, 3) nominal rotations. Raises PhysicsError for a matrix that is not a rotation, or an axis of no length."""
+    if not isinstance(tilts.axis, str) and not any(tilts.axis):
+        raise PhysicsError("axis has length zero")
     angles = angles_deg(tilts)
     if angles is not None:
         return single_axis(angles, tilts.axis)
@@ -29,7 +34,7 @@ def rotations(tilts: Tilts) -> np.ndarray:
     matrices = np.asarray(tilts.matrices, dtype=np.float64)
     for number, matrix in enumerate(matrices):
         if not is_rotation(matrix):
-            raise PhysicsError(f"acquisition.tilts.matrices.{number} is not a rotation (orthogonal, determinant +1)")
+            raise PhysicsError(f"matrices.{number} is not a rotation (orthogonal, determinant +1)")
     return matrices
 
 

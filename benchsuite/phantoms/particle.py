@@ -8,7 +8,14 @@ from pydantic import Field
 
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.phantoms.lattice import random_orientation, sites_within, zone_axis_distance_deg
-from benchsuite.phantoms.shape import LARGEST_RADIUS, LEAST_RADIUS, bounding_sphere, centred, displaced, random_surface, shortest_distance
+from benchsuite.phantoms.shape import (
+    LARGEST_RADIUS,
+    bounding_sphere,
+    centred,
+    displaced,
+    random_surface,
+    shortest_distance,
+)
 
 
 class ParticleParams(Params):
@@ -36,7 +43,7 @@ def crystal_particle(
     radius = params.diameter_A / 2
     if params.atoms is not None:
         radius = lattice_A * (np.cbrt(3 * params.atoms / (4 * np.pi * len(basis))) + 1)
-    sites, which = sites_within(radius * LARGEST_RADIUS / LEAST_RADIUS, lattice_A, basis, rng.uniform(0, 1, 3), orientation)
+    sites, which = sites_within(radius * LARGEST_RADIUS, lattice_A, basis, rng.uniform(0, 1, 3), orientation)
     distance = np.linalg.norm(sites, axis=1)
     relative = distance / surface(sites / np.maximum(distance, 1e-9)[:, None])
     keep = np.flatnonzero(relative <= radius) if params.atoms is None else np.argsort(relative, kind="stable")[: params.atoms]

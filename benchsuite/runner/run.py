@@ -141,6 +141,7 @@ def execute(
         if outcome["status"] != "ok":
             return {**outcome, "reason": outcome["reason"]}
     what = {"kind": request["kind"], "cell": request["cell"]["id"], "label": request["cell"]["reconstructor"]["label"]}
+    what["part"] = str(request["tilts"][0]) if request["tilts"] else ""
 
     def listen(event: Mapping[str, Any]) -> None:
         _listener({**event, **what})

@@ -1,0 +1,50 @@
+"""What a simulated image will cost: counts of transforms, times what each was measured to take."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from benchsuite.contract import Cost
+from benchsuite.microscope.limits import grid_points, wavelength_A
+from benchsuite.microscope.tilts import field_of_view_A
+
+if TYPE_CHECKING:
+    from benchsuite.scenario.schema import FrozenPhonons, Microscope, Scan, Simulation
+
+STARTING_S = 4.0  # importing abTEM and planning the transforms
+TRANSFORM_S = 5.0e-10  # per pixel, slice and log2(pixels): transmission, propagation and both transforms
+REDUCTION_S = 1.4e-10  # per plane wave, pixel of the cropped region and probe
+DETECTION_S = 1.5e-9  # per pixel of a probe's window and log2(pixels)
+BASE_BYTES = 5e8
+PROBES_AT_ONCE = 16
+POSITIONS_AT_ONCE = 64
+
+
+def plane_waves(microscope: Microscope, simulation: Simulation, box_A: float) -> float:
+    """Return about how many plane waves of the PRISM expansion lie in the aperture."""
+    radius = microscope.semiangle_mrad * 1e-3 / wavelength_A(microscope.energy_keV) * box_A / simulation.prism_interpolation
+    return math.pi * (radius + 0.5) ** 2
+
+
+def simulate_cost(microscope: Microscope, simulation: Simulation, scan: Scan, phonons: FrozenPhonons | None) -> Cost:
+    """Predict one tilt: its focus images and phonon configurations, on one core; vacuum in the box makes it less."""
+    box = field_of_view_A(scan)
+    side = grid_points(simulation, box)
+    pixels = side**2
+    positions = scan.positions[0] * scan.positions[1]
+    slices = math.ceil(box / simulation.slice_A)
+    images, configurations = len(microscope.defoci_A), phonons.count if phonons else 1
+    per_wave = TRANSFORM_S * slices * pixels * math.log2(pixels)
+    sliced = 2 * 8.0 * slices * pixels
+    if simulation.method == "multislice":
+        seconds = configurations * images * positions * per_wave
+        return Cost(STARTING_S + seconds, BASE_BYTES + sliced + 8.0 * pixels * PROBES_AT_ONCE * 8)
+    waves = plane_waves(microscope, simulation, box)
+    window = (side / simulation.prism_interpolation) ** 2
+    block = math.sqrt(POSITIONS_AT_ONCE) * scan.step_A / box * side
+    cropped = min((math.sqrt(window) + block) ** 2, pixels)
+    reduction = positions * (REDUCTION_S * waves * cropped + DETECTION_S * window * math.log2(window))
+    seconds = configurations * (waves * per_wave + images * reduction)
+    held = 8.0 * waves * (2 * pixels + cropped) + 8.0 * POSITIONS_AT_ONCE * cropped
+    return Cost(STARTING_S + seconds, BASE_BYTES + sliced + held)

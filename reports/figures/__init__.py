@@ -1,0 +1,23 @@
+"""The figures of a report by the names that a scenario uses. Each is a function of a run that returns figures by slug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from matplotlib.figure import Figure
+
+from benchsuite.results import Run
+from reports.figures.atoms_grid import histogram_grid, slice_grid
+from reports.figures.contact_sheet import contact_sheet
+from reports.figures.curves import convergence, fourier_shell, pair_distribution
+from reports.figures.sweep_lines import sweep_lines
+
+FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
+    "slice_grid": slice_grid,
+    "histogram_grid": histogram_grid,
+    "sweep_lines": sweep_lines,
+    "convergence": convergence,
+    "fourier_shell": fourier_shell,
+    "pair_distribution": pair_distribution,
+    "contact_sheet": contact_sheet,
+}

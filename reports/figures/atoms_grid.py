@@ -1,0 +1,122 @@
+"""Traced atoms: intensity histograms by element and outcome, and central slices with the atoms on them (after Lee et al. 2023)."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from benchsuite.results import CellResult, Run
+from reports.figures.panels import method_grid
+from reports.style import GREY, VERMILLION, element_colors, say_instead
+
+SLICE_A = 2.0
+BINS = 40
+
+
+def histogram_grid(run: Run) -> dict[str, Figure]:
+    """Intensity of traced atoms: filled, correctly classified, by element; hatched, wrong; grey, non-atoms."""
+    return method_grid(run, "histogram_grid", _histogram, 1.45, _histogram_legend)
+
+
+def slice_grid(run: Run) -> dict[str, Figure]:
+    """A 2 Å-thick slice through the centre (sum over z) with true, false and missing atoms."""
+    return method_grid(run, "slice_grid", _slice, 1.75, _slice_legend)
+
+
+def elements(run: Run) -> list[str]:
+    """Return the elements that the run tells apart, over all its scenarios' variants."""
+    found = [str(name).removeprefix("recall_").removesuffix("_pct") for name in run.table if str(name).startswith("recall_")]
+    wanted = list(run.scenario.get("analysis", {}).get("species", []))
+    return [*wanted, *(element for element in found if element not in wanted)]
+
+
+def _histogram(axis: Axes, cell: CellResult) -> None:
+    traced = cell.traced()
+    if traced is None or len(traced) == 0:
+        say_instead(axis, "no atoms were traced", 4)
+        return
+    colors = element_colors(elements(cell.run))
+    symbols = np.array(traced.get_chemical_symbols(), dtype=str)
+    outcome, intensity = traced.arrays["outcome"], traced.arrays["intensity"]
+    scale = np.percentile(np.abs(intensity), 99.5) or 1.0
+    edges = np.linspace(min(0.0, float(intensity.min() / scale)), max(1.05, float(intensity.max() / scale)), BINS + 1)
+    groups = [(intensity[symbols == "X"] / scale, GREY, "")]
+    for element, color in colors.items():
+        of_element = symbols == element
+        groups.append((intensity[of_element & (outcome == "true")] / scale, color, ""))
+        groups.append((intensity[of_element & (outcome != "true")] / scale, color, "/////"))
+    bottom = np.zeros(BINS)
+    for values, color, hatch in groups:
+        counts, _ = np.histogram(values, edges)
+        style = {"facecolor": "white" if hatch else color, "edgecolor": color if hatch else "none", "hatch": hatch or None}
+        axis.bar(edges[:-1], counts, np.diff(edges), bottom=bottom, align="edge", linewidth=0.4, **style)
+        bottom += counts
+    axis.set_xlabel("Intensity (relative)")
+    axis.set_ylabel("Number of atoms")
+
+
+def _histogram_legend(figure: Figure, run: Run) -> None:
+    handles: list[Patch] = []
+    for element, color in element_colors(elements(run)).items():
+        handles.append(Patch(facecolor=color, label=f"true {element}"))
+        handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=f"false {element}"))
+    handles.append(Patch(facecolor=GREY, label="non-atom"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+
+
+def _slice(axis: Axes, cell: CellResult) -> None:
+    result, truth, traced = cell.reconstruction(), cell.truth(), cell.traced()
+    if result is None or result.volume is None or truth is None or traced is None:
+        say_instead(axis, "no volume", 4)
+        return
+    volume = result.volume
+    nz, ny, nx = volume.data.shape
+    half = max(1, round(SLICE_A / 2 / volume.voxel_A))
+    image = volume.data[max(0, nz // 2 - half) : nz // 2 + half].sum(axis=0)
+    x0, y0, _ = volume.grid.origin_A - volume.voxel_A / 2
+    extent = (x0, x0 + nx * volume.voxel_A, y0, y0 + ny * volume.voxel_A)
+    top = float(np.percentile(image, 99.7)) or 1.0
+    axis.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=top, interpolation="nearest")
+    colors = element_colors(elements(cell.run))
+    _mark(axis, traced, colors)
+    shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
+    missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
+    lost = missing.positions[np.abs(missing.positions[:, 2]) <= SLICE_A / 2] + np.where(np.isfinite(shift), shift, 0.0)
+    axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9)
+    reach = float(np.abs(truth.positions[:, :2]).max()) + 2.0
+    reach = min(reach, nx * volume.voxel_A / 2)
+    axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
+    _scale_bar(axis, reach)
+
+
+def _mark(axis: Axes, traced: object, colors: dict[str, str]) -> None:
+    atoms = traced
+    positions = atoms.positions  # type: ignore[attr-defined]
+    near = np.abs(positions[:, 2]) <= SLICE_A / 2
+    symbols = np.array(atoms.get_chemical_symbols(), dtype=str)  # type: ignore[attr-defined]
+    outcome = atoms.arrays["outcome"]  # type: ignore[attr-defined]
+    for element, color in colors.items():
+        for chosen, marker in ((outcome == "true", "o"), ((outcome != "true") & (outcome != "non_atom"), "^")):
+            at = positions[near & chosen & (symbols == element)]
+            axis.scatter(at[:, 0], at[:, 1], s=13, marker=marker, facecolors="none", edgecolors=color, linewidth=0.8)
+
+
+def _scale_bar(axis: Axes, reach: float) -> None:
+    length = 5.0 if reach < 14 else 10.0
+    x, y = -reach + 0.08 * reach, -reach + 0.1 * reach
+    axis.plot([x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt")
+    text = f"{length / 10:g} nm"
+    axis.text(x + length / 2, y + 0.05 * reach, text, color="white", ha="center", va="bottom", fontsize=6)
+
+
+def _slice_legend(figure: Figure, run: Run) -> None:
+    handles = []
+    plain = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
+    for element, color in element_colors(elements(run)).items():
+        handles.append(Line2D([], [], marker="o", color=color, label=f"true {element}", **plain))
+        handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))
+    handles.append(Line2D([], [], marker="x", color=VERMILLION, label="missing atom", linestyle="none", markersize=4.5))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

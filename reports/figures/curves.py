@@ -1,0 +1,111 @@
+"""Curves of every method, one panel per point of the sweep: convergence, Fourier shell correlation, pair distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchsuite.results import CellResult, Run
+from reports.figures.panels import first_cells
+from reports.groups import condition_identity, conditions, methods
+from reports.labels import condition
+from reports.style import BLACK, GREY, WIDTH_IN, MethodStyle, method_styles, new_figure, say_instead, styled, wrapped
+
+COLUMNS = 3
+MOST_PANELS = 12
+
+
+def convergence(run: Run) -> dict[str, Figure]:
+    """Loss against iteration, each method's divided by its own first value: losses of different methods are different things."""
+    return _panels(run, "convergence", _convergence, "Iteration", "Loss / first loss", None)
+
+
+def fourier_shell(run: Run) -> dict[str, Figure]:
+    """Fourier shell correlation with the true atoms, with the 0.5 threshold."""
+    return _panels(run, "fourier_shell", _shell, "Spatial frequency (Å⁻¹)", "Correlation with the truth", _threshold)
+
+
+def pair_distribution(run: Run) -> dict[str, Figure]:
+    """Pair distribution of the traced atoms over that of the truth."""
+    return _panels(run, "pair_distribution", _pairs, "Distance (Å)", "Neighbours per atom and Å", None)
+
+
+@styled
+def _panels(
+    run: Run,
+    slug: str,
+    draw: Callable[[Axes, CellResult, MethodStyle, str], bool],
+    x: str,
+    y: str,
+    once: Callable[[Axes], None] | None,
+) -> dict[str, Figure]:
+    cells, points, styles = first_cells(run), conditions(run), method_styles(methods(run))
+    shown = points[:MOST_PANELS]
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = new_figure(WIDTH_IN if columns > 1 else 0.62 * WIDTH_IN, 1.9 * rows + 0.5)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    handles: dict[str, object] = {}
+    for axis, point in zip(axes.flat, shown, strict=False):
+        drawn = False
+        for method, style in styles.items():
+            cell_id = cells.get((method, condition_identity(point)))
+            if cell_id is not None and run.cell(cell_id).row["status"] == "ok":
+                drawn |= draw(axis, run.cell(cell_id), style, method)
+        if not drawn:
+            say_instead(axis, "no cell of this column has such a curve", columns)
+        elif once is not None:
+            once(axis)
+        axis.set_title(wrapped(condition(point), 40))
+        axis.set(xlabel=x, ylabel=y)
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    if handles:
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)))
+    if len(points) > len(shown):
+        figure.suptitle(f"{len(shown)} of {len(points)} settings shown; the others are in the tables")
+    return {slug: figure}
+
+
+def _convergence(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> bool:
+    result = cell.reconstruction()
+    if result is None:
+        return False
+    iteration, loss = result.history.T
+    good = np.isfinite(loss)
+    if good.sum() < 2 or loss[good][0] <= 0:
+        return False
+    axis.plot(iteration[good], loss[good] / loss[good][0], color=style.color, linestyle=style.linestyle, label=method)
+    axis.set(xscale="log", yscale="log")
+    return True
+
+
+def _shell(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> bool:
+    curves = cell.curves()
+    if "fsc_frequency" not in curves:
+        return False
+    axis.plot(curves["fsc_frequency"], curves["fsc_correlation"], color=style.color, linestyle=style.linestyle, label=method)
+    axis.set(ylim=(-0.1, 1.05), xlim=(0, float(curves["fsc_frequency"][-1])))
+    return True
+
+
+def _threshold(axis: Axes) -> None:
+    axis.axhline(0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
+    axis.text(axis.get_xlim()[1], 0.52, "0.5", ha="right", va="bottom", fontsize=6, color=GREY)
+
+
+def _pairs(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> bool:
+    curves = cell.curves()
+    if "pdf_distance_A" not in curves:
+        return False
+    distance = curves["pdf_distance_A"]
+    if not axis.lines:
+        axis.fill_between(distance, curves["pdf_truth"], step="mid", color="#D9D9D9", label="truth", linewidth=0)
+        axis.plot([], [], color=BLACK)
+    axis.plot(distance, curves["pdf_traced"], color=style.color, linestyle=style.linestyle, linewidth=0.8, label=method)
+    axis.set(xlim=(1.5, 6.5))
+    return True

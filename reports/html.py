@@ -1,0 +1,103 @@
+"""The report of a run: figures, tables and one HTML page in a folder that opens from disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from benchsuite.atomic import write_bytes, write_text
+from benchsuite.results import Run
+from reports.figures import FIGURES
+from reports.style import pdf, png
+from reports.summary import tables
+
+log = logging.getLogger(__name__)
+
+CAPTIONS = {
+    "slice_grid": "Slices 2 Å thick through the centre of each reconstruction, with the traced atoms of the slice.",
+    "histogram_grid": "Intensities of the traced atoms (5×5×5 voxels), relative to the 99.5th percentile.",
+    "sweep_lines": "Scores of all methods; bands and bars are the standard deviation over repeats.",
+    "convergence": "Loss against iteration, relative to each method's own first value.",
+    "fourier_shell": "Fourier shell correlation of each volume with the true atoms drawn as Gaussians.",
+    "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",
+    "contact_sheet": "The recorded tilt series.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page: file name stem, caption, or the error that kept it from being drawn."""
+
+    slug: str
+    caption: str
+    error: str = ""
+
+
+def write_report(run: Run, folder: Path | None = None) -> Path:
+    """Write figures/ (PNG, PDF), tables/ (CSV, Markdown) and report/ (HTML with its own copies); return the page.
+
+    A figure that cannot be drawn is reported on the page and in the log; the rest of the report is not lost for it.
+    """
+    out = folder or run.folder
+    pictures = [picture for name in _wanted(run) for picture in _draw(run, name, out)]
+    found = tables(run)
+    for table in found:
+        write_text(out / "tables" / f"{table.slug}.csv", table.csv())
+        write_text(out / "tables" / f"{table.slug}.md", table.markdown())
+    environment = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("report.html.j2").render(
+        title=run.scenario.get("title") or run.scenario["name"],
+        description=run.scenario.get("description", ""),
+        name=run.scenario["name"],
+        scale=run.scale,
+        total=len(run.table),
+        ok=int((run.table["status"] == "ok").sum()),
+        tables=found,
+        pictures=pictures,
+        scenario=_yaml(run.scenario),
+        provenance=_flat(run.provenance),
+    )
+    write_text(out / "report" / "index.html", page)
+    return out / "report" / "index.html"
+
+
+def _wanted(run: Run) -> list[str]:
+    chosen = run.scenario.get("figures") or list(FIGURES)
+    return [name for name in FIGURES if name in chosen]
+
+
+def _draw(run: Run, name: str, out: Path) -> list[Picture]:
+    caption = CAPTIONS[name]
+    try:
+        drawn = {slug: (png(figure), pdf(figure)) for slug, figure in FIGURES[name](run).items()}
+    except Exception as error:  # a figure must not cost the report: the error is shown in its place
+        log.error("figure %s of %s could not be drawn:\n%s", name, run.folder, traceback.format_exc())
+        return [Picture(name, caption, f"{type(error).__name__}: {error}")]
+    for slug, (bitmap, vector) in drawn.items():
+        for folder in (out / "figures", out / "report"):
+            write_bytes(folder / f"{slug}.png", bitmap)
+            write_bytes(folder / f"{slug}.pdf", vector)
+    return [Picture(slug, caption) for slug in drawn]
+
+
+def _yaml(value: object) -> str:
+    from ruamel.yaml import YAML
+
+    buffer = io.StringIO()
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = None
+    writer.width = 110
+    writer.dump(json.loads(json.dumps(value)), buffer)
+    return buffer.getvalue()
+
+
+def _flat(facts: object, prefix: str = "") -> list[tuple[str, str]]:
+    if not isinstance(facts, dict):
+        return [(prefix, str(facts))]
+    return [pair for key, value in facts.items() for pair in _flat(value, f"{prefix} {key}".strip())]

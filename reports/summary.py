@@ -1,0 +1,102 @@
+"""The tables of a report: summary, published against measured, failures; each as CSV, Markdown and HTML.
+
+A mean is never shown without how many cells it stands on, and one over fewer than all is marked with *.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from benchsuite.results import Run
+from reports.groups import Group, failures, groups
+from reports.labels import label, labels, mean_and_spread, number, plus_minus, value
+
+METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
+MORE_METRICS = ("n_matched", "r_factor", "resolution_fsc_A", "bond_length_error_pm", "reconstruct_s", "peak_memory_mb")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text cells under headings. `note` stands below it."""
+
+    slug: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str = ""
+
+    def csv(self) -> str:
+        return pd.DataFrame(self.rows, columns=self.columns).to_csv(index=False)
+
+    def markdown(self) -> str:
+        def line(cells: list[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+        rule = "|" + "---|" * len(self.columns)
+        text = "\n".join([line(self.columns), rule, *(line(row) for row in self.rows)])
+        return f"{text}\n\n{self.note}\n" if self.note else f"{text}\n"
+
+
+def tables(run: Run) -> list[Table]:
+    """Return every table that the run has something for."""
+    found = [summary(run), published(run), failed(run)]
+    return [table for table in found if table is not None and table.rows]
+
+
+def summary(run: Run) -> Table:
+    """Method × swept values: mean ± sample standard deviation over repeats, with n_ok/n_total."""
+    recalls = [name for name in run.table if str(name).startswith("recall_")]
+    metrics = [m for m in (*METRICS, *recalls, *MORE_METRICS) if m in run.table and run.table[m].notna().any()]
+    rows = []
+    for group in groups(run):
+        swept = [value(key, group.swept[key]) for key in group.swept]
+        ok = int((group.rows["status"] == "ok").sum())
+        mark = "*" if ok < group.n_total else ""
+        cells = [plus_minus(*mean_and_spread(group.rows[metric])[:2]) + (mark if ok else "") for metric in metrics]
+        rows.append([group.method, *swept, f"{ok}/{group.n_total}", *cells])
+    columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(label(metric) for metric in metrics)]
+    note = "Mean ± sample standard deviation over repeats. * fewer cells than planned gave a result: see the failures."
+    return Table("summary", "Summary", columns, rows, note)
+
+
+def published(run: Run) -> Table | None:
+    """The paper's numbers beside ours, row by row; a row without a matching cell says so."""
+    rows = []
+    for entry in run.published:
+        where = dict(entry.get("where") or {})
+        fitting = [group for group in groups(run) if _fits(group, where)]
+        setting = ", ".join(f"{label(k) if k != 'reconstructor' else 'Method'}: {value(k, v)}" for k, v in where.items())
+        for metric in METRICS:
+            if entry.get(metric) is None:
+                continue
+            measured = plus_minus(*mean_and_spread(fitting[0].rows[metric])[:2]) if fitting else "no such cell in this run"
+            rows.append([setting, str(entry.get("source", "")), label(metric), number(float(entry[metric])), measured])
+    note = f"Published values belong to the paper's own scale; measured values to this run's scale: {run.scale}."
+    columns = ["Setting", "Source", "Score", "Published (paper scale)", f"Measured ({run.scale} scale)"]
+    return Table("published", "Published and measured", columns, rows, note) if rows else None
+
+
+def failed(run: Run) -> Table | None:
+    """Every cell without a result, with its status and reason."""
+    rows = [[str(row[name]) for name in ("cell", "reconstructor", "status", "reason")] for _, row in failures(run).iterrows()]
+    return Table("failures", "Cells without a result", ["Cell", "Method", "Status", "Reason"], rows) if rows else None
+
+
+def _fits(group: Group, where: Mapping[str, Any]) -> bool:
+    for key, wanted in where.items():
+        have = group.method if key == "reconstructor" else group.swept.get(key)
+        if not _same(have, wanted):
+            return False
+    return True
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return math.isclose(float(a), float(b), rel_tol=1e-9) or float(a) == float(b)
+    except (TypeError, ValueError):
+        return str(a) == str(b)
