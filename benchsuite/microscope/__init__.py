@@ -4,7 +4,7 @@ from benchsuite.microscope.adf import simulate_adf
 from benchsuite.microscope.cost import simulate_cost
 from benchsuite.microscope.limits import check_fits, check_physics, warnings_physics
 from benchsuite.microscope.recording import record, true_rotations
-from benchsuite.microscope.tilts import reconstruction_grid, rotations
+from benchsuite.microscope.tilts import reconstruction_grid, rotations, specimen_box_A
 
 __all__ = [
     "check_fits",
@@ -14,6 +14,7 @@ __all__ = [
     "rotations",
     "simulate_adf",
     "simulate_cost",
+    "specimen_box_A",
     "true_rotations",
     "warnings_physics",
 ]

@@ -21,7 +21,7 @@ from benchsuite.backend import thread_count
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.cost import POSITIONS_AT_ONCE, PROBES_AT_ONCE
 from benchsuite.microscope.limits import check_fits, grid_points
-from benchsuite.microscope.tilts import field_of_view_A
+from benchsuite.microscope.tilts import field_of_view_A, specimen_box_A
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
@@ -50,7 +50,7 @@ def simulate_adf(
     import dask
 
     box, (ny, nx) = field_of_view_A(scan), scan.positions
-    check_fits(atoms, rotation, (nx * scan.step_A, ny * scan.step_A, box), simulation.margin_A)
+    check_fits(atoms, rotation, specimen_box_A(scan), simulation.margin_A)
     positions = atoms.positions @ np.asarray(rotation, dtype=np.float64).T + box / 2
     start = box / 2 - scan.step_A * np.array([nx // 2, ny // 2])
     grid = abtem.GridScan(start=tuple(start), end=tuple(start + scan.step_A * np.array([nx, ny])), gpts=(nx, ny), endpoint=False)

@@ -43,6 +43,12 @@ def field_of_view_A(scan: Scan) -> float:
     return scan.step_A * max(scan.positions)
 
 
+def specimen_box_A(scan: Scan) -> tuple[float, float, float]:
+    """Return the (x, y, z) sides within which a tilted specimen must stay: the scanned field, and the depth of the box."""
+    ny, nx = scan.positions
+    return nx * scan.step_A, ny * scan.step_A, field_of_view_A(scan)
+
+
 def reconstruction_grid(scan: Scan, grid: VolumeGrid) -> Grid:
     """Return the grid of the volume: by default a cube over the field of view with voxels of one scan step."""
     voxel = grid.voxel_A or scan.step_A

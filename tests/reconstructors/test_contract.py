@@ -1,0 +1,65 @@
+"""Every registered reconstructor and phantom keeps the contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchsuite import contract_suite, registry
+
+CHECKS = [
+    contract_suite.check_describes_itself,
+    contract_suite.check_iterates,
+    contract_suite.check_input_untouched,
+    contract_suite.check_deterministic,
+    contract_suite.check_recovers,
+    contract_suite.check_refuses,
+]
+
+
+@pytest.mark.parametrize("name", registry.names("reconstructor"))
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_reconstructor(name, check):
+    check(registry.reconstructor(name))
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names("phantom") if name != "file"])
+def test_phantom(name):
+    cls = registry.phantom(name)
+    contract_suite.check_phantom(cls(cls.Params()))
+
+
+def test_the_suite_notices_what_is_wrong():
+    resire = registry.reconstructor("resire")
+
+    class Mirrored(resire):
+        def reconstruct(self, series, context):
+            for item in super().reconstruct(series, context):
+                yield type(item)(item.iteration, item.loss, volume=np.ascontiguousarray(item.volume[::-1]))
+
+    class Random(resire):
+        def reconstruct(self, series, context):
+            for item in super().reconstruct(series, context):
+                noise = np.random.default_rng().random(item.volume.shape, dtype=np.float32)
+                yield type(item)(item.iteration, item.loss, volume=item.volume + 1e-6 * noise)
+
+    with pytest.raises(AssertionError):
+        contract_suite.check_recovers(Mirrored)
+    with pytest.raises(AssertionError, match="differ"):
+        contract_suite.check_deterministic(Random)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", registry.names("reconstructor"))
+def test_cpu_and_gpu_agree(name):
+    from benchsuite.backend import gpu_available, to_host
+    from benchsuite.contract import Context
+
+    if not gpu_available():
+        pytest.skip("no CUDA device")
+    series, grid = contract_suite.small_problem()
+    answers = []
+    for device in ("cpu", "cuda"):
+        context = Context(grid, np.random.default_rng(0), device)
+        answers.append(to_host(list(registry.reconstructor(name)().reconstruct(series, context))[-1].volume))
+    assert np.abs(answers[0] - answers[1]).max() < 1e-3 * np.abs(answers[0]).max()

@@ -1,0 +1,186 @@
+"""The command line end to end at the smallest scale, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+TINY = """\
+schema: 1
+name: tiny
+seed: 4
+phantom: {kind: core_shell, atoms: 19, shell_layers: 1}
+simulation: {method: prism, sampling_A: 0.2, prism_interpolation: 2}
+acquisition:
+  tilts: {range_deg: [-90, 90], count: 8}
+  scan: {step_A: 0.4, positions: [36, 36]}
+  detector: {inner_mrad: 22, outer_mrad: 32}
+reconstructors: [resire, {use: odd, label: broken}]
+sweep: [{acquisition.dose_e_per_A2: [.inf, 1e7]}]
+analysis: {species: [Cu, Au]}
+"""
+PLUGIN = """
+from benchsuite.contract import Reconstructor
+from benchsuite.params import Params
+
+class Odd(Reconstructor):
+    title = "always fails"
+    reference = "none"
+    class Params(Params):
+        pass
+    def reconstruct(self, series, context):
+        raise RuntimeError("broken on purpose <b>")
+        yield
+"""
+
+
+def benchsuite(*words, cwd, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "benchsuite.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "tiny.yaml").write_text(TINY)
+    (folder / "odd.py").write_text(PLUGIN)
+    result = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out", cwd=folder)
+    return folder, result
+
+
+def test_a_failing_cell_does_not_stop_the_others(finished):
+    folder, result = finished
+    assert result.returncode == 3, result.stderr
+    table = pd.read_csv(folder / "out" / "results.csv", dtype={"cell": str})
+    assert list(table["status"]) == ["ok", "error", "ok", "error"]
+    assert "broken on purpose" in table["reason"][1]
+    good = table[table["status"] == "ok"]
+    assert (good["n_true"] == 19).all()
+    assert (good["rmsd_pm"] < 30).all()
+    assert (good["r_factor"] < 1).all()
+    assert good["reconstruct_s"].gt(0).all()
+    record = json.loads((folder / "out" / "cells" / "0001.json").read_text())
+    assert "Traceback" in record["log"]
+
+
+def test_the_report_shows_failures_and_is_self_contained(finished):
+    folder, _ = finished
+    page = (folder / "out" / "report" / "index.html").read_text()
+    assert "2 of 4 cells gave no result" in page
+    assert "broken on purpose &lt;b&gt;" in page
+    assert "src=\"http" not in page
+    assert "could not be drawn" not in page
+    import re
+
+    for name in re.findall(r'(?:src|href)="([^"#]+)"', page):
+        assert (folder / "out" / "report" / name).is_file(), name
+    assert (folder / "out" / "figures" / "slice_grid.pdf").is_file()
+    assert "n_ok" in (folder / "out" / "tables" / "summary.md").read_text() or "Cells ok" in page
+
+
+def test_a_second_run_is_answered_from_the_store(finished):
+    folder, _ = finished
+    plan = benchsuite("plan", "tiny.yaml", "--plugin", "odd.py", cwd=folder)
+    assert plan.returncode == 0, plan.stderr
+    lines = plan.stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:5:2]] == ["cached", "cached"]
+    assert "2 of 4 cells to run" in lines[-1]
+    again = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out2", "--only", "RESIRE", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    a, b = (pd.read_csv(folder / out / "results.csv").query("status == 'ok'") for out in ("out", "out2"))
+    assert list(a["rmsd_pm"]) == list(b["rmsd_pm"])
+
+
+def test_a_damaged_entry_is_noticed_and_made_again(finished):
+    folder, _ = finished
+    store = folder / ".benchsuite" / "store"
+    victim = next(file for file in store.glob("reconstruction/*/*/*/reconstruction/arrays/volume/c/**/0") if file.is_file())
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 4
+    victim.write_bytes(data)
+    for scores in store.glob("scores/*/*/*/values.json"):
+        scores.write_text(scores.read_text() + " ")
+    result = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out3", "--only", "RESIRE", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert list((store / "corrupt").iterdir())
+
+
+def test_export(finished):
+    folder, _ = finished
+    for what, file in (("series", "s.mrc"), ("volume", "v.tiff"), ("truth", "t.xyz"), ("traced", "t.cif")):
+        result = benchsuite("export", "out", "0000", what, file, cwd=folder)
+        assert result.returncode == 0, result.stderr
+        assert (folder / file).stat().st_size > 0
+    angles = [float(line) for line in (folder / "s.rawtlt").read_text().split()]
+    assert angles[0] == pytest.approx(-90)
+    assert angles[1] - angles[0] == pytest.approx(22.5)
+    import mrcfile
+    import numpy as np
+
+    with mrcfile.open(folder / "s.mrc") as mrc:
+        assert mrc.data.shape == (8, 36, 36)
+        assert mrc.voxel_size.x == pytest.approx(0.4)
+    assert np.isfinite(mrc.voxel_size.x)
+    assert benchsuite("export", "out", "9999", "series", "s.mrc", cwd=folder).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run", "nothing.yaml"], "no such file"),
+        (["run", "quickstart", "--set", "acquisition.tilts.count=0"], "at least 1"),
+        (["run", "quickstart", "--only", "RESIER"], "did you mean 'RESIRE'"),
+        (["run", "quickstart", "--set", "limits.memory_GB=0.01"], "GB"),
+        (["validate", "quickstart", "--plugin", "nothing.py"], "no such file"),
+        (["info", "genfir"], "did you mean 'genfire'"),
+        (["list", "things"], "allowed"),
+        (["report", "."], "not a run folder"),
+        (["run", "quickstart", "--set", "acquisition.scan.positions=[30, 30]", "--out", "x"], "beyond"),
+    ],
+)
+def test_bad_usage_is_one_message_and_status_2(tmp_path, words, expected):
+    if expected == "beyond":
+        words, expected = ["run", "quickstart", "--device", "cuda:7"], "allowed: cpu, cuda"
+    result = benchsuite(*words, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_particle_larger_than_its_box_is_refused_with_the_numbers(tmp_path):
+    result = benchsuite(
+        "run", "quickstart", "--scale", "smoke", "--set", "phantom.atoms=400", "--only", "WBP", "--out", "x", cwd=tmp_path
+    )
+    assert result.returncode == 3
+    table = pd.read_csv(tmp_path / "x" / "results.csv")
+    assert (table["status"] == "error").all()
+    assert table["reason"].str.contains("box of 16.00 Å").all()
+
+
+def test_listing_and_information(tmp_path):
+    for what in ("phantoms", "reconstructors", "metrics", "scenarios"):
+        result = benchsuite("list", what, cwd=tmp_path)
+        assert result.returncode == 0
+        assert len(result.stdout.splitlines()) >= 3
+    text = benchsuite("info", "genfire", cwd=tmp_path).stdout
+    assert "interpolation_radius" in text
+    assert "doi" in text
+    assert "numpy" in benchsuite("doctor", cwd=tmp_path).stdout
+
+
+def test_an_unwritable_output_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = benchsuite("run", "quickstart", "--out", "file/x", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,55 @@
+"""Every data type survives disk without loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from benchsuite.contract_suite import small_problem
+from benchsuite.data import Reconstruction, Volume
+from benchsuite.storage import load_atoms, load_reconstruction, load_series, save_atoms, save_reconstruction, save_series
+
+
+def test_series(tmp_path):
+    series, _ = small_problem()
+    save_series(tmp_path / "s.zarr", iter(series.data), series)
+    back = load_series(tmp_path / "s.zarr")
+    assert np.array_equal(back.data, series.data)
+    assert np.array_equal(back.rotations, series.rotations)
+    assert back.optics == series.optics
+    assert back.dose_e_per_A2 == np.inf
+    assert back.detector_mrad is None
+
+
+def test_reconstruction(tmp_path):
+    rng = np.random.default_rng(0)
+    volume = Volume(rng.random((3, 4, 5)).astype(np.float32), 0.4)
+    result = Reconstruction(volume, None, np.array([[1, np.nan], [2, 0.5]]), 1.25, {"mask": np.ones(3, bool)})
+    save_reconstruction(tmp_path, result)
+    back = load_reconstruction(tmp_path)
+    assert np.array_equal(back.volume.data, volume.data)
+    assert back.volume.voxel_A == 0.4
+    assert np.array_equal(back.history, result.history, equal_nan=True)
+    assert back.seconds == 1.25
+    assert np.array_equal(back.extras["mask"], np.ones(3, bool))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_atoms(tmp_path, count):
+    rng = np.random.default_rng(1)
+    atoms = Atoms(["Cu", "X", "Au", "O", "Ba"][:count], rng.standard_normal((count, 3)))
+    atoms.set_array("intensity", rng.random(count) * 1e-9)
+    atoms.set_array("outcome", np.array(["true", "non_atom", "false_class", "true", "x"][:count], dtype="U14"))
+    atoms.set_array("displacement_A", np.full(count, np.nan))
+    atoms.info = {"n_core": 3, "lattice_A": 3.78, "name": "a b"}
+    save_atoms(tmp_path / "a.extxyz", atoms)
+    back = load_atoms(tmp_path / "a.extxyz")
+    assert len(back) == count
+    if count:
+        assert np.array_equal(back.positions, atoms.positions)
+        assert back.get_chemical_symbols() == atoms.get_chemical_symbols()
+        assert np.array_equal(back.arrays["intensity"], atoms.arrays["intensity"])
+        assert np.array_equal(back.arrays["outcome"], atoms.arrays["outcome"])
+        assert np.isnan(back.arrays["displacement_A"]).all()
+        assert back.info == atoms.info

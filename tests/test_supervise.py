@@ -1,0 +1,160 @@
+"""Every way in which a task can end has its status and its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from benchsuite.runner import supervise
+from benchsuite.runner.task import Task
+from benchsuite.scenario import load
+
+PLUGIN = '''
+import os, signal, sys, time
+import numpy as np
+from benchsuite.contract import Iterate, Reconstructor
+from benchsuite.params import Params
+
+class Odd(Reconstructor):
+    title = "does what it is told"
+    reference = "none"
+    class Params(Params):
+        how: str = "raise"
+    def reconstruct(self, series, context):
+        volume = np.zeros(context.grid.shape, np.float32)
+        how = self.params.how
+        print("about to", how)
+        if how == "raise":
+            raise RuntimeError("no such luck")
+        if how == "exit":
+            os._exit(7)
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "hang":
+            time.sleep(1000)
+        if how == "eat":
+            hoard = [bytearray(50_000_000) for _ in range(100)]
+            time.sleep(1000)
+        if how == "nan":
+            yield Iterate(1, float("nan"), volume=volume)
+        if how == "nan volume":
+            yield Iterate(1, 1.0, volume=volume + np.nan)
+        if how == "shape":
+            yield Iterate(1, 1.0, volume=volume[:-1])
+        if how == "wrong type":
+            yield volume
+        if how == "fine":
+            yield Iterate(1, 1.0, volume=volume)
+'''
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    """A tiny scenario whose series is in a store already, and the plugin that misbehaves."""
+    from benchsuite import registry
+
+    folder = tmp_path_factory.mktemp("supervise")
+    (folder / "odd.py").write_text(PLUGIN)
+    registry.load_plugin(folder / "odd.py")
+    (folder / "s.yaml").write_text(
+        """
+schema: 1
+name: tiny
+phantom: {kind: core_shell, atoms: 13, shell_layers: 1}
+simulation: {method: prism, sampling_A: 0.25, prism_interpolation: 2}
+microscope: {semiangle_mrad: 20}
+acquisition:
+  tilts: {angles_deg: [0, 60]}
+  scan: {step_A: 0.8, positions: [16, 16]}
+  detector: {inner_mrad: 21, outer_mrad: 25}
+reconstructors: [odd]
+analysis: {species: [Cu, Au]}
+"""
+    )
+    cell = load(folder / "s.yaml").cells[0]
+    task = Task("series", cell, str(folder / "store"), plugins=(str(folder / "odd.py"),))
+    outcome = supervise.supervise(task.to_json(), time_s=120, memory_bytes=8e9, threads=2)
+    assert outcome.status == "ok", outcome
+    return folder
+
+
+def attempt(folder, how, **limits):
+    cell = load(folder / "s.yaml", overrides=[f"reconstructors.odd.how={how}"]).cells[0]
+    task = Task("scores", cell, str(folder / "store"), plugins=(str(folder / "odd.py"),))
+    return supervise.supervise(task.to_json(), threads=1, **{"time_s": 60, "memory_bytes": 8e9, **limits})
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "reason"),
+    [
+        ("raise", "error", "RuntimeError: no such luck"),
+        ("exit", "error", "exit status 7"),
+        ("kill", "oom", "SIGKILL"),
+        ("nan", "diverged", "loss is nan at iteration 1"),
+        ("nan volume", "diverged", "not finite"),
+        ("shape", "error", "shape (15, 16, 16)"),
+        ("wrong type", "error", "ndarray instead of an Iterate"),
+        ("nothing", "error", "yielded no iterate"),
+    ],
+)
+def test_reasons(setting, how, status, reason):
+    outcome = attempt(setting, how)
+    assert outcome.status == status
+    assert reason in outcome.reason
+    assert "about to" in outcome.log or how in ("exit", "kill")
+
+
+def test_a_volume_of_zeros_is_scored_as_nothing_found(setting):
+    assert attempt(setting, "fine").status == "ok"
+
+
+def test_a_hanging_task_is_killed(setting):
+    outcome = attempt(setting, "hang", time_s=4)
+    assert outcome.status == "timeout"
+    assert "4 s" in outcome.reason
+
+
+def test_a_hungry_task_is_killed(setting):
+    outcome = attempt(setting, "eat", memory_bytes=1.5e9)
+    assert outcome.status == "oom"
+    assert "1.50 GB" in outcome.reason
+
+
+def test_stopping_ends_running_tasks(setting):
+    threading.Timer(3, supervise.stop_all).start()
+    started = time.monotonic()
+    try:
+        assert attempt(setting, "hang").status == "interrupted"
+        assert time.monotonic() - started < 30
+        assert attempt(setting, "fine").status == "interrupted"
+    finally:
+        supervise.allow_starts()
+
+
+def test_a_killed_parent_takes_its_worker_along(setting, tmp_path):
+    import subprocess
+    import sys
+
+    cell = load(setting / "s.yaml", overrides=["reconstructors.odd.how=hang"]).cells[0]
+    task = Task("scores", cell, str(setting / "store"), plugins=(str(setting / "odd.py"),))
+    (tmp_path / "task.json").write_text(json.dumps(task.to_json()))
+    program = (
+        "import json, sys; from benchsuite.runner.supervise import supervise\n"
+        "def tell(event):\n  print(json.dumps(event), flush=True)\n"
+        "supervise(json.load(open(sys.argv[1])), time_s=100, memory_bytes=8e9, threads=1, listen=tell)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "task.json")], stdout=subprocess.PIPE, text=True)
+    assert "stage" in parent.stdout.readline()
+    children = subprocess.run(["pgrep", "-P", str(parent.pid)], capture_output=True, text=True).stdout.split()
+    assert children
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in children):
+        time.sleep(0.1)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
