@@ -59,7 +59,7 @@ def fft_module(xp: ModuleType) -> ModuleType:
         import scipy.fft
 
         return scipy.fft
-    import cupyx.scipy.fft  # noqa: TID251
+    import cupyx.scipy.fft
 
     return cupyx.scipy.fft
 

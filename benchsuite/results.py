@@ -85,7 +85,7 @@ class CellResult:
 
     @property
     def row(self) -> pd.Series:
-        return self.run.table.set_index("cell").loc[self.id]
+        return pd.Series(self.run.records[self.id]["row"])
 
     def series(self) -> TiltSeries | None:
         folder = self._folder("series", "series.zarr")

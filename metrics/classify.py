@@ -2,9 +2,11 @@
 
 1. Each atom's profile is the smoothed volume on 5×5×5 points of voxel distance around its fitted position; its intensity is their
    sum. k-means with K + 1 classes for K species; the weakest class is "non-atom".
-2. Where the weakest class is no class of its own, all traced peaks are atoms and K classes are used. The test is the
-   separation D = √2 |μ₁ − μ₂| / √(σ₁² + σ₂²) of the two weakest classes (Ashman, Bird & Zepf, Astron. J. 108 (1994) 2348,
-   doi:10.1086/117248): two halves of one normal distribution have D = 2.7 and of a uniform one 3.5, so D > 4 is asked for.
+2. Classes that are no classes of their own are not used. The test is the separation D = √2 |μ₁ − μ₂| / √(σ₁² + σ₂²) of
+   neighbouring classes (Ashman, Bird & Zepf, Astron. J. 108 (1994) 2348, doi:10.1086/117248); two halves of one normal
+   distribution have D = 2.7 and of a uniform one 3.5. K + 1 classes are used if all are apart by more than 3.5: the weakest is
+   then "non-atom". Else all peaks are atoms, in K classes if these are apart by more than 3.0, or else in fewer; the classes
+   are named from the strongest element down, so that an element that cannot be seen is not made out of one that can.
 3. Every atom goes to the class whose average profile is nearest (L2), until none changes (Yang et al., Nature 542 (2017) 75,
    doi:10.1038/nature21042).
 """
@@ -21,7 +23,8 @@ from benchsuite.data import Volume
 
 NON_ATOM = "X"
 HALF_BOX = 2
-SEPARATE = 4.0
+NON_ATOM_APART = 3.5
+SPECIES_APART = 3.0
 ITERATIONS = 100
 
 
@@ -69,12 +72,14 @@ def profiles_at(data: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 def group(profiles: np.ndarray, intensity: np.ndarray, species: int, rng: np.random.Generator) -> np.ndarray:
     """Return (n,) labels: 0 for non-atoms, 1 … K for the species from weak to strong."""
-    if len(intensity) <= species:
-        return np.full(len(intensity), species)
-    labels = k_means(intensity, species + 1, rng)
-    if separation(intensity[labels == 0], intensity[labels == 1]) <= SEPARATE:
-        labels = 1 + k_means(intensity, species, rng)
-    return nearest_profile(profiles, labels, species + 1)
+    for classes in range(species + 1, 1, -1):
+        if len(intensity) <= classes:
+            continue
+        labels = k_means(intensity, classes, rng)
+        apart = min(separation(intensity[labels == c], intensity[labels == c + 1]) for c in range(classes - 1))
+        if apart > (NON_ATOM_APART if classes > species else SPECIES_APART):
+            return nearest_profile(profiles, labels + (species + 1 - classes), species + 1)
+    return np.full(len(intensity), species)
 
 
 def k_means(values: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:

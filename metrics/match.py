@@ -60,7 +60,7 @@ def default_cutoff(truth: np.ndarray) -> float:
 
     if len(truth) < 2:
         return LARGEST_CUTOFF_A
-    return min(LARGEST_CUTOFF_A, 0.5 * float(np.median(cKDTree(truth).query(truth, k=2)[0][:, 1])))
+    return min(LARGEST_CUTOFF_A, 0.5 * float(np.median(np.asarray(cKDTree(truth).query(truth, k=2)[0])[:, 1])))
 
 
 def assign(truth: np.ndarray, traced: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +77,9 @@ def assign(truth: np.ndarray, traced: np.ndarray, cutoff: float) -> tuple[np.nda
         return nothing, nothing
     rows, columns, distance = near["i"], near["j"], near["v"]
     size = len(truth) + len(traced)
-    _, piece = connected_components(coo_matrix((np.ones(len(rows)), (rows, columns + len(truth))), shape=(size, size)), directed=False)
+    _, piece = connected_components(
+        coo_matrix((np.ones(len(rows)), (rows, columns + len(truth))), shape=(size, size)), directed=False
+    )
     of_edge = piece[rows]
     alone = np.bincount(of_edge, minlength=piece.max() + 1)[of_edge] == 1
     left, right = [rows[alone]], [columns[alone]]

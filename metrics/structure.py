@@ -31,7 +31,7 @@ def bond_length_error_A(truth: np.ndarray, traced: np.ndarray, all_true: np.ndar
 
     if len(truth) < 2:
         return float("nan")
-    nearest = float(np.median(cKDTree(all_true).query(all_true, k=2)[0][:, 1]))
+    nearest = float(np.median(np.asarray(cKDTree(all_true).query(all_true, k=2)[0])[:, 1]))
     pairs = cKDTree(truth).query_pairs(BOND_FACTOR * nearest, output_type="ndarray")
     if len(pairs) == 0:
         return float("nan")

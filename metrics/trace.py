@@ -31,7 +31,7 @@ def trace_atoms(
     blur_A: float = 0.4,
     minimum_distance_A: float = 2.0,
     threshold: float = 0.05,
-    peak_fit: PeakFit = "gaussian",
+    peak_fit: PeakFit = "parabola",
     search_residual: bool = False,
 ) -> Atoms:
     """Return the traced atoms, brightest first: symbols "X", positions in Å, array `peak` (height in the smoothed volume)."""

@@ -148,7 +148,7 @@ def grid_projections(
 def points_near_plane(
     half: tuple[int, int, int], shape: tuple[int, int, int], normal: np.ndarray, radius: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, in parts, integer points (n, 3) = (x, y, z) of the half spectrum and their distance (n,) to a plane through the origin.
+    """Yield, in parts, integer points (n, 3) = (x, y, z) of the half spectrum and their distances (n,) from a central plane.
 
     Points beyond the sphere of the Nyquist frequency are left out. Distances are in pixels of the finest axis of the grid.
     """

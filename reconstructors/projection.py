@@ -104,5 +104,7 @@ def voxel_to_pixel(
     pixel_centre = np.array(image_shape[::-1]) // 2 + PAD
     affine = np.empty((len(rotations), subvoxels**3, 2, 4))
     affine[..., :3] = linear
-    affine[..., 3] = pixel_centre + np.einsum("tkij,tkj->tki", np.broadcast_to(linear, affine[..., :3].shape), offsets - voxel_centre)
+    affine[..., 3] = pixel_centre + np.einsum(
+        "tkij,tkj->tki", np.broadcast_to(linear, affine[..., :3].shape), offsets - voxel_centre
+    )
     return affine

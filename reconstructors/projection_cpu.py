@@ -7,6 +7,7 @@ and some of their threading layers abort when two threads of a program enter the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,7 @@ FORWARD_PIECES = 32  # at least so many pieces, also where there are fewer tilts
 ADJOINT_VOXELS = 1 << 16  # per piece, at least
 
 
-def forward(
-    volume: np.ndarray, affine: np.ndarray, image_shape: tuple[int, int], weight: float, threads: int
-) -> np.ndarray:
+def forward(volume: np.ndarray, affine: np.ndarray, image_shape: tuple[int, int], weight: float, threads: int) -> np.ndarray:
     """Splat the volume (nz, ny, nx) into the images (n_tilt, ny, nx); affine as from projection.voxel_to_pixel."""
     tilts, nz = len(affine), len(volume)
     slabs = _slabs(nz, min(nz, -(-FORWARD_PIECES // max(tilts, 1))))
@@ -41,9 +40,7 @@ def forward(
     return inner * volume.dtype.type(weight)
 
 
-def adjoint(
-    images: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int], weight: float, threads: int
-) -> np.ndarray:
+def adjoint(images: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int], weight: float, threads: int) -> np.ndarray:
     """Gather the volume (nz, ny, nx) from the images (n_tilt, ny, nx) with the weights of `forward`."""
     scaled = images * images.dtype.type(weight)
     padded = np.pad(scaled, ((0, 0), (PAD, PAD), (PAD, PAD)))
@@ -61,7 +58,7 @@ def adjoint(
 
 def _slabs(length: int, pieces: int) -> list[tuple[int, int]]:
     edges = [length * k // pieces for k in range(pieces + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _run(function: Callable[[Any], None], jobs: Iterable[Any], threads: int) -> None:
@@ -93,13 +90,11 @@ def _inside(slope: float, start: float, length: int, count: int) -> tuple[int, i
     a, b = (first - start) / slope, (last - start) / slope
     if a > b:
         a, b = b, a
-    return int(math.ceil(min(max(a, 0.0), float(count)))), int(math.floor(max(min(b, count - 1.0), -1.0))) + 1
+    return math.ceil(min(max(a, 0.0), float(count))), math.floor(max(min(b, count - 1.0), -1.0)) + 1
 
 
 @_compiled
-def _splat(
-    volume: np.ndarray, image: np.ndarray, rows: int, columns: int, view: np.ndarray, z0: int, z1: int
-) -> None:
+def _splat(volume: np.ndarray, image: np.ndarray, rows: int, columns: int, view: np.ndarray, z0: int, z1: int) -> None:
     """Add the voxels of planes z0 … z1−1 to one padded, flattened image."""
     real = volume.dtype.type
     _, ny, nx = volume.shape
@@ -128,9 +123,7 @@ def _splat(
 
 
 @_compiled
-def _gather(
-    volume: np.ndarray, images: np.ndarray, rows: int, columns: int, affine: np.ndarray, z0: int, z1: int
-) -> None:
+def _gather(volume: np.ndarray, images: np.ndarray, rows: int, columns: int, affine: np.ndarray, z0: int, z1: int) -> None:
     """Overwrite planes z0 … z1−1 of the volume with the sum over all images of their bilinear interpolation."""
     real = volume.dtype.type
     _, ny, nx = volume.shape

@@ -76,9 +76,7 @@ class RESIRE(Reconstructor[RESIREParams]):
         )
 
 
-def plain_descent(
-    projector: Projector, measured: Array, volume: Array, step: float, iterations: int
-) -> Iterator[Iterate]:
+def plain_descent(projector: Projector, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
     """Gradient steps of one length, negatives clipped."""
     xp = projector.xp
     residual = projector.forward(volume) - measured
@@ -88,9 +86,7 @@ def plain_descent(
         yield iterate(iteration, volume, residual, measured)
 
 
-def accelerated_descent(
-    projector: Projector, measured: Array, volume: Array, step: float, iterations: int
-) -> Iterator[Iterate]:
+def accelerated_descent(projector: Projector, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
     """Projected gradient steps with momentum, which restarts where the loss has risen."""
     xp = projector.xp
     real = volume.dtype.type

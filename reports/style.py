@@ -33,7 +33,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
 )
 GREY, LIGHT_GREY = "#767676", "#C9C9C9"
 WIDTH_IN = 180 / 25.4
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on every machine
     "mathtext.fontset": "dejavusans",

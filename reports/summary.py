@@ -50,7 +50,7 @@ def tables(run: Run) -> list[Table]:
 
 def summary(run: Run) -> Table:
     """Method × swept values: mean ± sample standard deviation over repeats, with n_ok/n_total."""
-    recalls = [name for name in run.table if str(name).startswith("recall_")]
+    recalls = [str(name) for name in run.table if str(name).startswith("recall_")]
     metrics = [m for m in (*METRICS, *recalls, *MORE_METRICS) if m in run.table and run.table[m].notna().any()]
     rows = []
     for group in groups(run):

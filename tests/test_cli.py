@@ -79,14 +79,14 @@ def test_the_report_shows_failures_and_is_self_contained(finished):
     page = (folder / "out" / "report" / "index.html").read_text()
     assert "2 of 4 cells gave no result" in page
     assert "broken on purpose &lt;b&gt;" in page
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert "could not be drawn" not in page
     import re
 
     for name in re.findall(r'(?:src|href)="([^"#]+)"', page):
         assert (folder / "out" / "report" / name).is_file(), name
     assert (folder / "out" / "figures" / "slice_grid.pdf").is_file()
-    assert "n_ok" in (folder / "out" / "tables" / "summary.md").read_text() or "Cells ok" in page
+    assert "0/1" in (folder / "out" / "tables" / "summary.md").read_text()
 
 
 def test_a_second_run_is_answered_from_the_store(finished):
@@ -126,12 +126,10 @@ def test_export(finished):
     assert angles[0] == pytest.approx(-90)
     assert angles[1] - angles[0] == pytest.approx(22.5)
     import mrcfile
-    import numpy as np
 
     with mrcfile.open(folder / "s.mrc") as mrc:
         assert mrc.data.shape == (8, 36, 36)
         assert mrc.voxel_size.x == pytest.approx(0.4)
-    assert np.isfinite(mrc.voxel_size.x)
     assert benchsuite("export", "out", "9999", "series", "s.mrc", cwd=folder).returncode == 2
 
 
@@ -146,12 +144,10 @@ def test_export(finished):
         (["info", "genfir"], "did you mean 'genfire'"),
         (["list", "things"], "allowed"),
         (["report", "."], "not a run folder"),
-        (["run", "quickstart", "--set", "acquisition.scan.positions=[30, 30]", "--out", "x"], "beyond"),
+        (["run", "quickstart", "--device", "cuda:7"], "allowed: cpu, cuda"),
     ],
 )
 def test_bad_usage_is_one_message_and_status_2(tmp_path, words, expected):
-    if expected == "beyond":
-        words, expected = ["run", "quickstart", "--device", "cuda:7"], "allowed: cpu, cuda"
     result = benchsuite(*words, cwd=tmp_path)
     assert result.returncode == 2, result.stderr
     assert expected in result.stderr

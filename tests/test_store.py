@@ -42,9 +42,13 @@ def test_what_is_written_is_found(store):
 
 
 def test_an_exception_leaves_nothing(store):
-    with pytest.raises(ZeroDivisionError), store.writing(KEY, {}) as folder:
-        (folder / "half").write_text("x")
-        raise ZeroDivisionError
+    def fail():
+        with store.writing(KEY, {}) as folder:
+            (folder / "half").write_text("x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert not store.has(KEY)
     assert not list(store.root.rglob("*half*"))
 

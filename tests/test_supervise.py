@@ -14,7 +14,7 @@ from benchsuite.runner import supervise
 from benchsuite.runner.task import Task
 from benchsuite.scenario import load
 
-PLUGIN = '''
+PLUGIN = """
 import os, signal, sys, time
 import numpy as np
 from benchsuite.contract import Iterate, Reconstructor
@@ -50,7 +50,7 @@ class Odd(Reconstructor):
             yield volume
         if how == "fine":
             yield Iterate(1, 1.0, volume=volume)
-'''
+"""
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def _outcome(request: dict[str, Any], notify: Any) -> dict[str, Any]:
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.raw.read(1):  # type: ignore[attr-defined]
+    while os.read(0, 1):
         pass
     os._exit(113)
 

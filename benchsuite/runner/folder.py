@@ -83,6 +83,6 @@ def _yaml(value: Any) -> str:
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.representer.ignore_aliases = lambda data: True  # type: ignore[method-assign,assignment]
+    writer.representer.ignore_aliases = lambda data: True
     writer.dump(value, buffer)
     return buffer.getvalue()

@@ -96,7 +96,7 @@ def check_memory(plans: Sequence[CellPlan], workers: int) -> None:
     limit = memory_limit_bytes(todo[0].cell)
     if todo[0].peak_bytes > limit:
         raise BenchsuiteError(
-            f"cell {todo[0].cell.id} ({todo[0].cell.reconstructor.label}) needs about {todo[0].peak_bytes / 1e9:.1f} GB, the limit is "
+            f"cell {todo[0].cell.id} needs about {todo[0].peak_bytes / 1e9:.1f} GB, the limit is "
             f"{limit / 1e9:.1f} GB; choose a smaller scale or grid, or raise limits.memory_GB"
         )
     together = sum(item.peak_bytes for item in todo[:workers])

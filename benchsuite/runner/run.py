@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchsuite import microscope
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, StoreError
 from benchsuite.runner import supervise
 from benchsuite.runner.folder import RunFolder
@@ -137,9 +136,9 @@ def execute(
     request: Mapping[str, Any], upstream: Sequence[Mapping[str, Any]], *, time_s: float, memory_bytes: float, threads: int
 ) -> dict[str, Any]:
     """Run one task (called by a Dask worker). Where something upstream failed, its reason is passed on instead."""
-    for outcome in upstream:
-        if outcome["status"] != "ok":
-            return {**outcome, "reason": outcome["reason"]}
+    for earlier in upstream:
+        if earlier["status"] != "ok":
+            return dict(earlier)
     what = {"kind": request["kind"], "cell": request["cell"]["id"], "label": request["cell"]["reconstructor"]["label"]}
     what["part"] = str(request["tilts"][0]) if request["tilts"] else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -118,7 +119,7 @@ def _follow(
     assert process.stdin is not None
     assert process.stdout is not None
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
-    reader = threading.Thread(target=lambda: [events.put(line) for line in process.stdout or ()], daemon=True)
+    reader = threading.Thread(target=_pass_on, args=(process.stdout, events), daemon=True)
     reader.start()
     try:
         process.stdin.write(json.dumps(request) + "\n")
@@ -160,12 +161,15 @@ def _follow(
         time.sleep(POLL_S)
 
 
+def _pass_on(lines: IO[str], events: queue.SimpleQueue[str]) -> None:
+    for line in lines:
+        events.put(line)
+
+
 def _kill(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

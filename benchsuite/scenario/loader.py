@@ -46,8 +46,10 @@ def load(source: str | Path, scale: str = "desk", overrides: Sequence[str] = ())
 def _apply_scale(document: Document, scale: str, problems: list[Problem]) -> None:
     scales = document.value.get("scales")
     defined = scales if isinstance(scales, dict) else {}
-    if scale not in defined and not (scale == "desk"):
-        problems.append(Problem(document.place(("scales",)), "--scale", f"no scale {scale!r}; {choices(scale, {*defined, 'desk'})}"))
+    if scale not in defined and scale != "desk":
+        problems.append(
+            Problem(document.place(("scales",)), "--scale", f"no scale {scale!r}; {choices(scale, {*defined, 'desk'})}")
+        )
     settings = defined.get(scale)
     for key, value in (settings if isinstance(settings, dict) else {}).items():
         _set(document, key, value, document.place(("scales", scale, key)), problems)
@@ -178,7 +180,7 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
     for number, entry in enumerate(raw):
         path: KeyPath = ("reconstructors", number)
         if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
-            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be a name, name: {{...}} or {{use: name, ...}}"))
+            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be a name, or name: {{...}}"))
             continue
         try:
             model = registry.reconstructor(entry["use"]).Params
@@ -187,7 +189,7 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
             continue
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
-            problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own `label`"))
+            problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
         given = {key: value for key, value in entry.items() if key not in ("use", "label")}
         params = validate(model, given, document, path, problems)
         if params is not None:

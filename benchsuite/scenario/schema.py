@@ -7,13 +7,16 @@ and are validated against it by the loader.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from benchsuite.params import AsTuple, Count, CountPair, Integer, Names, NonNegative, Numbers, Pair, Params, Positive, Vector3
 
-FIGURES = ("histogram_grid", "slice_grid", "convergence", "sweep_lines", "contact_sheet", "fourier_shell", "pair_distribution")
+FigureName = Literal[
+    "histogram_grid", "slice_grid", "convergence", "sweep_lines", "contact_sheet", "fourier_shell", "pair_distribution"
+]
+FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 
 Dose = Annotated[float, Field(gt=0, allow_inf_nan=True)]
 Row3 = Annotated[tuple[Vector3, Vector3, Vector3], AsTuple]
@@ -119,7 +122,7 @@ class Analysis(Params):
     smooth_A: NonNegative = Field(0.3, description="standard deviation of the Gaussian applied before classification")
     minimum_distance_A: Positive = Field(2.0, description="no two traced atoms are nearer than this")
     threshold: float = Field(0.05, ge=0, lt=1, description="weakest peak kept, as a fraction of the strongest peaks")
-    peak_fit: Literal["parabola", "polynomial", "gaussian"] = "gaussian"
+    peak_fit: Literal["parabola", "polynomial", "gaussian"] = "parabola"
     search_residual: bool = Field(False, description="look again for weak atoms after the strong ones are subtracted")
     mask: Literal["none", "otsu"] = Field("none", description="discard peaks outside Otsu's mask of the smoothed volume")
     match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
@@ -129,8 +132,8 @@ class Analysis(Params):
 class Limits(Params):
     """Outside the content keys: changing a limit never makes a result stale."""
 
-    time_s: Positive = Field(7200.0, description="a stage of a cell that runs longer is killed: status timeout")
-    memory_GB: Positive | None = Field(None, description="a stage that needs more is killed: status oom; default: what the machine has")
+    time_s: Positive = Field(7200.0, description="a stage that runs longer is killed: status timeout")
+    memory_GB: Positive | None = Field(None, description="more is killed: status oom; default: what is free")
 
 
 class Published(Params):
@@ -152,7 +155,7 @@ class Scenario(Params):
     description: str = ""
     seed: Integer = 0
     repeats: Count = 1
-    redraw: Literal["noise", "all"] = Field("noise", description="what a repeat draws anew: noise and imperfections, or the specimen, too")
+    redraw: Literal["noise", "all"] = Field("noise", description="what a repeat draws anew: the noise, or the specimen too")
     phantom: dict[str, Any]
     microscope: Microscope = Field(default_factory=Microscope)
     simulation: Simulation = Field(default_factory=Simulation)
@@ -162,6 +165,6 @@ class Scenario(Params):
     analysis: Analysis
     limits: Limits = Field(default_factory=Limits)
     sweep: Annotated[tuple[dict[str, Any], ...], AsTuple] = ()
-    figures: Annotated[tuple[Literal[FIGURES], ...], AsTuple] = FIGURES
+    figures: Annotated[tuple[FigureName, ...], AsTuple] = FIGURES
     scales: dict[Literal["smoke", "desk", "paper"], dict[str, Any]] = Field(default_factory=dict)
     published: Annotated[tuple[Published, ...], AsTuple] = ()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from ase import Atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -39,7 +42,7 @@ def _histogram(axis: Axes, cell: CellResult) -> None:
         say_instead(axis, "no atoms were traced", 4)
         return
     colors = element_colors(elements(cell.run))
-    symbols = np.array(traced.get_chemical_symbols(), dtype=str)
+    symbols = np.array(traced.get_chemical_symbols(), dtype="U2")
     outcome, intensity = traced.arrays["outcome"], traced.arrays["intensity"]
     scale = np.percentile(np.abs(intensity), 99.5) or 1.0
     edges = np.linspace(min(0.0, float(intensity.min() / scale)), max(1.05, float(intensity.max() / scale)), BINS + 1)
@@ -51,7 +54,11 @@ def _histogram(axis: Axes, cell: CellResult) -> None:
     bottom = np.zeros(BINS)
     for values, color, hatch in groups:
         counts, _ = np.histogram(values, edges)
-        style = {"facecolor": "white" if hatch else color, "edgecolor": color if hatch else "none", "hatch": hatch or None}
+        style: dict[str, Any] = {
+            "facecolor": "white" if hatch else color,
+            "edgecolor": color if hatch else "none",
+            "hatch": hatch or None,
+        }
         axis.bar(edges[:-1], counts, np.diff(edges), bottom=bottom, align="edge", linewidth=0.4, **style)
         bottom += counts
     axis.set_xlabel("Intensity (relative)")
@@ -92,12 +99,11 @@ def _slice(axis: Axes, cell: CellResult) -> None:
     _scale_bar(axis, reach)
 
 
-def _mark(axis: Axes, traced: object, colors: dict[str, str]) -> None:
-    atoms = traced
-    positions = atoms.positions  # type: ignore[attr-defined]
+def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str]) -> None:
+    positions = atoms.positions
     near = np.abs(positions[:, 2]) <= SLICE_A / 2
-    symbols = np.array(atoms.get_chemical_symbols(), dtype=str)  # type: ignore[attr-defined]
-    outcome = atoms.arrays["outcome"]  # type: ignore[attr-defined]
+    symbols = np.array(atoms.get_chemical_symbols(), dtype="U2")
+    outcome = atoms.arrays["outcome"]
     for element, color in colors.items():
         for chosen, marker in ((outcome == "true", "o"), ((outcome != "true") & (outcome != "non_atom"), "^")):
             at = positions[near & chosen & (symbols == element)]
@@ -114,7 +120,7 @@ def _scale_bar(axis: Axes, reach: float) -> None:
 
 def _slice_legend(figure: Figure, run: Run) -> None:
     handles = []
-    plain = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
+    plain: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
     for element, color in element_colors(elements(run)).items():
         handles.append(Line2D([], [], marker="o", color=color, label=f"true {element}", **plain))
         handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))

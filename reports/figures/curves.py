@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def _panels(
     rows = -(-len(shown) // columns)
     figure = new_figure(WIDTH_IN if columns > 1 else 0.62 * WIDTH_IN, 1.9 * rows + 0.5)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    handles: dict[str, object] = {}
+    handles: dict[str, Any] = {}
     for axis, point in zip(axes.flat, shown, strict=False):
         drawn = False
         for method, style in styles.items():

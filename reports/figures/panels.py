@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,9 +16,9 @@ from reports.style import WIDTH_IN, new_figure, say_instead, styled, wrapped
 ROWS, COLUMNS = 4, 4
 
 
-def first_cells(run: Run) -> dict[tuple[str, object], str]:
+def first_cells(run: Run) -> dict[tuple[str, Any], str]:
     """Return the cell shown for each (method, condition): the first repeat that gave a result, else the first."""
-    shown = {}
+    shown: dict[tuple[str, Any], str] = {}
     for group in groups(run):
         good = group.rows[group.rows["status"] == "ok"]
         row = (good if len(good) else group.rows).iloc[0]

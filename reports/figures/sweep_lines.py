@@ -56,9 +56,7 @@ def _lines(run: Run, key: str) -> Figure:
     return figure
 
 
-def _line(
-    axis: Axes, chosen: list[Group], key: str, places: dict[str, float], metric: str, style: Any, method: str
-) -> None:
+def _line(axis: Axes, chosen: list[Group], key: str, places: dict[str, float], metric: str, style: Any, method: str) -> None:
     points = sorted((places[repr(group.swept[key])], *mean_and_spread(group.rows[metric])[:2]) for group in chosen)
     if not points:
         return

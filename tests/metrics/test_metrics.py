@@ -50,7 +50,7 @@ def test_tracing_an_analytic_volume(peak_fit):
 
 def test_tracing_elongated_atoms():
     positions = particle(1)
-    found = trace_atoms(density(positions, np.ones(len(positions)), 0.45, 1.5), blur_A=0.2)
+    found = trace_atoms(density(positions, np.ones(len(positions)), 0.45, 1.5), blur_A=0.2, peak_fit="gaussian")
     pairs = match(positions, found.positions)
     assert len(pairs.truth_index) == len(positions)
     assert 100 * np.sqrt((pairs.distance_A**2).mean()) < 1.5
@@ -61,7 +61,7 @@ def test_residual_search_finds_what_strong_neighbours_hide():
     weak = strong[:20] + np.array([0.95, 0.95, 0.0])
     volume = density(np.concatenate([strong, weak]), np.r_[np.ones(len(strong)), np.full(20, 0.25)], 0.55)
     plain = trace_atoms(volume, blur_A=0.0, minimum_distance_A=1.2)
-    deep = trace_atoms(volume, blur_A=0.0, minimum_distance_A=1.2, search_residual=True)
+    deep = trace_atoms(volume, blur_A=0.0, minimum_distance_A=1.2, peak_fit="gaussian", search_residual=True)
     found = [len(match(weak, atoms.positions, cutoff_A=0.5).truth_index) for atoms in (plain, deep)]
     assert found[1] >= found[0]
     assert found[1] >= 16
@@ -77,7 +77,7 @@ def test_classifying_a_mixture(with_noise_peaks):
     positions = particle(4)
     is_heavy = np.linalg.norm(positions, axis=1) > 5
     heights = np.where(is_heavy, 1.0, 0.35) * (1 + 0.08 * rng.standard_normal(len(positions)))
-    specks = np.array([v for v in itertools.product((-8.4, 8.4), repeat=3)]) if with_noise_peaks else np.empty((0, 3))
+    specks = np.array(list(itertools.product((-8.4, 8.4), repeat=3))) if with_noise_peaks else np.empty((0, 3))
     everything = np.concatenate([positions, specks])
     volume = density(everything, np.r_[heights, np.full(len(specks), 0.03)])
     atoms = Atoms(["X"] * len(everything), everything)

@@ -20,9 +20,7 @@ from benchsuite.scenario.schema import Acquisition, AnnularDetector, FrozenPhono
 TILTS = Tilts(angles_deg=(0.0,))
 
 
-def problems(
-    microscope: dict[str, Any] | None = None, simulation: dict[str, Any] | None = None, **acquisition: Any
-) -> list[str]:
+def problems(microscope: dict[str, Any] | None = None, simulation: dict[str, Any] | None = None, **acquisition: Any) -> list[str]:
     parts = {"tilts": TILTS, **acquisition}
     return check_physics(Microscope(**microscope or {}), Simulation(**simulation or {}), Acquisition(**parts))
 

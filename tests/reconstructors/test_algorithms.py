@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -61,7 +63,7 @@ def test_resire_bound_is_above_the_spectrum_and_near_it():
 def test_plain_descent_falls_and_momentum_is_faster():
     plain = losses(RESIRE(RESIREParams(update="paper", iterations=30)))
     fast = losses(RESIRE(RESIREParams(iterations=30)))
-    assert all(b <= a for a, b in zip(plain, plain[1:], strict=False))
+    assert all(b <= a for a, b in itertools.pairwise(plain))
     assert fast[-1] < 0.5 * plain[-1]
 
 
@@ -74,7 +76,7 @@ def test_accelerated_convergence_is_faster_than_first_order():
 def test_sirt_residual_falls():
     values = losses(SIRT(SIRTParams(iterations=30)))
     assert values[-1] < 0.05 * values[0]
-    assert all(b <= a * (1 + 1e-6) for a, b in zip(values, values[1:], strict=False))
+    assert all(b <= a * (1 + 1e-6) for a, b in itertools.pairwise(values))
 
 
 def test_wbp_filter_becomes_the_ramp_for_many_tilts():

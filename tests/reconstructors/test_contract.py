@@ -7,18 +7,9 @@ import pytest
 
 from benchsuite import contract_suite, registry
 
-CHECKS = [
-    contract_suite.check_describes_itself,
-    contract_suite.check_iterates,
-    contract_suite.check_input_untouched,
-    contract_suite.check_deterministic,
-    contract_suite.check_recovers,
-    contract_suite.check_refuses,
-]
-
 
 @pytest.mark.parametrize("name", registry.names("reconstructor"))
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("check", contract_suite.RECONSTRUCTOR_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_reconstructor(name, check):
     check(registry.reconstructor(name))
 
