@@ -116,8 +116,7 @@ def save_atoms(file: Path, atoms: Atoms) -> None:
     comment = [f"Properties={properties}", *(f"{key}={_info_text(value)}" for key, value in atoms.info.items()), 'pbc="F F F"']
     lines = [str(len(atoms)), " ".join(comment)]
     tables = [array.reshape(len(array), -1) for _, array in columns] if len(atoms) else []
-    for row in range(len(atoms)):
-        lines.append(" ".join(_cell_text(value) for table in tables for value in table[row]))
+    lines += [" ".join(_cell_text(value) for table in tables for value in table[row]) for row in range(len(atoms))]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -74,7 +74,7 @@ def _run(function: Callable[[Any], None], jobs: Iterable[Any], threads: int) -> 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba, kept on disk between processes where a folder can be written."""
-    options = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
+    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no folder for its cache

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchsuite.atomic import write_bytes
-from benchsuite.code_version import code_version
+from benchsuite.code_version import code_version, file_version
 from benchsuite.errors import StoreError
 from benchsuite.store import MANIFEST, Key, Store, find_damage
 
@@ -104,10 +104,22 @@ def test_keys_depend_on_inputs_upstream_and_code():
     assert Key.parse(str(base)) == base
 
 
-def test_code_version_follows_imports_and_ignores_comments(tmp_path):
+def test_code_version_follows_imports():
     versions = code_version(["reconstructors.resire"])
-    assert "reconstructors.projection" in versions
-    assert "benchsuite.runner.run" not in versions
+    assert {"reconstructors.resire", "reconstructors.projection", "reconstructors.projection_cpu"} <= set(versions)
+    assert not {"benchsuite.runner.run", "reconstructors.genfire", "benchsuite.storage"} & set(versions)
+
+
+def test_code_version_ignores_comments_and_sees_numbers(tmp_path):
+    file = tmp_path / "plugin.py"
+    file.write_text("X = 1\n")
+    first = file_version(file)
+    file.write_text('"""A docstring."""\n\n# a comment\nX  =  1\n')
+    os.utime(file, ns=(1, 1))
+    assert file_version(file) == first
+    file.write_text("X = 2\n")
+    os.utime(file, ns=(2, 2))
+    assert file_version(file) != first
 
 
 WRITER = """

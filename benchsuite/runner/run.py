@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,15 +57,14 @@ def run(loaded: Loaded, settings: Settings, listen: Listen = lambda event: None)
 
 
 def _run_cells(loaded: Loaded, settings: Settings, store: Store, workers: int, folder: RunFolder) -> list[str]:
-    from dask.config import set as dask_settings
     from distributed import Client, LocalCluster, as_completed
 
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     statuses: dict[str, str] = {}
     threads = max(1, default_workers() // workers)
-    quiet = {"distributed.logging.distributed": "error"}
+    local = {"n_workers": 1, "threads_per_worker": workers, "processes": False, "memory_limit": 0, "silence_logs": logging.ERROR}
     with (
-        dask_settings(quiet),
-        LocalCluster(n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=None, memory_limit=0) as cluster,
+        LocalCluster(**local, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         futures = _submit(client, loaded.cells, settings, store, workers, threads)
@@ -119,8 +119,10 @@ def _submit(
         after: list[Any] = []
         if not store.has(series.key):
             phantom = submit(task("phantom", cell), [], f"phantom {PhantomStage(cell.experiment, cell.repeat).key}")
-            for tilts in _shares(series, store, workers):
-                after.append(submit(task("images", cell, tilts), [phantom], f"images {tilts} {series.upstream()[tilts[0]].key}"))
+            after = [
+                submit(task("images", cell, tilts), [phantom], f"images {tilts} {series.upstream()[tilts[0]].key}")
+                for tilts in _shares(series, store, workers)
+            ]
             after = [submit(task("series", cell), after, f"series {series.key}")]
         futures.append((cell, submit(task("scores", cell), after, f"cell {cell.id}")))
     return futures
