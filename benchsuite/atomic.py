@@ -34,7 +34,9 @@ def clear_disk_errors(what: str | Path) -> Iterator[None]:
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:
-            raise
+            if not str(error.filename or "").startswith(str(what)):
+                raise
+            reason = error.strerror or str(error)
         raise StoreError(f"cannot write {what}: {reason}; nothing half-written was left under that name") from error
 
 

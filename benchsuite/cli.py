@@ -120,11 +120,12 @@ def plan(
     store: StoreOption = None,
 ) -> None:
     """Show every cell, why it will run or is cached, and the predicted time and memory."""
-    from benchsuite.runner.plan import check_memory, default_workers
+    from benchsuite.runner.plan import check_memory, check_specimens, default_workers
     from benchsuite.runner.plan import plan as make_plan
     from benchsuite.store import Store
 
     loaded = _load(scenario, scale, overrides, plugin, only)
+    check_specimens(loaded)
     plans = make_plan(loaded, Store(_store(store)), device)
     header = ["cell", "reconstructor", *loaded.sweep_keys, "repeat", "seconds", "memory", "why"]
     rows = [

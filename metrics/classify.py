@@ -4,9 +4,9 @@
    sum. k-means with K + 1 classes for K species; the weakest class is "non-atom".
 2. Classes that are no classes of their own are not used. The test is the separation D = √2 |μ₁ − μ₂| / √(σ₁² + σ₂²) of
    neighbouring classes (Ashman, Bird & Zepf, Astron. J. 108 (1994) 2348, doi:10.1086/117248); two halves of one normal
-   distribution have D = 2.7 and of a uniform one 3.5. K + 1 classes are used if all are apart by more than 3.5: the weakest is
-   then "non-atom". Else all peaks are atoms, in K classes if these are apart by more than 3.0, or else in fewer; the classes
-   are named from the strongest element down, so that an element that cannot be seen is not made out of one that can.
+   distribution have D = 2.7 and of a uniform one 3.5, so more than 3.5 is asked for. If all K + 1 classes are apart, the weakest
+   is "non-atom". Else all peaks are atoms, in K classes if these are apart, or else in fewer; the classes are named from the
+   strongest element down, so that an element that cannot be seen is not made out of one that can.
 3. Every atom goes to the class whose average profile is nearest (L2), until none changes (Yang et al., Nature 542 (2017) 75,
    doi:10.1038/nature21042).
 """
@@ -23,8 +23,7 @@ from benchsuite.data import Volume
 
 NON_ATOM = "X"
 HALF_BOX = 2
-NON_ATOM_APART = 3.5
-SPECIES_APART = 3.0
+APART = 3.5
 ITERATIONS = 100
 
 
@@ -77,7 +76,7 @@ def group(profiles: np.ndarray, intensity: np.ndarray, species: int, rng: np.ran
             continue
         labels = k_means(intensity, classes, rng)
         apart = min(separation(intensity[labels == c], intensity[labels == c + 1]) for c in range(classes - 1))
-        if apart > (NON_ATOM_APART if classes > species else SPECIES_APART):
+        if apart > APART:
             return nearest_profile(profiles, labels + (species + 1 - classes), species + 1)
     return np.full(len(intensity), species)
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import psutil
 
+from benchsuite import microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
 from benchsuite.runner.stages import AtomsStage, ReconstructionStage, ScoresStage, SeriesStage, Stage
+from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.store import Store
 
@@ -86,6 +88,21 @@ def _why(stage: Stage, store: Store) -> str:
     now = stage.code()
     changed = sorted(name for name in {*now, *other} if now.get(name) != other.get(name))
     return f"{stage.name}: code changed ({', '.join(changed[:3])}{', …' if len(changed) > 3 else ''})"
+
+
+def check_specimens(loaded: Loaded) -> None:
+    """Build every phantom and raise PhysicsError, with the numbers, where a tilted one does not fit its box."""
+    seen: set[str] = set()
+    for cell in loaded.cells:
+        e = cell.experiment
+        seed = f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}"
+        if seed in seen:
+            continue
+        seen.add(seed)
+        rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
+        atoms = registry.phantom(e.phantom.kind)(e.phantom.params).build(rng)
+        box = microscope.specimen_box_A(e.acquisition.scan)
+        microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
 
 
 def check_memory(plans: Sequence[CellPlan], workers: int) -> None:

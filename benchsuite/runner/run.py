@@ -12,7 +12,7 @@ from typing import Any
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, StoreError
 from benchsuite.runner import supervise
 from benchsuite.runner.folder import RunFolder
-from benchsuite.runner.plan import check_memory, default_workers, memory_limit_bytes, plan
+from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
 from benchsuite.runner.stages import AtomsStage, PhantomStage, ReconstructionStage, ScoresStage, SeriesStage
 from benchsuite.runner.stages.reconstruction import FACTS
 from benchsuite.runner.stages.scores import VALUES
@@ -46,6 +46,7 @@ def run(loaded: Loaded, settings: Settings, listen: Listen = lambda event: None)
     workers = settings.workers or default_workers()
     folder = RunFolder(settings.out, loaded, store)
     with folder.locked():
+        check_specimens(loaded)
         check_memory(plan(loaded, store, settings.device), workers)
         folder.begin()
         store.sweep_temporaries()

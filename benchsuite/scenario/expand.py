@@ -64,6 +64,19 @@ def combinations(sweep: Sequence[Axis]) -> Iterator[dict[str, Any]]:
         yield {key: value for step in steps for key, value in step.items()}
 
 
+def table_keys(sweep: Sequence[Axis]) -> tuple[str, ...]:
+    """Return the swept keys that get a column: all but unnamed mappings that advance together with something that names them."""
+    keys: list[str] = []
+    for axis in sweep:
+        named = [key for key in axis[0] if not all(_unnamed(step[key]) for step in axis)]
+        keys += named or list(axis[0])
+    return tuple(dict.fromkeys(keys))
+
+
+def _unnamed(value: Any) -> bool:
+    return isinstance(value, Mapping) and not (value.get("label") or value.get("kind"))
+
+
 def shown(value: Any) -> Any:
     """Return what a table shows of a swept value: scalars as they are, a phantom by its label or kind, else JSON."""
     if isinstance(value, Mapping):

@@ -98,7 +98,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
     raw = document.value
     scenario = validate(Scenario, raw, document, (), problems)
     sweep = expand.axes(raw.get("sweep"), document, problems)
-    keys = tuple(dict.fromkeys(key for axis in sweep for key in axis[0]))
+    keys = expand.table_keys(sweep)
     cells: list[Cell] = []
     repeats = scenario.repeats if scenario else 1
     size = repeats * len(raw["reconstructors"] or ()) if isinstance(raw["reconstructors"], list) else 1
@@ -116,7 +116,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
         if experiment is None or problems:
             continue
         for repeat, (position, spec) in itertools.product(range(repeats), enumerate(specs)):
-            swept = {key: expand.shown(value) if _concerns(raw, key, position) else None for key, value in settings.items()}
+            swept = {key: expand.shown(settings[key]) if _concerns(raw, key, position) else None for key in keys}
             identity = (spec.label, repeat, *swept.values())
             if identity not in seen:
                 seen.add(identity)

@@ -21,7 +21,6 @@ METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 def sweep_lines(run: Run) -> dict[str, Figure]:
     """One figure per swept key (the others held at each of their values); without a sweep, the methods side by side."""
     keys = [key for key in run.sweep_keys if len({str(point.get(key)) for point in conditions(run)}) > 1]
-    keys = [key for key in keys if not key.startswith("analysis")]
     if not keys:
         return {"sweep_lines": _dots(run)}
     return {f"sweep_lines_{key.rsplit('.', 1)[-1]}": _lines(run, key) for key in keys}
@@ -29,7 +28,7 @@ def sweep_lines(run: Run) -> dict[str, Figure]:
 
 def _lines(run: Run, key: str) -> Figure:
     everything, styles = groups(run), method_styles(methods(run))
-    others = [other for other in run.sweep_keys if other != key and not other.startswith("analysis")]
+    others = [other for other in run.sweep_keys if other != key]
     rest = list(dict.fromkeys(tuple(str(value(o, group.swept[o])) for o in others) for group in everything))
     order = _ordered({repr(group.swept[key]): group.swept[key] for group in everything})
     places, ticks = _places(order)

@@ -163,6 +163,12 @@ def test_sweeps_scales_and_overrides(tmp_path):
         load(file, overrides=["acquisition.dosis=3"])
 
 
+def test_an_unnamed_section_swept_beside_a_named_one_gets_no_column():
+    loaded = load("mset_2023/fig7")
+    assert loaded.sweep_keys == ("phantom", "acquisition.dose_e_per_A2")
+    assert {(cell.swept["phantom"], cell.experiment.analysis.species[0]) for cell in loaded.cells} == {("CuAu", "Cu"), ("BaO", "O")}
+
+
 def test_a_swept_parameter_concerns_its_reconstructor_only(tmp_path):
     loaded = load(write(tmp_path, GOOD + "sweep: [{reconstructors.slow.iterations: [1, 2, 3]}]\n"))
     assert [(c.reconstructor.label, c.swept["reconstructors.slow.iterations"]) for c in loaded.cells] == [
