@@ -104,7 +104,12 @@ def run(
 @app.command()
 def validate(scenario: ScenarioName, scale: Scale = "desk", overrides: Set = None, plugin: Plugin = None) -> None:
     """Check a scenario and list every problem with its line."""
+    from benchsuite.microscope import warnings_physics
+
     loaded = _load(scenario, scale, overrides, plugin)
+    sections = [(cell.experiment.microscope, cell.experiment.simulation, cell.experiment.acquisition) for cell in loaded.cells]
+    for warning in dict.fromkeys(text for section in sections for text in warnings_physics(*section)):
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{loaded.source}: valid; {len(loaded.cells)} cells at scale {scale}")
 
 

@@ -107,6 +107,11 @@ class CellResult:
         folder = self._folder("scores", "curves.zarr")
         return load_arrays(folder)[0] if folder else {}
 
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """Counts {true element or "false": {traced as element or "missing": n}}; empty where nothing was scored."""
+        file = self._folder("scores", "values.json")
+        return json.loads(file.read_text(encoding="utf-8"))["confusion"] if file else {}
+
     def _folder(self, stage: str, name: str) -> Path | None:
         text = self.run.records[self.id]["keys"].get(stage)
         folder = self.run.store.open(Key.parse(text)) if text else None

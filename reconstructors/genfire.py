@@ -88,7 +88,8 @@ class GENFIRE(Reconstructor[GENFIREParams]):
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         shape = padded_shape(grid, self.params.oversampling)
         half = float(np.prod(shape)) / 2
-        return Cost(seconds=6e-8 * half * self.params.iterations + 5e-8 * half * series_shape[0], bytes=8 * half * 3.5 + 2e8)
+        seconds = 1.2e-8 * half * (self.params.iterations + series_shape[0])
+        return Cost(seconds=seconds, bytes=8 * half * 3.5 + 2e8)
 
 
 @dataclass(frozen=True)

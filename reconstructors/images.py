@@ -12,6 +12,8 @@ from benchsuite.backend import Array, thread_count
 from benchsuite.data import TiltSeries
 from benchsuite.geometry import is_rotation
 
+PAD = 2  # empty pixels round a projected image: the kernels write there instead of testing every voxel
+
 
 def reason_to_skip(name: str, series: TiltSeries) -> str | None:
     """Return why an algorithm of this name cannot use the series, or None: wrong modality, no images, bad numbers."""

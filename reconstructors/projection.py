@@ -19,8 +19,7 @@ import numpy as np
 
 from benchsuite.backend import Array, get_array_module, thread_count
 from benchsuite.data import Grid
-
-PAD = 2  # empty pixels round an image: the kernels write there instead of testing every voxel
+from reconstructors.images import PAD
 
 
 class Projector:

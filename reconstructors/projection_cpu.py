@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from reconstructors.projection import PAD
+from reconstructors.images import PAD
 
 FORWARD_PIECES = 32  # at least so many pieces, also where there are fewer tilts
 ADJOINT_VOXELS = 1 << 16  # per piece, at least

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.backend import Array
-from reconstructors.projection import PAD
+from reconstructors.images import PAD
 
 BLOCK = 256
 FIXED_BITS = 62

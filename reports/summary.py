@@ -44,7 +44,7 @@ class Table:
 
 def tables(run: Run) -> list[Table]:
     """Return every table that the run has something for."""
-    found = [summary(run), published(run), failed(run)]
+    found = [summary(run), published(run), confusion(run), failed(run)]
     return [table for table in found if table is not None and table.rows]
 
 
@@ -79,6 +79,27 @@ def published(run: Run) -> Table | None:
     note = f"Published values belong to the paper's own scale; measured values to this run's scale: {run.scale}."
     columns = ["Setting", "Source", "Score", "Published (paper scale)", f"Measured ({run.scale} scale)"]
     return Table("published", "Published and measured", columns, rows, note) if rows else None
+
+
+def confusion(run: Run) -> Table | None:
+    """What the atoms of each element were taken for, added up over the repeats of each method and setting."""
+    totals: list[tuple[list[str], dict[str, dict[str, int]]]] = []
+    for group in groups(run):
+        added: dict[str, dict[str, int]] = {}
+        for cell_id in group.ok["cell"]:
+            for true, row in run.cell(str(cell_id)).confusion().items():
+                for taken, count in row.items():
+                    counts = added.setdefault(true, {})
+                    counts[taken] = counts.get(taken, 0) + count
+        totals.append(([group.method, *(value(key, group.swept[key]) for key in group.swept)], added))
+    elements = list(dict.fromkeys(name for _, added in totals for row in added.values() for name in row if name != "missing"))
+    rows = [
+        [*head, "none (false positive)" if true == "false" else true, *(str(row.get(name, 0)) for name in [*elements, "missing"])]
+        for head, added in totals
+        for true, row in added.items()
+    ]
+    columns = ["Method", *labels(run.sweep_keys), "True element", *(f"traced as {name}" for name in elements), "missing"]
+    return Table("confusion", "What atoms were taken for", columns, rows) if rows else None
 
 
 def failed(run: Run) -> Table | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -160,6 +162,24 @@ def test_a_particle_larger_than_its_box_is_refused_with_the_numbers(tmp_path):
         assert result.returncode == 2
         assert "box" in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_an_interrupted_run_says_so_and_continues(tmp_path):
+    words = [sys.executable, "-m", "benchsuite.cli", "run", "quickstart", "--scale", "smoke", "--out", "out", "--only", "WBP"]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".benchsuite/store/image/*/*/*/manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert (table["status"] == "interrupted").all()
+    images = len(list(tmp_path.glob(".benchsuite/store/image/*/*/*/manifest.json")))
+    assert 1 <= images < 10
+    assert subprocess.run(words, cwd=tmp_path, capture_output=True).returncode == 0
+    assert (pd.read_csv(tmp_path / "out" / "results.csv")["status"] == "ok").all()
 
 
 def test_listing_and_information(tmp_path):

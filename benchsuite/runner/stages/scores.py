@@ -59,7 +59,7 @@ class ScoresStage(Stage):
         curves = pair_curves(true_atoms, found)
         volume = load_reconstruction(reconstruction / RECONSTRUCTION).volume
         if volume is not None:
-            values["r_factor"] = projection_r_factor(volume, load_series(series_folder / SERIES))
+            values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, load_series(series_folder / SERIES))
             shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
             fsc = fsc_against_truth(volume, true_atoms, shift)
             curves |= dict(zip(("fsc_frequency", "fsc_correlation"), fsc, strict=True))
@@ -70,12 +70,11 @@ class ScoresStage(Stage):
         save_atoms(folder / TRACED_SCORED, scored.traced)
 
 
-def projection_r_factor(volume: Volume, series: TiltSeries) -> float:
-    """Return Σ|I − I_calc| / Σ|I| of the volume's projections, with one common scale for the whole series."""
+def projection_r_factor(volume: Volume, series: TiltSeries) -> tuple[float, np.ndarray]:
+    """Return Σ|I − I_calc| / Σ|I| of the volume's projections, overall and per image, with one scale for the whole series."""
     measured = series.data.mean(axis=1)
     projector = Projector(series.rotations, volume.grid, measured.shape[1:], series.scan_step_A)
-    overall, _per_image = r_factor(measured, projector.forward(volume.data))
-    return float(overall)
+    return r_factor(measured, projector.forward(volume.data))
 
 
 def fsc_against_truth(volume: Volume, true_atoms: Atoms, shift_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
