@@ -1,0 +1,105 @@
+"""Tables and figures on a made-up run: two methods, two doses, two repeats, one failure, hostile text."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from benchsuite.results import Run, table_of
+from benchsuite.scenario.schema import FIGURES as NAMES
+from reports import write_report
+from reports.figures import FIGURES
+from reports.summary import summary, tables
+
+KEY = "acquisition.dose_e_per_A2"
+
+
+def make_run(folder, rows, sweep_keys=(KEY,)):
+    about = {
+        "format": 1,
+        "scenario": {
+            "name": "made-up",
+            "title": "<script>alert(1)</script>",
+            "repeats": 2,
+            "analysis": {"species": ["Cu", "Au"]},
+            "published": [{"where": {KEY: 2e5, "reconstructor": "RESIRE"}, "source": "here", "rmsd_pm": 17.0}],
+        },
+        "scale": "desk",
+        "sweep_keys": list(sweep_keys),
+        "store": "store",
+        "provenance": {"commit": None, "libraries": {"numpy": "2"}},
+    }
+    (folder / "cells").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(about))
+    for number, row in enumerate(rows):
+        record = {"row": {"cell": f"{number:04d}", "scenario": "made-up", **row}, "keys": {}, "log": ""}
+        (folder / "cells" / f"{number:04d}.json").write_text(json.dumps(record))
+    return Run(folder)
+
+
+def row(method, dose, repeat, rmsd=None, status="ok", reason=""):
+    scores = {"rmsd_pm": rmsd, "tracing_error_pct": 1.0, "classification_rate_pct": 99.0, "n_matched": 50} if rmsd else {}
+    return {"reconstructor": method, KEY: dose, "repeat": repeat, "status": status, "reason": reason, **scores}
+
+
+@pytest.fixture
+def run(tmp_path):
+    rows = [row("RESIRE", dose, repeat, 5.0 + repeat) for dose in (float("inf"), 2e5) for repeat in (0, 1)]
+    rows += [row("<b>odd</b>", float("inf"), repeat, 8.0) for repeat in (0, 1)]
+    rows += [row("<b>odd</b>", 2e5, 0, 9.0), row("<b>odd</b>", 2e5, 1, status="timeout", reason="$ran$ longer than <60> s")]
+    return make_run(tmp_path / "run", rows)
+
+
+def test_figure_names_are_those_of_the_schema():
+    assert set(FIGURES) == set(NAMES)
+
+
+def test_summary_by_hand(run):
+    table = summary(run)
+    first = dict(zip(table.columns, table.rows[0], strict=True))
+    assert first["Cells ok"] == "2/2"
+    assert first["RMSD (pm)"] == "5.50 ± 0.71"
+    assert first["Electron dose (e/Å²)"] == "no noise"
+    last = dict(zip(table.columns, table.rows[-1], strict=True))
+    assert last["Cells ok"] == "1/2"
+    assert last["RMSD (pm)"] == "9*"
+
+
+def test_published_and_failures(run):
+    found = {table.slug: table for table in tables(run)}
+    assert found["published"].rows[0][-2:] == ["17", "5.50 ± 0.71"]
+    assert found["failures"].rows == [["0007", "<b>odd</b>", "timeout", "$ran$ longer than <60> s"]]
+    assert "\\|" in found["summary"].markdown() or "|" in found["summary"].markdown()
+
+
+def test_a_report_without_any_stored_data(run):
+    page = write_report(run)
+    text = page.read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert "<b>odd" not in text
+    assert "1 of 8 cells gave no result" in text
+    assert "could not be drawn" not in text
+    for name in re.findall(r'(?:src|href)="([^"#]+)"', text):
+        assert (page.parent / name).is_file(), name
+
+
+@pytest.mark.parametrize("kind", ["all failed", "one cell", "no sweep"])
+def test_degenerate_runs(tmp_path, kind):
+    rows = {
+        "all failed": [row("WBP", 2e5, 0, status="error", reason="x" * 300)],
+        "one cell": [row("WBP", 2e5, 0, 4.0)],
+        "no sweep": [row("WBP", 2e5, 0, 4.0), row("SIRT", 2e5, 0, 3.0)],
+    }[kind]
+    run = make_run(tmp_path / "run", rows, sweep_keys=() if kind == "no sweep" else (KEY,))
+    assert "could not be drawn" not in write_report(run).read_text()
+
+
+def test_the_table_keeps_every_column():
+    table = table_of([{"cell": "0", "status": "ok", "recall_Au_pct": 3.0}, {"cell": "1", "status": "error"}], [KEY])
+    assert list(table.columns[:4]) == ["cell", "scenario", "scale", "status"]
+    assert KEY in table
+    assert np.isnan(table["recall_Au_pct"][1])
