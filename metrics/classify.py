@@ -1,7 +1,8 @@
 """Elements from intensities: k-means, then the iteration over average profiles that forgets where it started.
 
 1. Each atom's profile is the smoothed volume on 5×5×5 points of voxel distance around its fitted position; its intensity is their
-   sum. k-means with K + 1 classes for K species; the weakest class is "non-atom".
+   sum. k-means with K + 1 classes for K species; the weakest class is "non-atom". It works on square roots: the spread of a
+   class grows with its intensity, and plain intensities would have it split the strongest element.
 2. Classes that are no classes of their own are not used. The test is the separation D = √2 |μ₁ − μ₂| / √(σ₁² + σ₂²) of
    neighbouring classes (Ashman, Bird & Zepf, Astron. J. 108 (1994) 2348, doi:10.1086/117248); two halves of one normal
    distribution have D = 2.7 and of a uniform one 3.5, so more than 3.5 is asked for. If all K + 1 classes are apart, the weakest
@@ -71,11 +72,12 @@ def profiles_at(data: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 def group(profiles: np.ndarray, intensity: np.ndarray, species: int, rng: np.random.Generator) -> np.ndarray:
     """Return (n,) labels: 0 for non-atoms, 1 … K for the species from weak to strong."""
+    amplitude = np.sqrt(np.maximum(intensity, 0.0))
     for classes in range(species + 1, 1, -1):
         if len(intensity) <= classes:
             continue
-        labels = k_means(intensity, classes, rng)
-        apart = min(separation(intensity[labels == c], intensity[labels == c + 1]) for c in range(classes - 1))
+        labels = k_means(amplitude, classes, rng)
+        apart = min(separation(amplitude[labels == c], amplitude[labels == c + 1]) for c in range(classes - 1))
         if apart > APART:
             return nearest_profile(profiles, labels + (species + 1 - classes), species + 1)
     return np.full(len(intensity), species)

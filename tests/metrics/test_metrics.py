@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchsuite.data import Grid, Volume
-from metrics.classify import classify, k_means, separation
+from metrics.classify import classify, group, k_means, separation
 from metrics.gaussians import add_gaussians
 from metrics.match import assign, match
 from metrics.resolution import fourier_shell_correlation, render, resolution_at, spectral_amplitude
@@ -88,6 +88,17 @@ def test_classifying_a_mixture(with_noise_peaks):
     assert (symbols[len(positions) :] == "X").all()
     again = classify(volume, atoms, species=["Cu", "Au"], rng=np.random.default_rng(0))
     assert again.get_chemical_symbols() == result.get_chemical_symbols()
+
+
+def test_a_few_weak_peaks_are_told_from_the_weak_element():
+    rng = np.random.default_rng(0)
+    sizes = (6, 85, 141)
+    intensity = np.concatenate(
+        [m + s * rng.standard_normal(n) for m, s, n in zip((0.08, 0.2, 0.95), (0.02, 0.02, 0.05), sizes, strict=True)]
+    )
+    labels = group(intensity[:, None], intensity, 2, np.random.default_rng(0))
+    assert np.bincount(labels).tolist() == list(sizes)
+    assert np.bincount(group(intensity[6:, None], intensity[6:], 2, np.random.default_rng(0))).tolist() == [0, *sizes[1:]]
 
 
 def test_k_means_and_separation():
