@@ -144,7 +144,7 @@ def with_unit(key: str, setting: Any) -> str:
         return text
     if symbol == "°":
         return f"{text.replace(' to ', '° to ').replace(', ', '°, ')}°"
-    return f"{text} {symbol}"
+    return f"{text}\N{NO-BREAK SPACE}{symbol}"  # a line never ends between number and unit
 
 
 def setting(key: str, chosen: Any) -> str:

@@ -124,7 +124,8 @@ def element_colors(elements: Sequence[str]) -> dict[str, str]:
 
 def plain(text: object, limit: int = 60) -> str:
     """Return text that matplotlib draws as it is: no mathematics from `$`, no control characters, at most `limit` long."""
-    clean = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    characters = (c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else " " for c in str(text))
+    clean = " ".join(word for word in "".join(characters).split(" ") if word)
     if len(clean) > limit:
         clean = clean[: limit - 1].rstrip() + "…"
     clean = clean.replace("$", r"\$")

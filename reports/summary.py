@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchsuite.results import Run
 from reports.groups import Group, failures, groups
-from reports.labels import label, labels, mean_and_spread, number, plus_minus, value
+from reports.labels import condition, label, labels, number, plus_minus, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
 MORE_METRICS = ("r_factor", "resolution_fsc_A", "bond_length_error_pm", "reconstruct_s", "peak_memory_mb")
@@ -58,12 +58,17 @@ def summary(run: Run) -> Table:
     for group in groups(run):
         swept = [value(key, group.swept[key]) for key in group.swept]
         ok = int((group.rows["status"] == "ok").sum())
-        mark = "*" if ok < group.n_total else ""
-        cells = [plus_minus(*mean_and_spread(group.rows[metric])[:2]) + (mark if ok else "") for metric in metrics]
+        cells = [_marked(group, metric) for metric in metrics]
         rows.append([group.method, *swept, f"{ok}/{group.n_total}", *cells])
     columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(label(metric) for metric in metrics)]
-    note = "Mean ± sample standard deviation over repeats. * fewer cells than planned gave a result: see the failures."
+    note = "Mean ± sample standard deviation over repeats. * fewer cells than planned have this score: see the failures."
     return Table("summary", "Summary", columns, rows, note)
+
+
+def _marked(group: Group, metric: str) -> str:
+    """Return mean ± spread, with * where fewer cells than planned have this score."""
+    mean, spread, count = group.stat(metric)
+    return plus_minus(mean, spread) + ("*" if 0 < count < group.n_total else "")
 
 
 def published(run: Run) -> Table | None:
@@ -71,16 +76,24 @@ def published(run: Run) -> Table | None:
     rows = []
     for entry in run.published:
         where = dict(entry.get("where") or {})
-        fitting = [group for group in groups(run) if _fits(group, where)]
+        fitting = [group for group in groups(run) if _fits(run, group, where)]
         setting = ", ".join(f"{label(k) if k != 'reconstructor' else 'Method'}: {value(k, v)}" for k, v in where.items())
         for metric in METRICS:
             if entry.get(metric) is None:
                 continue
-            measured = plus_minus(*mean_and_spread(fitting[0].rows[metric])[:2]) if fitting else "no such cell in this run"
-            rows.append([setting, str(entry.get("source", "")), label(metric), number(float(entry[metric])), measured])
+            head = [setting, str(entry.get("source", "")), label(metric), number(float(entry[metric]))]
+            rows += [[*head, _measured(group, metric, len(fitting) > 1)] for group in fitting]
+            if not fitting:
+                rows.append([*head, "no such cell in this run"])
     note = f"Published values belong to the paper's own scale; measured values to this run's scale: {run.scale}."
     columns = ["Setting", "Source", "Score", "Published (paper scale)", f"Measured ({run.scale} scale)"]
     return Table("published", "Published and measured", columns, rows, note) if rows else None
+
+
+def _measured(group: Group, metric: str, several: bool) -> str:
+    """Return the score, or why there is none; with method and setting where one published value fits several groups."""
+    text = _marked(group, metric) if group.stat(metric)[2] else f"no result ({group.failure or 'not scored'})"
+    return f"{text} ({', '.join(part for part in (group.method, condition(group.swept)) if part)})" if several else text
 
 
 def confusion(run: Run) -> Table | None:
@@ -110,12 +123,20 @@ def failed(run: Run) -> Table | None:
     return Table("failures", "Cells without a result", ["Cell", "Method", "Status", "Reason"], rows) if rows else None
 
 
-def _fits(group: Group, where: Mapping[str, Any]) -> bool:
+def _fits(run: Run, group: Group, where: Mapping[str, Any]) -> bool:
     for key, wanted in where.items():
-        have = group.method if key == "reconstructor" else group.swept.get(key)
+        have = group.method if key == "reconstructor" else group.swept.get(key, _fixed(run.scenario, key))
         if not _same(have, wanted):
             return False
     return True
+
+
+def _fixed(scenario: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key that is not swept; None where the scenario does not set it."""
+    here: Any = scenario
+    for part in key.split("."):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return here
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -81,8 +81,7 @@ def _slice(axis: Axes, cell: CellResult) -> None:
         return
     volume = result.volume
     nz, ny, nx = volume.data.shape
-    half = max(1, round(SLICE_A / 2 / volume.voxel_A))
-    image = volume.data[max(0, nz // 2 - half) : nz // 2 + half].sum(axis=0)
+    image = volume.data[slab(nz, volume.voxel_A)].sum(axis=0)
     x0, y0, _ = volume.grid.origin_A - volume.voxel_A / 2
     extent = (x0, x0 + nx * volume.voxel_A, y0, y0 + ny * volume.voxel_A)
     top = float(np.percentile(image, 99.7)) or 1.0
@@ -91,12 +90,19 @@ def _slice(axis: Axes, cell: CellResult) -> None:
     _mark(axis, traced, colors)
     shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
     missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
-    lost = missing.positions[np.abs(missing.positions[:, 2]) <= SLICE_A / 2] + np.where(np.isfinite(shift), shift, 0.0)
+    lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
+    lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
     axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9)
     reach = float(np.abs(truth.positions[:, :2]).max()) + 2.0
     reach = min(reach, nx * volume.voxel_A / 2)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     _scale_bar(axis, reach)
+
+
+def slab(nz: int, voxel_A: float) -> slice:
+    """Return the voxels whose centres are at most SLICE_A / 2 from the centre N//2: five of 0.4 Å, symmetric about it."""
+    half = int(SLICE_A / 2 / voxel_A + 1e-6)
+    return slice(max(0, nz // 2 - half), nz // 2 + half + 1)
 
 
 def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from benchsuite.results import CellResult, Run
 from reports.figures.panels import first_cells
 from reports.groups import condition_identity, conditions, methods
 from reports.labels import condition
-from reports.style import BLACK, GREY, WIDTH_IN, MethodStyle, method_styles, new_figure, say_instead, styled, wrapped
+from reports.style import BLACK, GREY, WIDTH_IN, MethodStyle, method_styles, new_figure, plain, say_instead, styled, wrapped
 
 COLUMNS = 3
 MOST_PANELS = 12
@@ -80,7 +80,7 @@ def _convergence(axis: Axes, cell: CellResult, style: MethodStyle, method: str) 
     good = np.isfinite(loss)
     if good.sum() < 2 or loss[good][0] <= 0:
         return False
-    axis.plot(iteration[good], loss[good] / loss[good][0], color=style.color, linestyle=style.linestyle, label=method)
+    axis.plot(iteration[good], loss[good] / loss[good][0], color=style.color, linestyle=style.linestyle, label=plain(method))
     axis.set(xscale="log", yscale="log")
     return True
 
@@ -89,7 +89,7 @@ def _shell(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> boo
     curves = cell.curves()
     if "fsc_frequency" not in curves:
         return False
-    axis.plot(curves["fsc_frequency"], curves["fsc_correlation"], color=style.color, linestyle=style.linestyle, label=method)
+    axis.plot(curves["fsc_frequency"], curves["fsc_correlation"], color=style.color, linestyle=style.linestyle, label=plain(method))
     axis.set(ylim=(-0.1, 1.05), xlim=(0, float(curves["fsc_frequency"][-1])))
     return True
 
@@ -107,6 +107,6 @@ def _pairs(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> boo
     if not axis.lines:
         axis.fill_between(distance, curves["pdf_truth"], step="mid", color="#D9D9D9", label="truth", linewidth=0)
         axis.plot([], [], color=BLACK)
-    axis.plot(distance, curves["pdf_traced"], color=style.color, linestyle=style.linestyle, linewidth=0.8, label=method)
+    axis.plot(distance, curves["pdf_traced"], color=style.color, linestyle=style.linestyle, linewidth=0.8, label=plain(method))
     axis.set(xlim=(1.5, 6.5))
     return True

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchsuite.results import CellResult, Run
 from reports.groups import condition_identity, conditions, groups
 from reports.labels import condition
-from reports.style import WIDTH_IN, new_figure, say_instead, styled, wrapped
+from reports.style import WIDTH_IN, new_figure, plain, say_instead, styled, wrapped
 
 ROWS, COLUMNS = 4, 4
 
@@ -43,7 +43,7 @@ def method_grid(
                 for j, method in enumerate(methods):
                     cell_id = cells.get((method, condition_identity(point)))
                     axis = axes[i][j]
-                    title = method if len(points) == 1 else f"{method}\n{wrapped(condition(point), 34)}"
+                    title = plain(method) if len(points) == 1 else f"{plain(method)}\n{wrapped(condition(point), 34)}"
                     axis.set_title(title, fontsize=6.5)
                     if cell_id is None:
                         say_instead(axis, "not part of this run", len(methods))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchsuite.results import Run
 from reports.groups import Group, conditions, groups, methods
 from reports.labels import label, mean_and_spread, name, value
-from reports.style import WIDTH_IN, method_styles, new_figure, styled, wrapped
+from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 
@@ -23,7 +23,9 @@ def sweep_lines(run: Run) -> dict[str, Figure]:
     keys = [key for key in run.sweep_keys if len({str(point.get(key)) for point in conditions(run)}) > 1]
     if not keys:
         return {"sweep_lines": _dots(run)}
-    return {f"sweep_lines_{key.rsplit('.', 1)[-1]}": _lines(run, key) for key in keys}
+    last = [key.rsplit(".", 1)[-1] for key in keys]
+    slugs = [short if last.count(short) == 1 else key.replace(".", "_") for key, short in zip(keys, last, strict=True)]
+    return {f"sweep_lines_{slug}": _lines(run, key) for key, slug in zip(keys, slugs, strict=True)}
 
 
 def _lines(run: Run, key: str) -> Figure:
@@ -60,7 +62,7 @@ def _line(axis: Axes, chosen: list[Group], key: str, places: dict[str, float], m
     if not points:
         return
     x, mean, spread = np.array(points, dtype=np.float64).T
-    axis.plot(x, mean, color=style.color, marker=style.marker, linestyle=style.linestyle, label=method)
+    axis.plot(x, mean, color=style.color, marker=style.marker, linestyle=style.linestyle, label=plain(method))
     if np.isfinite(spread).any():
         axis.fill_between(x, mean - spread, mean + spread, color=style.color, alpha=0.2, linewidth=0)
 
@@ -88,7 +90,7 @@ def _dots(run: Run) -> Figure:
             style = styles[group.method]
             error = None if math.isnan(spread) else spread
             axis.errorbar(mean, -place, xerr=error, color=style.color, marker=style.marker, linestyle="none", capsize=2)
-        axis.set_yticks([-place for place in range(len(everything))], [group.method for group in everything])
+        axis.set_yticks([-place for place in range(len(everything))], [plain(group.method) for group in everything])
         axis.set_ylim(-len(everything) + 0.5, 0.5)
         axis.set_xlabel(label(metric))
         axis.grid(axis="x")

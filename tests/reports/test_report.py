@@ -12,6 +12,9 @@ from benchsuite.results import Run, table_of
 from benchsuite.scenario.schema import FIGURES as NAMES
 from reports import write_report
 from reports.figures import FIGURES
+from reports.figures.atoms_grid import slab
+from reports.labels import condition
+from reports.style import wrapped
 from reports.summary import summary, tables
 
 KEY = "acquisition.dose_e_per_A2"
@@ -103,3 +106,44 @@ def test_the_table_keeps_every_column():
     assert list(table.columns[:4]) == ["cell", "scenario", "scale", "status"]
     assert KEY in table
     assert np.isnan(table["recall_Au_pct"][1])
+
+
+def test_hostile_method_names_are_drawn_as_they_are(tmp_path):
+    rows = [row(name, dose, 0, 4.0) for name in ("$\\frac$", "_hidden", "a\nb") for dose in (2e5, 2e6)]
+    page = write_report(make_run(tmp_path / "run", rows))
+    assert "could not be drawn" not in page.read_text()
+    figure = FIGURES["sweep_lines"](Run(tmp_path / "run"))["sweep_lines_dose_e_per_A2"]
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_the_slice_is_two_angstrom_thick_and_symmetric():
+    chosen = range(64)[slab(64, 0.4)]
+    assert list(chosen) == [30, 31, 32, 33, 34]
+    assert len(range(50)[slab(50, 0.5)]) == 5
+
+
+def test_every_swept_key_has_its_own_figure(tmp_path):
+    keys = ("reconstructors.A.iterations", "reconstructors.B.iterations")
+    rows = [{**row("SIRT", 2e5, 0, 4.0), keys[0]: i, keys[1]: j} for i in (1, 2) for j in (1, 2)]
+    assert len(FIGURES["sweep_lines"](make_run(tmp_path / "run", rows, keys))) == 2
+
+
+def test_a_score_that_some_cells_lack_is_marked(tmp_path):
+    rows = [{**row("SIRT", 2e5, 0, 4.0), "r_factor": 0.25}, row("SIRT", 2e5, 1, 6.0)]
+    table = summary(make_run(tmp_path / "run", rows))
+    first = dict(zip(table.columns, table.rows[0], strict=True))
+    assert first["RMSD (pm)"] == "5.0 ± 1.4"
+    assert first["R-factor"] == "0.25*"
+
+
+def test_published_finds_fixed_settings_and_says_why_a_score_is_missing(tmp_path):
+    rows = [row("RESIRE", 2e5, r, status="timeout", reason="60 s") for r in (0, 1)]
+    run = make_run(tmp_path / "run", rows)
+    run.scenario["published"][0]["where"]["analysis.species"] = ["Cu", "Au"]
+    assert next(t for t in tables(run) if t.slug == "published").rows[0][-1] == "no result (timeout: 60 s (2 cells))"
+    run.scenario["published"][0]["where"]["analysis.species"] = ["O", "Ba"]
+    assert next(t for t in tables(run) if t.slug == "published").rows[0][-1] == "no such cell in this run"
+
+
+def test_a_line_never_ends_between_number_and_unit():
+    assert wrapped(condition({KEY: 2e6}), 22) == "Electron dose\n2×10⁶\N{NO-BREAK SPACE}e/Å²"
