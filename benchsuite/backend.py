@@ -64,6 +64,17 @@ def fft_module(xp: ModuleType) -> ModuleType:
     return cupyx.scipy.fft
 
 
+def sparse_module(xp: ModuleType) -> ModuleType:
+    """Return scipy.sparse or cupyx.scipy.sparse."""
+    if xp is np:
+        import scipy.sparse
+
+        return scipy.sparse
+    import cupyx.scipy.sparse
+
+    return cupyx.scipy.sparse
+
+
 def thread_count() -> int:
     """CPU threads that a kernel may use: OMP_NUM_THREADS where set (the runner sets it), else the cores this process has."""
     given = os.environ.get("OMP_NUM_THREADS", "")

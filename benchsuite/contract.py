@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.backend import Array, module_for, thread_count
-from benchsuite.data import Grid, TiltSeries
+from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Params
 
 P = TypeVar("P", bound=Params)
@@ -25,11 +25,15 @@ P = TypeVar("P", bound=Params)
 
 @dataclass(frozen=True)
 class Context:
-    """Where and on which grid to reconstruct. `rng` is seeded by the runner; equal seeds give equal results."""
+    """Where and on which grid to reconstruct. `rng` is seeded by the runner; equal seeds give equal results.
+
+    `resumed` is the `state` of an earlier Iterate of the same reconstruction, which was interrupted: go on behind it.
+    """
 
     grid: Grid
     rng: np.random.Generator
     device: str = "cpu"
+    resumed: Mapping[str, np.ndarray] | None = None
 
     @property
     def xp(self) -> ModuleType:
@@ -43,13 +47,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Iterate:
-    """The state after an iteration. `volume` has the grid's shape and stays on the device; nothing is copied."""
+    """The state after an iteration. `volume` has the grid's shape and stays on the device; nothing is copied.
+
+    `state`: named arrays from which a reconstruction that was interrupted can go on (`Context.resumed`); empty: it starts again.
+    """
 
     iteration: int
     loss: float | None
     volume: Array | None = None
     atoms: Atoms | None = None
     extras: Mapping[str, Array] = field(default_factory=dict)
+    state: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ class Reconstructor(ABC, Generic[P]):
     """Base of all reconstruction algorithms. Subclasses set the class variables and implement `reconstruct`."""
 
     Params: ClassVar[type[Params]]
+    modalities: ClassVar[tuple[Modality, ...]] = ("adf",)
     title: ClassVar[str]
     reference: ClassVar[str]
 
@@ -72,7 +81,9 @@ class Reconstructor(ABC, Generic[P]):
 
     def accepts(self, series: TiltSeries) -> str | None:
         """Return why this series cannot be used (the cell is then skipped with that reason), or None."""
-        return None if series.modality == "adf" else f"{type(self).__name__} takes adf series, not {series.modality}"
+        if series.modality in self.modalities:
+            return None
+        return f"{type(self).__name__} takes {' or '.join(self.modalities)} series, not {series.modality}"
 
     @abstractmethod
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
@@ -83,7 +94,10 @@ class Reconstructor(ABC, Generic[P]):
         return int(getattr(self.params, "iterations", 1))
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        """Predict time and memory for `plan`. The default assumes one pass over voxels × tilts per iteration."""
+        """Predict time and memory for `plan` from the shape of the series' data and the grid.
+
+        The default assumes one pass over voxels × tilts per iteration.
+        """
         voxels = float(np.prod(grid.shape))
         return Cost(seconds=1.5e-8 * voxels * series_shape[0] * self.total_iterations(), bytes=10 * 4 * voxels)
 

@@ -61,9 +61,35 @@ def save_series(folder: Path, images: Iterable[np.ndarray], series: TiltSeries) 
         data[tilt] = image
 
 
+class StoredArray:
+    """An array on disk that is read where it is indexed: a 4D-STEM series does not fit in memory, its tilts do."""
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored
+        self.shape: tuple[int, ...] = tuple(stored.shape)
+        self.ndim, self.dtype, self.size = len(self.shape), np.dtype(stored.dtype), int(np.prod(self.shape))
+        self.nbytes = self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self._stored[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self._stored[...], dtype=dtype)
+
+
 def load_series(folder: Path) -> TiltSeries:
-    """Return the series that `save_series` wrote."""
-    arrays, about = load_arrays(folder)
+    """Return the series that `save_series` wrote; the data of a 4D-STEM series stay on disk (`StoredArray`)."""
+    import zarr
+
+    group = zarr.open_group(folder, mode="r")
+    about: Any = group.attrs["about"]
+    patterns = about["modality"] == "4dstem"
+    arrays: dict[str, Any] = {
+        name: StoredArray(array) if patterns and name == "data" else np.asarray(array[...]) for name, array in group.arrays()
+    }
     detector = about["detector_mrad"]
     return TiltSeries(
         **arrays,

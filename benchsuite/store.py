@@ -100,6 +100,15 @@ class Store:
         except (ValueError, KeyError):
             return {}
 
+    def discard(self, key: Key) -> None:
+        """Delete an entry that is no longer wanted; nothing happens where there is none."""
+        folder = self.path(key)
+        with clear_disk_errors(self.root):
+            if folder.exists():
+                aside = folder.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+                os.rename(folder, aside)  # at once gone as an entry, whatever happens to its files
+                shutil.rmtree(aside, ignore_errors=True)
+
     @contextmanager
     def writing(self, key: Key, about: Mapping[str, Any]) -> Iterator[Path]:
         """Yield a temporary folder to fill; on leaving without an exception it becomes the entry, otherwise it vanishes.

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numba
 import numpy as np
 
+from reconstructors.compiled import compiled, run_pieces
 from reconstructors.images import PAD
 
 FORWARD_PIECES = 32  # at least so many pieces, also where there are fewer tilts
@@ -34,7 +32,7 @@ def forward(volume: np.ndarray, affine: np.ndarray, image_shape: tuple[int, int]
         for view in affine[tilt]:
             _splat(volume, parts[tilt, slab], rows, columns, view, *slabs[slab])
 
-    _run(piece, [(tilt, slab) for tilt in range(tilts) for slab in range(len(slabs))], threads)
+    run_pieces(piece, [(tilt, slab) for tilt in range(tilts) for slab in range(len(slabs))], threads)
     total = parts[:, 0] if len(slabs) == 1 else parts.sum(axis=1)
     inner = total.reshape(tilts, rows, columns)[:, PAD:-PAD, PAD:-PAD]
     return inner * volume.dtype.type(weight)
@@ -52,33 +50,13 @@ def adjoint(images: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int],
     def piece(slab: tuple[int, int]) -> None:
         _gather(volume, flat, rows, columns, affine, *slab)
 
-    _run(piece, _slabs(nz, max(1, min(nz, nz * ny * nx // ADJOINT_VOXELS))), threads)
+    run_pieces(piece, _slabs(nz, max(1, min(nz, nz * ny * nx // ADJOINT_VOXELS))), threads)
     return volume
 
 
 def _slabs(length: int, pieces: int) -> list[tuple[int, int]]:
     edges = [length * k // pieces for k in range(pieces + 1)]
     return list(itertools.pairwise(edges))
-
-
-def _run(function: Callable[[Any], None], jobs: Iterable[Any], threads: int) -> None:
-    jobs = list(jobs)
-    if threads == 1 or len(jobs) == 1:
-        for job in jobs:
-            function(job)
-        return
-    with ThreadPoolExecutor(min(threads, len(jobs))) as pool:
-        for _ in pool.map(function, jobs):
-            pass
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with numba, kept on disk between processes where a folder can be written."""
-    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no folder for its cache
-        return numba.njit(**options)(function)
 
 
 @numba.njit(inline="always")
@@ -93,7 +71,7 @@ def _inside(slope: float, start: float, length: int, count: int) -> tuple[int, i
     return math.ceil(min(max(a, 0.0), float(count))), math.floor(max(min(b, count - 1.0), -1.0)) + 1
 
 
-@_compiled
+@compiled
 def _splat(volume: np.ndarray, image: np.ndarray, rows: int, columns: int, view: np.ndarray, z0: int, z1: int) -> None:
     """Add the voxels of planes z0 … z1−1 to one padded, flattened image."""
     real = volume.dtype.type
@@ -122,7 +100,7 @@ def _splat(volume: np.ndarray, image: np.ndarray, rows: int, columns: int, view:
                 image[k + columns + 1] += lower_right
 
 
-@_compiled
+@compiled
 def _gather(volume: np.ndarray, images: np.ndarray, rows: int, columns: int, affine: np.ndarray, z0: int, z1: int) -> None:
     """Overwrite planes z0 … z1−1 of the volume with the sum over all images of their bilinear interpolation."""
     real = volume.dtype.type

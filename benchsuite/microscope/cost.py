@@ -6,19 +6,28 @@ import math
 from typing import TYPE_CHECKING
 
 from benchsuite.contract import Cost
-from benchsuite.microscope.limits import grid_points, wavelength_A
+from benchsuite.electrons import wavelength_A
+from benchsuite.microscope.limits import grid_points
 from benchsuite.microscope.tilts import field_of_view_A
 
 if TYPE_CHECKING:
-    from benchsuite.scenario.schema import FrozenPhonons, Microscope, Scan, Simulation
+    from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
 
 STARTING_S = 4.0  # importing abTEM and planning the transforms
 TRANSFORM_S = 5.0e-10  # per pixel, slice and log2(pixels): transmission, propagation and both transforms
 REDUCTION_S = 1.4e-10  # per plane wave, pixel of the cropped region and probe
 DETECTION_S = 1.5e-9  # per pixel of a probe's window and log2(pixels)
+NATIVE_S = 3.2e-10  # per pixel, slice and log2(pixels) with the native engine
 BASE_BYTES = 5e8
 PROBES_AT_ONCE = 16
 POSITIONS_AT_ONCE = 64
+
+
+def window_pixels(window_A: float | None, box_A: float, pixels: int) -> int:
+    """Return the side of a probe's window in the native engine: a multiple of 8 pixels, or the whole box where none is given."""
+    if window_A is None or window_A >= box_A:
+        return pixels
+    return min(math.ceil(window_A / box_A * pixels / 8) * 8, pixels)
 
 
 def plane_waves(microscope: Microscope, simulation: Simulation, box_A: float) -> float:
@@ -27,8 +36,9 @@ def plane_waves(microscope: Microscope, simulation: Simulation, box_A: float) ->
     return math.pi * (radius + 0.5) ** 2
 
 
-def simulate_cost(microscope: Microscope, simulation: Simulation, scan: Scan, phonons: FrozenPhonons | None) -> Cost:
+def simulate_cost(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> Cost:
     """Predict one tilt: its focus images and phonon configurations, on one core; vacuum in the box makes it less."""
+    scan, phonons = acquisition.scan, acquisition.frozen_phonons
     box = field_of_view_A(scan)
     side = grid_points(simulation, box)
     pixels = side**2
@@ -37,6 +47,11 @@ def simulate_cost(microscope: Microscope, simulation: Simulation, scan: Scan, ph
     images, configurations = len(microscope.defoci_A), phonons.count if phonons else 1
     per_wave = TRANSFORM_S * slices * pixels * math.log2(pixels)
     sliced = 2 * 8.0 * slices * pixels
+    if acquisition.mode == "4dstem" and simulation.engine == "native":
+        wave = window_pixels(simulation.window_A, box, side) ** 2
+        detection = NATIVE_S * pixels * math.log2(pixels)
+        seconds = configurations * images * positions * (NATIVE_S * slices * wave * math.log2(wave) + detection)
+        return Cost(STARTING_S + seconds, BASE_BYTES + 2 * sliced + 8.0 * (8 * slices * wave + POSITIONS_AT_ONCE * pixels))
     if simulation.method == "multislice":
         seconds = configurations * images * positions * per_wave
         return Cost(STARTING_S + seconds, BASE_BYTES + sliced + 8.0 * pixels * PROBES_AT_ONCE * 8)

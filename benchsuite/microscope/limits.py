@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchsuite.electrons import wavelength_A
 from benchsuite.errors import PhysicsError, choices
 from benchsuite.microscope.tilts import field_of_view_A, rotations
 
@@ -22,19 +23,13 @@ if TYPE_CHECKING:
 
     from benchsuite.scenario.schema import Acquisition, Microscope, Scan, Simulation
 
-PLANCK_C_EV_A = 12398.419843320026
-REST_ENERGY_EV = 510998.95
+AIRY = 0.61  # radius of a focused probe, in units of λ/α
+LEAST_OVERLAP = 0.5  # of the diameters of neighbouring probes
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
 MOST_ELECTRONS = 1e15  # per position: beyond it counting noise is far below single precision
 
 ORDERS = (12, 21, 23, 30, 32, 34, 41, 43, 45, 50, 52, 54, 56)
 ABERRATIONS = (*(f"C{n}" for n in ORDERS), *(f"phi{n}_deg" for n in ORDERS if n % 10))
-
-
-def wavelength_A(energy_keV: float) -> float:
-    """Return the relativistic electron wavelength in Å."""
-    energy = energy_keV * 1e3
-    return PLANCK_C_EV_A / math.sqrt(energy * (2 * REST_ENERGY_EV + energy))
 
 
 def grid_points(simulation: Simulation, box_A: float) -> int:
@@ -65,6 +60,7 @@ def band_limit_mrad(energy_keV: float, pixels: int, box_A: float) -> float:
 def check_physics(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
     """Return every reason why this experiment cannot be simulated, each as "section.key: message"."""
     return [
+        *_check_detectors(acquisition, simulation),
         *_check_angles(microscope, simulation, acquisition),
         *_check_room(microscope, simulation, acquisition.scan),
         *_check_aberrations(microscope),
@@ -77,12 +73,14 @@ def warnings_physics(microscope: Microscope, simulation: Simulation, acquisition
     """Return what is possible but unusual about an experiment, each as "section.key: message"."""
     found = []
     nyquist = wavelength_A(microscope.energy_keV) / (4 * microscope.semiangle_mrad * 1e-3)
-    if acquisition.scan.step_A > nyquist * 1.001:
+    if acquisition.mode == "4dstem":
+        found += _warnings_overlap(microscope, acquisition.scan)
+    elif acquisition.scan.step_A > nyquist * 1.001:
         found.append(
             f"acquisition.scan.step_A: {acquisition.scan.step_A:g} Å undersamples the image, whose finest detail asks for "
             f"steps of λ/(4α) = {nyquist:.3f} Å"
         )
-    if acquisition.detector.inner_mrad < microscope.semiangle_mrad:
+    if acquisition.detector is not None and acquisition.detector.inner_mrad < microscope.semiangle_mrad:
         found.append(
             f"acquisition.detector.inner_mrad: {acquisition.detector.inner_mrad:g} mrad lies inside the bright-field disk of "
             f"{microscope.semiangle_mrad:g} mrad"
@@ -121,7 +119,13 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
     limit = min(band_limit_mrad(microscope.energy_keV, p, b) for p, b in ((pixels, box), (pixels // factor, box / factor)))
     pixel = 1e3 * wavelength / box * factor
     problems = []
-    if detector.outer_mrad > limit:
+    camera = max(acquisition.camera.pixels) / 2 * pixel if acquisition.mode == "4dstem" else 0.0
+    if camera > limit:
+        problems.append(
+            f"acquisition.camera.pixels: {max(acquisition.camera.pixels)} pixels of {pixel:.3g} mrad reach {camera:.1f} mrad, "
+            f"beyond the band limit of the simulation, {limit:.1f} mrad; at most {2 * int(limit / pixel)} pixels"
+        )
+    if detector is not None and detector.outer_mrad > limit:
         problems.append(
             f"acquisition.detector.outer_mrad: {detector.outer_mrad:g} mrad is beyond the band limit of the simulation, "
             f"{limit:.1f} mrad for pixels of {box / pixels:.4g} Å; simulation.sampling_A must be about "
@@ -132,12 +136,35 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
             f"microscope.semiangle_mrad: {microscope.semiangle_mrad:g} mrad is beyond the band limit of the simulation, "
             f"{limit:.1f} mrad"
         )
-    if detector.outer_mrad - detector.inner_mrad < pixel:
+    if detector is not None and detector.outer_mrad - detector.inner_mrad < pixel:
         problems.append(
             f"acquisition.detector.inner_mrad: an annulus of {detector.outer_mrad - detector.inner_mrad:g} mrad is narrower than "
             f"a pixel of the diffraction pattern, {pixel:.2f} mrad"
         )
     return problems
+
+
+def _check_detectors(acquisition: Acquisition, simulation: Simulation) -> list[str]:
+    problems = []
+    if acquisition.mode == "adf" and acquisition.detector is None:
+        problems.append("acquisition.detector: images need an annulus (inner_mrad, outer_mrad); null is for mode 4dstem")
+    if acquisition.mode == "4dstem" and simulation.method == "prism":
+        problems.append("simulation.method: prism has no patterns of the full field; mode 4dstem needs multislice")
+    return problems
+
+
+def _warnings_overlap(microscope: Microscope, scan: Scan) -> list[str]:
+    """Neighbouring probes must share much of the specimen, or the phases between them are not determined."""
+    semiangle, found = microscope.semiangle_mrad * 1e-3, []
+    for defocus in microscope.defoci_A:
+        diameter = 2 * (semiangle * abs(defocus) + AIRY * wavelength_A(microscope.energy_keV) / semiangle)
+        overlap = 1 - scan.step_A / diameter
+        if overlap < LEAST_OVERLAP:
+            found.append(
+                f"acquisition.scan.step_A: steps of {scan.step_A:g} Å leave probes of {diameter:.1f} Å (defocus {defocus:g} Å) an "
+                f"overlap of {100 * max(overlap, 0):.0f}%; ptychographic methods want {100 * LEAST_OVERLAP:.0f}% and more"
+            )
+    return found
 
 
 def _check_room(microscope: Microscope, simulation: Simulation, scan: Scan) -> list[str]:
@@ -154,6 +181,10 @@ def _check_room(microscope: Microscope, simulation: Simulation, scan: Scan) -> l
         problems.append(
             f"microscope.defocus_A: the probe spreads over {spread:.1f} Å, more than the box of {box:g} Å; "
             "enlarge acquisition.scan (step_A × positions) or reduce the defocus"
+        )
+    elif simulation.window_A is not None and simulation.window_A < spread:
+        problems.append(
+            f"simulation.window_A: {simulation.window_A:g} Å is less than the {spread:.1f} Å over which the probe spreads"
         )
     elif spread > box / factor:
         problems.append(

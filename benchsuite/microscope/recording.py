@@ -1,6 +1,7 @@
 """What an experiment adds to the images: wrong angles, drift, background, and the counting statistics of a finite dose.
 
-In this order: drift shifts each image, background is added, and counts are drawn from a Poisson distribution of mean I·n with
+In this order: drift shifts each image (of patterns, the scan: when it is simulated), background is added, and counts are drawn
+from a Poisson distribution of mean I·n with
 
     n = dose / (number of images) · step²
 
@@ -9,6 +10,7 @@ electrons per probe position; what is recorded is counts / n. The drawn truth is
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,24 +32,35 @@ def true_rotations(tilts: Tilts, imperfections: Imperfections, rng: np.random.Ge
     return np.stack([rotation(tilts.axis, error) @ matrix for error, matrix in zip(errors, nominal, strict=True)]), errors
 
 
-def record(
-    images: np.ndarray, acquisition: Acquisition, rng_drift: np.random.Generator, rng_dose: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the recorded data, float32 like `images` (n_tilt, n_focus, ny, nx), and the drift (n_tilt, n_focus, 2) = (x, y) in Å.
+def true_drift_A(acquisition: Acquisition, foci: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the (n_tilt, n_focus, 2) shifts (x, y) in Å of the specimen in every scan."""
+    return acquisition.imperfections.drift_A * rng.standard_normal((len(rotations(acquisition.tilts)), foci, 2))
 
-    A sub-pixel shift interpolates between probe positions and rings where the scan step undersamples the image; intensities that
-    it makes negative are set to zero, since no rate is negative.
+
+def record(
+    tilts: Iterable[np.ndarray],
+    count: int,
+    acquisition: Acquisition,
+    drift_A: np.ndarray,
+    rng: np.random.Generator,
+    brightest: float,
+) -> Iterator[np.ndarray]:
+    """Yield what is recorded of each of `count` tilts, float32 like the noise-free (n_focus, ny, nx[, q_y, q_x]) that come in.
+
+    drift_A (n_tilt, n_focus, 2) = (x, y) moves images; `brightest` is the largest value of the series, which the background is a
+    fraction of. A sub-pixel shift interpolates between probe positions and rings where the scan step undersamples the image;
+    intensities that it makes negative are set to zero, since no rate is negative.
     """
-    wrong, step = acquisition.imperfections, acquisition.scan.step_A
-    drift = wrong.drift_A * rng_drift.standard_normal((*images.shape[:2], 2))
-    data = images.astype(np.float64)
-    if wrong.drift_A:
-        data = np.maximum(shifted(data, drift / step), 0.0)
-    data += wrong.background * images.max()
-    electrons = electrons_per_position(acquisition, images.shape[0] * images.shape[1])
-    if np.isfinite(electrons):
-        data = rng_dose.poisson(data * electrons) / electrons
-    return data.astype(np.float32), drift
+    step = acquisition.scan.step_A
+    for noise_free, drift in zip(tilts, drift_A, strict=True):
+        data = noise_free.astype(np.float64)
+        if drift.any():
+            data = np.maximum(shifted(data, drift / step), 0.0)
+        data += acquisition.imperfections.background * brightest
+        electrons = electrons_per_position(acquisition, count * len(noise_free))
+        if np.isfinite(electrons):
+            data = rng.poisson(data * electrons) / electrons
+        yield data.astype(np.float32)
 
 
 def electrons_per_position(acquisition: Acquisition, images: int) -> float:

@@ -12,7 +12,7 @@ from benchsuite.errors import PhysicsError
 from benchsuite.geometry import euler, is_rotation, single_axis, tilt_angles
 
 if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Scan, Tilts, VolumeGrid
+    from benchsuite.scenario.schema import Acquisition, Scan, Tilts, VolumeGrid
 
 
 def angles_deg(tilts: Tilts) -> np.ndarray | None:
@@ -49,8 +49,13 @@ def specimen_box_A(scan: Scan) -> tuple[float, float, float]:
     return nx * scan.step_A, ny * scan.step_A, field_of_view_A(scan)
 
 
-def reconstruction_grid(scan: Scan, grid: VolumeGrid) -> Grid:
-    """Return the grid of the volume: by default a cube over the field of view with voxels of one scan step."""
-    voxel = grid.voxel_A or scan.step_A
-    side = max(1, math.ceil(field_of_view_A(scan) / voxel - 1e-9))
+def reconstruction_grid(acquisition: Acquisition, grid: VolumeGrid) -> Grid:
+    """Return the grid of the volume: by default a cube over the field of view.
+
+    Its voxels are one scan step wide for images, and for 4D-STEM what the patterns resolve: field of view / camera pixels.
+    """
+    field = field_of_view_A(acquisition.scan)
+    resolved = acquisition.scan.step_A if acquisition.mode == "adf" else field / max(acquisition.camera.pixels)
+    voxel = grid.voxel_A or resolved
+    side = max(1, math.ceil(field / voxel - 1e-9))
     return Grid(grid.shape or (side, side, side), voxel)

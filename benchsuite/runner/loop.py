@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from benchsuite.backend import get_array_module, to_host
 from benchsuite.contract import AnyReconstructor, Context, Iterate
 from benchsuite.data import Reconstruction, TiltSeries, Volume
+from benchsuite.runner.checkpoints import Checkpoints
 
 
 class CellFailure(Exception):
@@ -21,17 +23,31 @@ class CellFailure(Exception):
         self.status, self.reason = status, reason
 
 
-def run_loop(algorithm: AnyReconstructor, series: TiltSeries, context: Context, notify: Any) -> Reconstruction:
-    """Drive a reconstructor to its last iterate. Raises CellFailure where it refuses, diverges or breaks the contract."""
+def run_loop(
+    algorithm: AnyReconstructor, series: TiltSeries, context: Context, notify: Any, checkpoints: Checkpoints | None = None
+) -> Reconstruction:
+    """Drive a reconstructor to its last iterate, from its latest checkpoint where it left one.
+
+    Raises CellFailure where it refuses, diverges or breaks the contract.
+    """
     refusal = algorithm.accepts(series)
     if refusal is not None:
         raise CellFailure("skipped", refusal)
-    total, history, last = algorithm.total_iterations(), [], None
-    started = time.perf_counter()
+    total, history, last = algorithm.total_iterations(), list[tuple[float, float]](), None
+    saved = checkpoints.load() if checkpoints else None
+    earlier = 0.0
+    if saved is not None:
+        state, told, earlier = saved
+        history = [(float(iteration), float(loss)) for iteration, loss in told]
+        context = dataclasses.replace(context, resumed=state)
+        notify(event="resumed", iteration=int(history[-1][0]), total=total)
+    started = time.perf_counter() - earlier
     for last in algorithm.reconstruct(series, context):
         _check(last, context)
         history.append((float(last.iteration), math.nan if last.loss is None else float(last.loss)))
         notify(event="iteration", iteration=last.iteration, total=total, loss=last.loss)
+        if checkpoints is not None and last.iteration < total:
+            checkpoints.offer(last.state, last.iteration, np.array(history), time.perf_counter() - started)
     if last is None:
         raise CellFailure("error", f"{type(algorithm).__name__} yielded no iterate")
     volume = None if last.volume is None else np.ascontiguousarray(to_host(last.volume), dtype=np.float32)

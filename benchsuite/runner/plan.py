@@ -10,7 +10,7 @@ import psutil
 
 from benchsuite import microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner.stages import AtomsStage, ReconstructionStage, ScoresStage, SeriesStage, Stage
+from benchsuite.runner.stages import AtomsStage, ReconstructionStage, ScoresStage, Stage
 from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.store import Store
@@ -69,12 +69,13 @@ def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
 
 
 def _flow(cell: Cell, device: str) -> Iterator[Stage]:
-    series = SeriesStage(cell.experiment, cell.repeat)
+    reconstruction = ReconstructionStage(cell, device)
+    (series,) = reconstruction.upstream()
     images = series.upstream()
     yield images[0].upstream()[0]
     yield from images
     yield series
-    yield ReconstructionStage(cell, device)
+    yield reconstruction
     yield AtomsStage(cell, device)
     yield ScoresStage(cell, device)
 

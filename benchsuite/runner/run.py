@@ -116,7 +116,7 @@ def _submit(
 
     futures = []
     for cell in cells:
-        series = SeriesStage(cell.experiment, cell.repeat)
+        (series,) = ReconstructionStage(cell, settings.device).upstream()
         after: list[Any] = []
         if not store.has(series.key):
             phantom = submit(task("phantom", cell), [], f"phantom {PhantomStage(cell.experiment, cell.repeat).key}")
@@ -158,7 +158,7 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
     stages = {
         stage.name: stage
         for stage in (
-            SeriesStage(cell.experiment, cell.repeat),
+            *ReconstructionStage(cell, settings.device).upstream(),
             ReconstructionStage(cell, settings.device),
             AtomsStage(cell, settings.device),
             ScoresStage(cell, settings.device),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchsuite import registry
-from benchsuite.runner.stages import ImageStage, PhantomStage, ScoresStage, SeriesStage, Stage, ensure
+from benchsuite.runner.stages import ImageStage, PhantomStage, ReconstructionStage, ScoresStage, Stage, ensure
 from benchsuite.scenario import Cell
 from benchsuite.store import Store
 
@@ -29,7 +29,7 @@ class Task:
         makers: Mapping[str, Callable[[], Sequence[Stage]]] = {
             "phantom": lambda: [PhantomStage(experiment, repeat)],
             "images": lambda: [ImageStage(experiment, repeat, tilt) for tilt in self.tilts],
-            "series": lambda: [SeriesStage(experiment, repeat)],
+            "series": lambda: ReconstructionStage(self.cell, self.device).upstream(),
             "scores": lambda: [ScoresStage(self.cell, self.device)],
         }
         return makers[self.kind]()

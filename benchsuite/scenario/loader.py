@@ -16,6 +16,9 @@ from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.validation import validate
 
+OWN = "experiment"  # the key under which a reconstructor says how its data differ
+OWN_SECTIONS = ("acquisition", "microscope", "simulation", "grid", "analysis", "limits")
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -113,6 +116,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
         for key, value in settings.items():
             _set(variant, key, value, document.place(_sweep_path(raw, key)), problems)
         experiment, specs = _sections(variant, scenario, problems)
+        own = [_own_experiment(variant, number, scenario, problems) for number in range(len(specs))]
         if experiment is None or problems:
             continue
         for repeat, (position, spec) in itertools.product(range(repeats), enumerate(specs)):
@@ -120,7 +124,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
             identity = (spec.label, repeat, *swept.values())
             if identity not in seen:
                 seen.add(identity)
-                cells.append(Cell(f"{len(cells):04d}", swept, repeat, experiment, spec))
+                cells.append(Cell(f"{len(cells):04d}", swept, repeat, own[position] or experiment, spec))
     _check_published(scenario, keys, document, problems)
     if problems or scenario is None:
         raise ScenarioError(_unique(problems))
@@ -151,6 +155,27 @@ def _sections(
     if len(problems) > before or phantom is None or scenario is None:
         return None, specs
     return Experiment(scenario.seed, scenario.redraw, phantom, **sections), specs
+
+
+def _own_experiment(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
+    """Return the experiment of a reconstructor that asks for its own (`experiment: {key: value}`), or None."""
+    entry, path = document.value["reconstructors"][number], ("reconstructors", number, OWN)
+    settings = entry.get(OWN) if isinstance(entry, dict) else None
+    if settings is None:
+        return None
+    if not isinstance(settings, dict):
+        problems.append(
+            Problem(document.place(path), dotted(path), "must be a mapping of keys such as microscope.defocus_A to values")
+        )
+        return None
+    variant = Document(document.value, document.source, dict(document.places))
+    for key, value in settings.items():
+        place = document.place((*path, key))
+        if str(key).split(".")[0] not in OWN_SECTIONS:
+            problems.append(Problem(place, f"{dotted(path)}.{key}", f"is not of the experiment; {choices(str(key), OWN_SECTIONS)}"))
+            return None
+        _set(variant, key, value, place, problems)
+    return _sections(variant, scenario, problems)[0]
 
 
 def _phantom(document: Document, problems: list[Problem]) -> PhantomSpec | None:
@@ -190,7 +215,7 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
             problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
-        given = {key: value for key, value in entry.items() if key not in ("use", "label")}
+        given = {key: value for key, value in entry.items() if key not in ("use", "label", OWN)}
         params = validate(model, given, document, path, problems)
         if params is not None:
             specs.append(ReconstructorSpec(entry["use"], label, params))
@@ -231,9 +256,10 @@ def _sweep_path(raw: Any, key: str) -> KeyPath:
 
 
 def _concerns(raw: Any, key: str, position: int) -> bool:
-    """Whether a swept key bears on the reconstructor at this position; a parameter of another one does not."""
+    """Whether a swept key bears on the reconstructor at this position: not if it is another's, or if this one has its own value."""
     if not key.startswith("reconstructors."):
-        return True
+        entry = raw["reconstructors"][position]
+        return key not in (entry.get(OWN) or {})
     _, path = expand.with_setting({"reconstructors": raw["reconstructors"]}, key, None)
     return path[1] == position
 

@@ -35,6 +35,8 @@ class Microscope(Params):
 
 
 class Simulation(Params):
+    engine: Literal["abtem", "native"] = Field("abtem", description="what computes 4D-STEM patterns: abTEM, or our own kernel")
+    window_A: Positive | None = Field(None, description="engine native: side of a probe's window; default: the whole box")
     method: Literal["multislice", "prism"] = Field("multislice", description="direct multislice or a scattering matrix")
     sampling_A: Positive = Field(0.1, description="pixel of potential and wave; band limit λ/(3·sampling)")
     slice_A: Positive = Field(2.0, description="slice thickness of the multislice")
@@ -82,6 +84,12 @@ class AnnularDetector(Params):
         return self
 
 
+class Camera(Params):
+    """The pixelated detector of 4D-STEM: the central pixels of the pattern, each 1/(field of view) wide; nothing is binned."""
+
+    pixels: CountPair = Field((64, 64), description="pixels (q_y, q_x)")
+
+
 class FrozenPhonons(Params):
     count: Count = Field(8, description="configurations averaged per image, drawn anew for every tilt")
     rms_A: dict[str, NonNegative] = Field(description="RMS thermal displacement per axis, by element")
@@ -100,10 +108,13 @@ class Imperfections(Params):
 
 
 class Acquisition(Params):
-    mode: Literal["adf"] = "adf"
+    mode: Literal["adf", "4dstem"] = Field("adf", description="images, or patterns with a virtual ADF image beside them")
     tilts: Tilts
     scan: Scan = Field(default_factory=Scan)
-    detector: AnnularDetector = Field(default_factory=AnnularDetector)
+    detector: AnnularDetector | None = Field(
+        default_factory=AnnularDetector, description="the annulus of adf images; null: 4dstem records no virtual ADF image"
+    )
+    camera: Camera = Field(default_factory=Camera)
     dose_e_per_A2: Dose = Field(math.inf, description="electrons per Å² for the whole series; .inf is noise-free")
     frozen_phonons: FrozenPhonons | None = None
     imperfections: Imperfections = Field(default_factory=Imperfections)

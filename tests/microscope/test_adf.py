@@ -12,8 +12,8 @@ from scipy.ndimage import center_of_mass
 from benchsuite.errors import PhysicsError
 from benchsuite.geometry import random_rotation
 from benchsuite.microscope import simulate_adf, simulate_cost
-from benchsuite.microscope.adf import thermal_configurations
-from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
+from benchsuite.microscope.scattering import thermal_configurations
+from benchsuite.scenario.schema import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 
 CHIRAL = Atoms("Au4", [[2.4, 0.3, -0.4], [-0.6, 2.0, 0.7], [0.2, -0.8, 2.6], [-1.5, -1.2, -0.9]])
 SCAN = Scan(step_A=0.4, positions=(24, 24))
@@ -32,6 +32,10 @@ def simulated(atoms: Atoms, rotation: np.ndarray | None = None, **changed: Any) 
         "seed": 0,
     }
     return simulate_adf(atoms, np.eye(3) if rotation is None else rotation, **settings | changed)
+
+
+def acquisition(phonons: FrozenPhonons | None = None) -> Acquisition:
+    return Acquisition(tilts=Tilts(angles_deg=(0.0,)), frozen_phonons=phonons)
 
 
 def drawn(positions: np.ndarray, scan: Scan, sigma: float = 0.3) -> np.ndarray:
@@ -198,9 +202,9 @@ def test_aberrations_reach_the_probe_with_directions_in_degrees() -> None:
 
 def test_predicted_cost_grows_with_the_work() -> None:
     simulation, phonons = Simulation(), FrozenPhonons(count=8, rms_A={"Au": 0.1})
-    base = simulate_cost(Microscope(), simulation, Scan(), None)
-    assert simulate_cost(Microscope(), simulation, Scan(), phonons).seconds - 4 == pytest.approx(8 * (base.seconds - 4))
-    focal = simulate_cost(Microscope(defocus_A=(0.0, 10.0)), simulation, Scan(), None)
+    base = simulate_cost(Microscope(), simulation, acquisition())
+    assert simulate_cost(Microscope(), simulation, acquisition(phonons)).seconds - 4 == pytest.approx(8 * (base.seconds - 4))
+    focal = simulate_cost(Microscope(defocus_A=(0.0, 10.0)), simulation, acquisition())
     assert focal.seconds - 4 == pytest.approx(2 * (base.seconds - 4))
-    assert simulate_cost(Microscope(), Simulation(method="prism"), Scan(), None).seconds < 0.3 * base.seconds
-    assert base.bytes < simulate_cost(Microscope(), Simulation(method="prism", prism_interpolation=1), Scan(), None).bytes
+    assert simulate_cost(Microscope(), Simulation(method="prism"), acquisition()).seconds < 0.3 * base.seconds
+    assert base.bytes < simulate_cost(Microscope(), Simulation(method="prism", prism_interpolation=1), acquisition()).bytes

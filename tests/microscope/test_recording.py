@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchsuite.geometry import rotation
-from benchsuite.microscope import record, rotations, true_rotations
+from benchsuite.microscope import record, rotations, true_drift_A, true_rotations
 from benchsuite.microscope.recording import electrons_per_position, shifted
 from benchsuite.scenario.schema import Acquisition, Imperfections, Scan, Tilts
 
@@ -18,7 +18,9 @@ def acquisition(dose: float = float("inf"), step: float = 0.4, **imperfections: 
 
 
 def recorded(images: np.ndarray, settings: Acquisition, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    return record(images, settings, np.random.default_rng(seed), np.random.default_rng(seed + 1))
+    drift = true_drift_A(settings, images.shape[1], np.random.default_rng(seed))
+    tilts = record(images, len(images), settings, drift, np.random.default_rng(seed + 1), float(images.max()))
+    return np.stack(list(tilts)), drift
 
 
 def blob(x: float, y: float, size: int = 48, sigma: float = 3.0) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from benchsuite.errors import PhysicsError
 from benchsuite.geometry import rotation
 from benchsuite.microscope import reconstruction_grid, rotations
-from benchsuite.scenario.schema import Scan, Tilts, VolumeGrid
+from benchsuite.scenario.schema import Acquisition, Scan, Tilts, VolumeGrid
 
 
 def test_different_spellings_of_one_tilt_agree() -> None:
@@ -52,6 +52,6 @@ def test_an_axis_needs_a_length() -> None:
     ],
 )
 def test_the_grid_holds_the_field_of_view(scan: Scan, grid: VolumeGrid, shape: tuple[int, int, int], voxel: float) -> None:
-    found = reconstruction_grid(scan, grid)
+    found = reconstruction_grid(Acquisition(tilts=Tilts(angles_deg=(0.0,)), scan=scan), grid)
     assert found.shape == shape
     assert found.voxel_A == voxel

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchsuite import seeds
 from benchsuite.runner.loop import CellFailure
-from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.scenario import Cell
@@ -36,7 +36,7 @@ class AtomsStage(Stage):
     def upstream(self) -> Sequence[ReconstructionStage]:
         return (ReconstructionStage(self.cell, self.device),)
 
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         result = load_reconstruction(sources[0] / RECONSTRUCTION)
         analysis = self.cell.experiment.analysis
         atoms = result.atoms

@@ -6,12 +6,14 @@ import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchsuite.code_version import code_version
 from benchsuite.contract import Cost
+from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.store import Key, Store
 
 Notify = Callable[..., None]
@@ -19,6 +21,14 @@ Notify = Callable[..., None]
 
 def silent(**_event: Any) -> None:
     """A listener that ignores every event."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a stage works with besides its sources: somebody who listens, and a place to go on from after an interruption."""
+
+    notify: Notify = silent
+    checkpoints: Checkpoints | None = None
 
 
 class Stage(ABC):
@@ -36,7 +46,7 @@ class Stage(ABC):
         """Return the stages whose results this one reads."""
 
     @abstractmethod
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         """Fill the folder from the folders of the upstream stages."""
 
     def code(self) -> dict[str, str]:
@@ -65,6 +75,6 @@ def ensure(store: Store, stage: Stage, notify: Notify = silent) -> Path:
     about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}
     about["upstream"] = [str(source.key) for source in stage.upstream()]
     with store.writing(stage.key, about) as temporary:
-        stage.make(temporary, sources, notify)
+        stage.make(temporary, sources, Bench(notify, Checkpoints(store, stage.key)))
     notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
     return store.path(stage.key)

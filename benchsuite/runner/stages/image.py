@@ -1,4 +1,4 @@
-"""image: one noise-free tilt of the series, phonon-averaged, as the fraction of the incident electrons per position."""
+"""image: one noise-free tilt, phonon-averaged, in fractions of the incident electrons per position: images, or patterns as well."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from benchsuite import microscope, seeds
 from benchsuite.contract import Cost
-from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.data import Modality
+from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.scenario import Experiment
 
-FILE = "image.npy"
+IMAGE, PATTERNS = "image.npy", "patterns.npy"
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,26 @@ class ImageStage(Stage):
 
     def inputs(self) -> Mapping[str, Any]:
         e = self.experiment
-        phonons = e.acquisition.frozen_phonons
-        return {
+        phonons, detector = e.acquisition.frozen_phonons, e.acquisition.detector
+        inputs = {
             "rotation": np.round(self.rotation(), 12).tolist(),
             "microscope": e.microscope.model_dump(mode="json"),
-            "simulation": e.simulation.model_dump(mode="json"),
+            "simulation": e.simulation.model_dump(mode="json", exclude=set() if self._patterns() else {"engine", "window_A"}),
             "scan": e.acquisition.scan.model_dump(mode="json"),
-            "detector": e.acquisition.detector.model_dump(mode="json"),
+            "detector": detector.model_dump(mode="json") if detector else None,
             "phonons": phonons.model_dump(mode="json") if phonons else None,
             "seed": self.seed() if phonons else None,
         }
+        if self._patterns():
+            inputs |= {"camera": e.acquisition.camera.model_dump(mode="json"), "drift_A": self.drift_A().tolist()}
+        return inputs
+
+    def _patterns(self) -> bool:
+        return self.experiment.acquisition.mode == "4dstem"
+
+    def drift_A(self) -> np.ndarray:
+        """The (n_focus, 2) shifts of the specimen in the scans of this tilt; an image is shifted later, when it is recorded."""
+        return true_drift_A(self.experiment, self.repeat)[self.tilt]
 
     def seed(self) -> int:
         return seeds.seed_for(self.experiment.seed, "phonons", self.experiment.specimen_repeat(self.repeat), self.tilt)
@@ -52,23 +63,25 @@ class ImageStage(Stage):
 
     def cost(self) -> Cost:
         e = self.experiment
-        return microscope.simulate_cost(e.microscope, e.simulation, e.acquisition.scan, e.acquisition.frozen_phonons)
+        return microscope.simulate_cost(e.microscope, e.simulation, e.acquisition)
 
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
-        e = self.experiment
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
+        e, acquisition = self.experiment, self.experiment.acquisition
+        specimen = (truth(sources[0]), self.rotation(), e.microscope, e.simulation)
+        if self._patterns():
+            from benchsuite.microscope.diffraction import simulate_diffraction
+
+            def on_disk(name: str, shape: tuple[int, ...]) -> np.ndarray:
+                file = {"patterns": PATTERNS, "adf": IMAGE}[name]
+                return np.lib.format.open_memmap(folder / file, mode="w+", dtype=np.float32, shape=shape)
+
+            simulate_diffraction(*specimen, acquisition, self.seed(), self.drift_A(), allocate=on_disk)
+            return
         from benchsuite.microscope.adf import simulate_adf
 
-        image = simulate_adf(
-            truth(sources[0]),
-            self.rotation(),
-            e.microscope,
-            e.simulation,
-            e.acquisition.scan,
-            e.acquisition.detector,
-            e.acquisition.frozen_phonons,
-            self.seed(),
-        )
-        np.save(folder / FILE, image, allow_pickle=False)
+        assert acquisition.detector is not None  # check_physics has seen to it
+        image = simulate_adf(*specimen, acquisition.scan, acquisition.detector, acquisition.frozen_phonons, self.seed())
+        np.save(folder / IMAGE, image, allow_pickle=False)
 
 
 def true_rotations(experiment: Experiment, repeat: int) -> np.ndarray:
@@ -78,6 +91,12 @@ def true_rotations(experiment: Experiment, repeat: int) -> np.ndarray:
     return rotations
 
 
-def load_image(folder: Path) -> np.ndarray:
-    """Return the (n_focus, ny, nx) image of an entry."""
-    return np.load(folder / FILE, allow_pickle=False)
+def true_drift_A(experiment: Experiment, repeat: int) -> np.ndarray:
+    """Return the (n_tilt, n_focus, 2) shifts (x, y) in Å of the specimen in every scan."""
+    rng = seeds.generator(experiment.seed, "drift", repeat)
+    return microscope.true_drift_A(experiment.acquisition, len(experiment.microscope.defoci_A), rng)
+
+
+def load_image(folder: Path, modality: Modality = "adf") -> np.ndarray:
+    """Return the (n_focus, ny, nx) image of an entry, or its (n_focus, ny, nx, q_y, q_x) patterns, mapped from disk."""
+    return np.load(folder / (IMAGE if modality == "adf" else PATTERNS), mmap_mode="r", allow_pickle=False)

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from benchsuite import registry, seeds
 from benchsuite.code_version import code_version, file_version
-from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.scenario import Experiment
 from benchsuite.storage import load_atoms, save_atoms
 
@@ -43,7 +43,7 @@ class PhantomStage(Stage):
     def code(self) -> dict[str, str]:
         return class_version(registry.phantom(self.experiment.phantom.kind), type(self))
 
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         spec = self.experiment.phantom
         rng = seeds.generator(self.experiment.seed, "phantom", self.experiment.specimen_repeat(self.repeat))
         save_atoms(folder / FILE, registry.phantom(spec.kind)(spec.params).build(rng))

@@ -11,10 +11,10 @@ from typing import Any
 from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
 from benchsuite.contract import AnyReconstructor, Context, Cost
-from benchsuite.data import Grid
+from benchsuite.data import Grid, Modality
 from benchsuite.runner.loop import run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
-from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import class_version
 from benchsuite.runner.stages.series import FOLDER as SERIES
 from benchsuite.runner.stages.series import SeriesStage
@@ -37,7 +37,7 @@ class ReconstructionStage(Stage):
         return registry.reconstructor(spec.name)(spec.params)
 
     def grid(self) -> Grid:
-        return microscope.reconstruction_grid(self.cell.experiment.acquisition.scan, self.cell.experiment.grid)
+        return microscope.reconstruction_grid(self.cell.experiment.acquisition, self.cell.experiment.grid)
 
     def inputs(self) -> Mapping[str, Any]:
         spec, grid = self.cell.reconstructor, self.grid()
@@ -50,20 +50,31 @@ class ReconstructionStage(Stage):
         }
 
     def upstream(self) -> Sequence[SeriesStage]:
-        return (SeriesStage(self.cell.experiment, self.cell.repeat),)
+        return (SeriesStage(self.cell.experiment, self.cell.repeat, self.modality()),)
+
+    def modality(self) -> Modality:
+        """What the algorithm is given of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
+        acquisition = self.cell.experiment.acquisition
+        wanted = registry.reconstructor(self.cell.reconstructor.name).modalities
+        if acquisition.mode == "adf" or ("4dstem" not in wanted and acquisition.detector is not None):
+            return "adf"
+        return "4dstem"
 
     def code(self) -> dict[str, str]:
         return class_version(registry.reconstructor(self.cell.reconstructor.name), type(self))
 
     def cost(self) -> Cost:
-        scan, e = self.cell.experiment.acquisition.scan, self.cell.experiment
-        shape = (len(microscope.rotations(e.acquisition.tilts)), len(e.microscope.defoci_A), *scan.positions)
-        return self.algorithm().cost(shape, self.grid())
+        e, acquisition = self.cell.experiment, self.cell.experiment.acquisition
+        shape = (len(microscope.rotations(acquisition.tilts)), len(e.microscope.defoci_A), *acquisition.scan.positions)
+        patterns = acquisition.camera.pixels if self.modality() == "4dstem" else ()
+        return self.algorithm().cost((*shape, *patterns), self.grid())
 
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         series = load_series(sources[0] / SERIES)
         rng = seeds.generator(self.cell.experiment.seed, "reconstructor")
         reset_peak()
-        result = run_loop(self.algorithm(), series, Context(self.grid(), rng, self.device), notify)
+        result = run_loop(self.algorithm(), series, Context(self.grid(), rng, self.device), bench.notify, bench.checkpoints)
         save_reconstruction(folder / FOLDER, result)
         write_text(folder / FACTS, json.dumps({"seconds": result.seconds, "peak_memory_bytes": peak_bytes()}))
+        if bench.checkpoints is not None:
+            bench.checkpoints.clear()

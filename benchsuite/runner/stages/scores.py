@@ -15,7 +15,7 @@ from benchsuite.atomic import write_text
 from benchsuite.data import TiltSeries, Volume
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
-from benchsuite.runner.stages.base import Notify, Stage
+from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.series import FOLDER as SERIES
@@ -50,16 +50,21 @@ class ScoresStage(Stage):
         reconstruction = atoms.upstream()[0]
         return (PhantomStage(self.cell.experiment, self.cell.repeat), reconstruction.upstream()[0], reconstruction, atoms)
 
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         phantom, series_folder, reconstruction, atoms = sources
         true_atoms, found = truth(phantom), load_atoms(atoms / TRACED)
         analysis = self.cell.experiment.analysis
         scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
         values: dict[str, Any] = dict(scored.values)
         curves = pair_curves(true_atoms, found)
-        volume = load_reconstruction(reconstruction / RECONSTRUCTION).volume
+        result, series = load_reconstruction(reconstruction / RECONSTRUCTION), load_series(series_folder / SERIES)
+        volume = result.volume
+        if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
+            curves["r_factor_per_image"] = result.extras["r_factor_per_image"]
+            values["r_factor"] = float(curves["r_factor_per_image"].mean())
         if volume is not None:
-            values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, load_series(series_folder / SERIES))
+            if series.modality == "adf":
+                values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
             shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
             fsc = fsc_against_truth(volume, true_atoms, shift)
             curves |= dict(zip(("fsc_frequency", "fsc_correlation"), fsc, strict=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 
 from benchsuite import microscope, seeds
 from benchsuite.atomic import write_text
-from benchsuite.data import Optics, TiltSeries
-from benchsuite.runner.stages.base import Notify, Stage
-from benchsuite.runner.stages.image import ImageStage, load_image, true_rotations
+from benchsuite.data import Modality, Optics, TiltSeries
+from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.image import ImageStage, load_image, true_drift_A, true_rotations
 from benchsuite.scenario import Experiment
+from benchsuite.scenario.schema import Acquisition
 from benchsuite.storage import json_safe, save_series
 
 FOLDER = "series.zarr"
@@ -28,6 +30,7 @@ class SeriesStage(Stage):
 
     experiment: Experiment
     repeat: int
+    modality: Modality = "adf"
 
     def inputs(self) -> Mapping[str, Any]:
         e = self.experiment
@@ -38,24 +41,20 @@ class SeriesStage(Stage):
             "tilts": e.acquisition.tilts.model_dump(mode="json"),
             "seed": e.seed,
             "repeat": self.repeat if noisy else 0,
+            "modality": self.modality,
         }
 
     def upstream(self) -> Sequence[ImageStage]:
         tilts = len(microscope.rotations(self.experiment.acquisition.tilts))
         return [ImageStage(self.experiment, self.repeat, tilt) for tilt in range(tilts)]
 
-    def make(self, folder: Path, sources: Sequence[Path], notify: Notify) -> None:
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         e, acquisition = self.experiment, self.experiment.acquisition
-        images = np.stack([load_image(source) for source in sources])
-        data, drift = microscope.record(
-            images,
-            acquisition,
-            seeds.generator(e.seed, "drift", self.repeat),
-            seeds.generator(e.seed, "dose", self.repeat),
-        )
+        first = load_image(sources[0], self.modality)
+        drift = true_drift_A(e, self.repeat)
         series = TiltSeries(
-            modality="adf",
-            data=data,
+            modality=self.modality,
+            data=np.broadcast_to(np.float32(0), (len(sources), *first.shape)),  # shape and type; the tilts follow one by one
             rotations=microscope.rotations(acquisition.tilts),
             scan_step_A=acquisition.scan.step_A,
             optics=Optics(
@@ -66,8 +65,25 @@ class SeriesStage(Stage):
             ),
             defocus_A=np.array(e.microscope.defoci_A),
             dose_e_per_A2=acquisition.dose_e_per_A2,
-            detector_mrad=(acquisition.detector.inner_mrad, acquisition.detector.outer_mrad),
+            detector_mrad=_annulus(acquisition) if self.modality == "adf" else None,
+            reciprocal_step_per_A=1 / microscope.field_of_view_A(acquisition.scan) if self.modality == "4dstem" else None,
         )
-        save_series(folder / FOLDER, iter(data), series)
+        # patterns and the virtual image fall on different parts of the detector: their counts are independent
+        rng = seeds.generator(e.seed, "dose" if self.modality == "adf" else "dose of patterns", self.repeat)
+        moved = drift if acquisition.mode == "adf" else np.zeros_like(drift)  # of a 4D-STEM scan, when it was simulated
+        load = functools.partial(load_image, modality=self.modality)
+        recorded = microscope.record(
+            map(load, sources), len(sources), acquisition, moved, rng, _brightest(acquisition, sources, load)
+        )
+        save_series(folder / FOLDER, recorded, series)
         hidden = {"drift_A": drift, "true_rotations": true_rotations(e, self.repeat)}
         write_text(folder / IMPERFECTIONS, json.dumps(json_safe(hidden)))
+
+
+def _annulus(acquisition: Acquisition) -> tuple[float, float] | None:
+    return (acquisition.detector.inner_mrad, acquisition.detector.outer_mrad) if acquisition.detector else None
+
+
+def _brightest(acquisition: Acquisition, sources: Sequence[Path], load: Callable[[Path], np.ndarray]) -> float:
+    """The largest value of the whole series, of which the background is a fraction; read only where there is a background."""
+    return max(float(load(source).max()) for source in sources) if acquisition.imperfections.background else 0.0

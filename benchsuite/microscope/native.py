@@ -1,0 +1,76 @@
+"""The project's own multislice kernel as a second engine for 4D-STEM, on the potential that abTEM makes.
+
+Band limits are those of abTEM: potential, transmission and propagator keep two thirds of the Nyquist frequency. Unlike there, the
+specimen is not repeated beyond the box: a probe at the edge of the scan sees vacuum outside. Where the scenario gives
+`simulation.window_A`, each probe is computed in a window of that size instead of the whole box; `reconstructors.multislice` says
+what that neglects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchsuite.backend import thread_count
+from benchsuite.data import Optics
+from benchsuite.electrons import interaction_per_VA, wavelength_A
+from benchsuite.microscope.cost import window_pixels
+from benchsuite.microscope.scattering import ADF, PATTERNS, Detect, Sliced
+from reconstructors.multislice import Multislice, aperture_function, band_limit
+
+if TYPE_CHECKING:
+    from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
+
+ANTIALIASING = 2 / 3
+
+
+def scattered_natively(
+    sliced: Sliced, defocus_A: float, microscope: Microscope, simulation: Simulation, acquisition: Acquisition, box_A: float
+) -> Detect:
+    """Return a function of positions (n, 2) in Å from the corner of the box, to what each detector records there."""
+    projected = np.asarray(sliced.potential.array)
+    pixels = projected.shape[-1]
+    wavelength, pixel = wavelength_A(microscope.energy_keV), box_A / pixels
+    qy, qx = acquisition.camera.pixels
+    annulus = acquisition.detector
+    angle = 1e3 * wavelength / box_A  # mrad per pixel of the pattern
+    beyond = 2 * (int(annulus.outer_mrad / angle) + 1) + 1 if annulus is not None else 0
+    recorded = (min(max(qy, beyond), pixels), min(max(qx, beyond), pixels))
+    kernel = Multislice(
+        wavelength,
+        pixel,
+        sliced.slice_A,
+        len(projected),
+        pixels,
+        recorded,
+        window_pixels(simulation.window_A, box_A, pixels),
+        ANTIALIASING,
+        threads=thread_count(),
+    )
+    q = np.fft.fftfreq(pixels, pixel)
+    mask = band_limit(q[:, None] ** 2 + q**2, pixel, ANTIALIASING)
+    phase = interaction_per_VA(microscope.energy_keV) * projected.swapaxes(1, 2)  # abTEM's axes are (x, y)
+    transmission = kernel.padded(np.fft.ifft2(np.fft.fft2(np.exp(1j * phase)) * mask).astype(np.complex64))
+    optics = Optics(microscope.energy_keV, microscope.semiangle_mrad, dict(microscope.aberrations_A))
+    aperture = aperture_function(optics, defocus_A, pixels, pixel, wavelength)
+    along_y, along_x = (angle * box_A * q[kernel.kept(count)] for count in recorded)
+    radius = np.hypot(along_y[:, None], along_x)
+    ring = (radius >= annulus.inner_mrad) & (radius < annulus.outer_mrad) if annulus is not None else None
+
+    def detect(positions: np.ndarray) -> Mapping[str, np.ndarray]:
+        corners, offsets = kernel.corners(positions - pixel * (pixels // 2), (pixels, pixels))
+        intensities = kernel.intensities(transmission, corners, kernel.waves(aperture, offsets))
+        found = {PATTERNS: central(intensities, (qy, qx))}
+        if ring is not None:
+            found[ADF] = intensities[:, ring].sum(axis=1, dtype=np.float64)
+        return found
+
+    return detect
+
+
+def central(patterns: np.ndarray, pixels: tuple[int, int]) -> np.ndarray:
+    """Return the lowest frequencies of (n, rows, columns) patterns in the order of the FFT, with the zero beam in the middle."""
+    rows, columns = (np.fft.fftshift(np.fft.fftfreq(n, 1 / n).astype(int)) for n in pixels)
+    return patterns[:, rows[:, None] % patterns.shape[1], columns % patterns.shape[2]]

@@ -1,0 +1,127 @@
+"""What images and diffraction patterns share: the specimen in its box, moving atoms, sliced potentials, and abTEM's settings.
+
+Frozen phonons: Loane, Xu & Silcox, Acta Cryst. A 47 (1991) 267, doi:10.1107/S0108767391000375. abTEM: Madsen & Susi, Open Research
+Europe 1 (2021) 24, doi:10.12688/openreseurope.13015.2.
+
+Only the slices that hold atoms are computed: the vacuum above is free propagation, which is a change of defocus, and the
+vacuum below leaves the intensities in the detector plane as they are. Both are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.backend import thread_count
+from benchsuite.errors import PhysicsError
+from benchsuite.microscope.limits import check_fits, grid_points
+from benchsuite.microscope.tilts import field_of_view_A, specimen_box_A
+
+if TYPE_CHECKING:
+    from benchsuite.scenario.schema import FrozenPhonons, Microscope, Scan, Simulation
+
+PATTERNS, ADF = "patterns", "adf"  # what 4D-STEM records
+Detect = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+ABTEM_DEVICES = {"cpu": "cpu", "cuda": "gpu"}
+
+
+@contextmanager
+def abtem_session(device: str) -> Iterator[None]:
+    """Let abTEM compute on the device, with one thread per FFT and all threads of this process over batches."""
+    import abtem
+    import dask
+
+    settings = {"fftw.threads": 1, "diagnostics.progress_bar": False, "device": ABTEM_DEVICES[device]}
+    workers = dask.config.set(scheduler="threads", num_workers=thread_count())
+    with abtem.config.set(settings), workers:
+        yield
+
+
+def in_the_box(atoms: Atoms, rotation: np.ndarray, simulation: Simulation, scan: Scan) -> np.ndarray:
+    """Return positions (n, 3) of the rotated specimen with the origin in a corner of its box.
+
+    Raises PhysicsError where the specimen does not fit with the margin.
+    """
+    check_fits(atoms, rotation, specimen_box_A(scan), simulation.margin_A)
+    return atoms.positions @ np.asarray(rotation, dtype=np.float64).T + field_of_view_A(scan) / 2
+
+
+def probe_positions_A(scan: Scan, box_A: float) -> np.ndarray:
+    """Return (ny, nx, 2) positions (x, y) of the probe, with the origin in a corner of the box."""
+    ny, nx = scan.positions
+    x, y = (box_A / 2 + scan.step_A * (np.arange(n) - n // 2) for n in (nx, ny))
+    return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)
+
+
+def thermal_configurations(atoms: Atoms, positions: np.ndarray, phonons: FrozenPhonons | None, seed: int) -> Iterator[np.ndarray]:
+    """Yield positions (n, 3) with independent Gaussian displacements per axis; the positions themselves without phonons."""
+    if phonons is None:
+        yield positions
+        return
+    symbols = atoms.get_chemical_symbols()
+    missing = sorted({*symbols} - {*phonons.rms_A})
+    if missing:
+        raise PhysicsError(f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}")
+    rms = np.array([phonons.rms_A[symbol] for symbol in symbols])[:, None]
+    rng = np.random.default_rng(seed)
+    for _ in range(phonons.count):
+        yield positions + rms * rng.standard_normal(positions.shape)
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """The slices of a potential that hold atoms: abTEM's array of projected potentials (V·Å), their thickness, where they begin."""
+
+    potential: Any
+    slice_A: float
+    depth_A: float
+
+    def entrance_defocus_A(self, defocus_A: float, microscope: Microscope, box_A: float) -> float:
+        """Return the defocus where the first slice begins, `depth_A` below the top of the box.
+
+        Positive defocus puts the crossover below. A slice scatters at its entrance face, on average half a slice above the
+        atoms that it holds, so the focus is raised by as much.
+        """
+        reference = box_A / 2 if microscope.focal_plane == "centre" else 0.0
+        return defocus_A + reference - self.depth_A - self.slice_A / 2
+
+
+def sliced_potential(atoms: Atoms, positions: np.ndarray, simulation: Simulation, box_A: float) -> Sliced:
+    """Return the computed slices that hold atoms. Raises PhysicsError where an atom is out of the box."""
+    import abtem
+
+    if (positions < 0).any() or (positions >= box_A).any():
+        raise PhysicsError(f"a thermal displacement carried an atom out of the box of {box_A:g} Å; raise simulation.margin_A")
+    slices = math.ceil(box_A / simulation.slice_A - 1e-6)
+    thickness = box_A / slices
+    first, last = (int(z / thickness) for z in (positions[:, 2].min(), positions[:, 2].max()))
+    depth = first * thickness
+    held = Atoms(atoms.get_chemical_symbols(), positions - [0, 0, depth], cell=[box_A, box_A, (last + 1 - first) * thickness])
+    pixels = grid_points(simulation, box_A)
+    potential = abtem.Potential(
+        held,
+        gpts=(pixels, pixels),
+        slice_thickness=(thickness,) * (last + 1 - first),
+        parametrization=simulation.potential,
+        projection="infinite",
+    )
+    return Sliced(potential.build(lazy=False), thickness, depth)
+
+
+def abtem_aperture(microscope: Microscope) -> dict[str, Any]:
+    """Return energy and aperture as abTEM names them: eV and mrad."""
+    return {"energy": microscope.energy_keV * 1e3, "semiangle_cutoff": microscope.semiangle_mrad}
+
+
+def abtem_aberrations(microscope: Microscope) -> dict[str, Any]:
+    """Return abTEM's polar coefficients: Å, and radians for the directions that a scenario gives in degrees."""
+    return {
+        name.removesuffix("_deg"): float(np.deg2rad(value)) if name.endswith("_deg") else value
+        for name, value in microscope.aberrations_A.items()
+    }

@@ -1,0 +1,109 @@
+"""FFTW plans as addresses, so that compiled loops transform without the interpreter in between.
+
+pyFFTW brings the library but calls it from Python, once per transform and with the interpreter lock changing hands; its own
+shared library gives the C functions all the same. Frigo & Johnson, Proc. IEEE 93 (2005) 216, doi:10.1109/JPROC.2004.840301.
+
+FFTW estimates the best plan of 64 and 128 points well, so those are not timed: equal inputs give equal bits in every process.
+Plans of other sizes are timed (estimated ones can be ten times slower); two processes may choose different ones, whose results
+differ by rounding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+FORWARD, BACKWARD = -1, 1
+_MEASURE, _ESTIMATE = 0, 1 << 6
+_ESTIMATED_WELL = (64, 128)
+_ALIGNED = 64  # bytes: every address handed to a plan
+_planning = threading.Lock()  # FFTW's planner is not thread-safe
+
+
+@functools.cache
+def _library() -> Any:
+    try:
+        import pyfftw
+
+        library = ctypes.CDLL(pyfftw.pyfftw.__file__)  # symbols of the FFTW that it is linked with are found through it
+        plan, execute = library.fftwf_plan_many_dft, library.fftwf_execute_dft
+    except (ImportError, OSError, AttributeError):
+        return None
+    sizes = ctypes.POINTER(ctypes.c_int)
+    layout = (ctypes.c_void_p, sizes, ctypes.c_int, ctypes.c_int)
+    plan.argtypes = [ctypes.c_int, sizes, ctypes.c_int, *layout, *layout, ctypes.c_int, ctypes.c_uint]
+    plan.restype = ctypes.c_void_p
+    execute.argtypes, execute.restype = [ctypes.c_void_p] * 3, None
+    return library
+
+
+def available() -> bool:
+    """Whether the C functions of FFTW can be reached; where not, the array engine computes."""
+    return _library() is not None
+
+
+def executor() -> int:
+    """Return the address of `fftwf_execute_dft(plan, source, target)`, for `execute`."""
+    return int(ctypes.cast(_library().fftwf_execute_dft, ctypes.c_void_p).value or 0)
+
+
+@intrinsic
+def _call(_typing: Any, address: Any, plan: Any, source: Any, target: Any) -> Any:
+    """In a numba function: call the C function at `address` with three addresses. (A pointer that is an argument can be cached.)"""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer] * 3).as_pointer()
+        builder.call(builder.inttoptr(arguments[0], kind), [builder.inttoptr(value, pointer) for value in arguments[1:]])
+        return _context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+
+execute: Any = _call  # mypy takes the arguments of an intrinsic for those of its typing function
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros, complex64, that begin where SIMD instructions want them: plans take such addresses only."""
+    size = int(np.prod(shape)) * 8
+    raw = np.zeros(size + _ALIGNED, np.uint8)
+    start = -raw.ctypes.data % _ALIGNED
+    return raw[start : start + size].view(np.complex64).reshape(shape)
+
+
+def plan_2d(side: int, direction: int, in_place: bool = True) -> int:
+    """Return the address of a plan for a (side, side) complex64 array, in place or from one array to another."""
+    return _plan((side, side), 1, 1, side * side, direction, in_place)
+
+
+def plan_rows(rows: int, length: int, direction: int) -> int:
+    """Return a plan for `rows` contiguous transforms of one length, in place."""
+    return _plan((length,), rows, 1, length, direction, in_place=True)
+
+
+def plan_columns(length: int, columns: int, direction: int) -> int:
+    """Return a plan for transforms along the first axis of a (length, columns) array, in place."""
+    return _plan((length,), columns, columns, 1, direction, in_place=True)
+
+
+@functools.cache
+def _plan(shape: tuple[int, ...], many: int, stride: int, distance: int, direction: int, in_place: bool) -> int:
+    size = int(np.prod(shape)) * many
+    arrays = [aligned((size,)) for _ in range(1 if in_place else 2)]
+    source, target = arrays[0].ctypes.data, arrays[-1].ctypes.data
+    sizes = (ctypes.c_int * len(shape))(*shape)
+    effort = _ESTIMATE if shape[-1] in _ESTIMATED_WELL else _MEASURE
+    with _planning:
+        plan = _library().fftwf_plan_many_dft(
+            len(shape), sizes, many, source, None, stride, distance, target, None, stride, distance, direction, effort
+        )
+    if not plan:
+        raise MemoryError(f"FFTW has no plan for {many} transforms of {shape}")
+    return int(plan)

@@ -1,0 +1,344 @@
+"""MSET and SSET: multislice (single-slice) electron tomography from 4D-STEM tilt series.
+
+    minimise  Σ_tilts Σ_probes L(|Ψ(V)|², I)   over V ≥ 0
+
+with the multislice model of `forward_model`, V the potential in V. L is the squared distance of the amplitudes, as in the paper, or
+the Poisson likelihood, which stays unbiased where a pixel counts less than an electron (default where the series has a dose).
+Two updates, both from V = 0:
+
+    adaptive  after every batch of probes, the gradient with respect to the one unrotated volume, with momentum and a diagonal
+              preconditioner (Adam); tilts in random order, steps that decay from sweep to sweep
+    paper     the volume is turned to a tilt without loss, changed after every batch of probes in raster order, and turned back;
+              after every sweep the error is evaluated: unless it fell, the sweep is undone and the step divided by ten
+
+The paper sets the energy of the probes, tilt by tilt, to what the patterns hold on average: electrons scattered beyond the camera
+are missing there, but not in the model. So do both updates.
+
+J. Lee, M. Lee, Y. Park, C. Ophus, Y. Yang, Phys. Rev. Applied 19 (2023) 054062, doi:10.1103/PhysRevApplied.19.054062.
+D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam). L. Rudin, S. Osher, E. Fatemi, Physica D 60 (1992) 259 (total variation).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from benchsuite.backend import Array, get_array_module
+from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.params import Count, NonNegative, Params, Positive
+from reconstructors.forward_model import Discretisation, ForwardModel, reason_to_skip, scaled, window_pixels
+from reconstructors.rotation import Interpolation, sheared
+
+MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
+DAMPING = 1e-3  # of the largest preconditioner, added to all
+POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
+NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
+BACKTRACKING, SMALLEST_STEP = 0.1, 1e-5  # ρ of the paper, and where it stops
+TV_EDGE = 30.0  # V per voxel below which total variation is smooth
+REFINE_FROM = 3  # sweep from which probe and positions may follow
+
+
+class SSETParams(Params):
+    iterations: Count = Field(14, description="sweeps over all tilts")
+    update: Literal["adaptive", "paper"] = Field("adaptive", description="preconditioned momentum, or the paper's line search")
+    loss: Literal["auto", "amplitude", "poisson"] = Field("auto", description="auto: poisson where the series has a dose")
+    step_V: Positive = Field(30.0, description="adaptive: how far a voxel moves in a step of the first sweep")
+    paper_step: Positive = Field(1.0, description="paper: first step, in units of the largest that a single probe allows")
+    decay: float = Field(0.8, gt=0, le=1, description="adaptive: factor of the step from sweep to sweep")
+    batch: Count | None = Field(None, description="probes per update; default: adaptive all of an image, paper 16 (it says 1)")
+    window_A: Positive | None = Field(None, description="side of the window a probe is computed in; default: the whole field")
+    interpolation: Interpolation = Field("cubic", description="adaptive: how the volume is evaluated between voxels")
+    total_variation: NonNegative = Field(0.0, description="adaptive: weight, relative to the RMS of the data gradient; try 0.1")
+    refine_probe: bool = Field(False, description="adaptive: let the aperture function follow the data")
+    refine_positions: bool = Field(False, description="adaptive: let the probe positions follow the data")
+
+
+class MSETParams(SSETParams):
+    slice_A: Positive = Field(1.6, description="greatest thickness of a slice; the paper takes one voxel")
+
+
+class SSET(Reconstructor[SSETParams]):
+    """Tomography from diffraction patterns with one transmission through the projected potential."""
+
+    Params: ClassVar[type[Params]] = SSETParams
+    modalities: ClassVar[tuple[Modality, ...]] = ("4dstem",)
+    title = "SSET: single-slice electron tomography from 4D-STEM"
+    reference = "Lee et al., Phys. Rev. Applied 19 (2023) 054062, doi:10.1103/PhysRevApplied.19.054062"
+
+    def slice_A(self) -> float:
+        return math.inf
+
+    def accepts(self, series: TiltSeries) -> str | None:
+        return reason_to_skip(type(self).__name__, series)
+
+    def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
+        p = self.params
+        how = Discretisation(self.slice_A(), p.window_A, "linear" if p.update == "paper" else p.interpolation)
+        model = ForwardModel(series, context, how)
+        solver = LineSearch(model, p) if p.update == "paper" else Adaptive(model, p, context)
+        return solver.run(context)
+
+    def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
+        tilts, foci, ny, nx, qy, qx = series_shape if len(series_shape) == 6 else (*series_shape, 64, 64)
+        full = max(qy, qx)
+        window = window_pixels(self.params.window_A, grid.voxel_A, full)
+        slices = max(1, math.ceil(grid.shape[0] * grid.voxel_A / self.slice_A() - 1e-6))
+        passes = self.params.iterations * (1.5 if self.params.update == "paper" else 1.0) + 0.5
+        transforms = 4 * slices * window**2 * math.log2(window) + 6 * full**2 * math.log2(full)
+        probes = tilts * foci * ny * nx
+        voxels = float(np.prod(grid.shape))
+        batches = max(1.0, ny * nx / (self.params.batch or ny * nx))
+        seconds = passes * (TRANSFORM_S * probes * transforms + VOXEL_S * tilts * foci * batches * voxels)
+        padded = slices * (grid.shape[1] + window) * (grid.shape[2] + window)
+        patterns = 4.0 * ny * nx * qy * qx
+        return Cost(
+            2.0 + seconds,
+            BASE_BYTES + 10 * 4 * voxels + 60.0 * padded + 4.5 * patterns + 3 * 400 * tilts * grid.shape[0] * grid.shape[2],
+        )
+
+
+TRANSFORM_S = 9.5e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
+VOXEL_S = 2.5e-8  # per voxel and update: turning the volume, the transmission functions, and the step
+BASE_BYTES = 2.5e8
+
+
+class MSET(SSET):
+    """Tomography from diffraction patterns with the multislice model; `slice_A` sets the slices."""
+
+    Params = MSETParams
+    title = "MSET: multislice electron tomography from 4D-STEM"
+
+    def slice_A(self) -> float:
+        return float(self.params.slice_A)  # type: ignore[attr-defined]
+
+
+class Objective:
+    """The loss of one image of the series and its gradient, in the normalisation that the parameters ask for."""
+
+    def __init__(self, model: ForwardModel, loss: str) -> None:
+        self.model = model
+        series = model.series
+        dosed = math.isfinite(series.dose_e_per_A2)
+        self.floor = None
+        if loss == "poisson" or (loss == "auto" and dosed):
+            self.floor = POISSON_FLOOR / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
+        self.energy = np.array([[self._energy(t, f) for f in range(series.data.shape[1])] for t in range(len(series.data))])
+
+    def _energy(self, tilt: int, focus: int) -> float:
+        return float(self.model.measured(tilt, focus).sum(dtype=np.float64)) / self.model.probe_count
+
+    def value(self, tilt: int, focus: int, transmission: Array) -> float:
+        """Return the loss summed over all probes of an image (the gradient costs twice as much)."""
+        model, xp = self.model, self.model.xp
+        corners, waves = model.probes(tilt, focus)
+        found = model.kernel.intensities(transmission, corners, scaled(waves, self.energy[tilt, focus]))
+        measured = model.measured(tilt, focus)
+        if self.floor is None:
+            return float(((xp.sqrt(found) - xp.sqrt(measured)) ** 2).sum(dtype=np.float64))
+        expected, counted = found + np.float32(self.floor), measured + np.float32(self.floor)
+        return float((expected - counted + counted * xp.log(counted / expected)).sum(dtype=np.float64))
+
+    def __call__(
+        self, tilt: int, focus: int, transmission: Array, some: slice, back: bool = False
+    ) -> tuple[float, Array, tuple[Array, Array] | None]:
+        """Return the loss summed over some probes of an image, its gradient on the padded slices, and the waves at both ends."""
+        model = self.model
+        corners, waves = model.probes(tilt, focus)
+        some_waves = scaled(waves, self.energy[tilt, focus])
+        some_waves = type(waves)(some_waves.entrance, some_waves.rest, some_waves.which[some])
+        measured = model.measured(tilt, focus)[some]
+        seen = measured if self.floor is not None else model.xp.sqrt(measured)
+        losses, gradient, ends = model.kernel.gradient(transmission, corners[some], some_waves, seen, self.floor, back)
+        return float(losses.sum()), gradient, ends
+
+
+class Adaptive:
+    """Adam on the unrotated volume, one step per batch of probes, images in random order."""
+
+    def __init__(self, model: ForwardModel, params: SSETParams, context: Context) -> None:
+        self.model, self.params = model, params
+        self.objective = Objective(model, params.loss)
+        tilts, foci = model.series.data.shape[:2]
+        images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
+        self.order = [[images[i] for i in context.rng.permutation(len(images))] for _ in range(params.iterations)]
+        xp, shape = model.xp, context.grid.shape
+        self.state: dict[str, Array] = {name: xp.zeros(shape, np.float32) for name in ("phase", "mean", "square")}
+        self.steps = 0
+
+    def run(self, context: Context) -> Iterator[Iterate]:
+        first = self._resume(context.resumed)
+        for sweep in range(first, self.params.iterations):
+            loss = sum(self._image(sweep, tilt, focus) for tilt, focus in self.order[sweep])
+            count = self.model.probe_count * len(self.order[sweep])
+            last = sweep == self.params.iterations - 1
+            yield Iterate(
+                sweep + 1, loss / count, self.state["phase"] / np.float32(self.model.sigma), extras=self._extras() if last else {},
+                state=self._snapshot(sweep + 1),
+            )  # fmt: skip
+
+    def _image(self, sweep: int, tilt: int, focus: int) -> float:
+        """One pass over the probes of an image; returns their summed loss."""
+        model, size = self.model, self.params.batch or self.model.probe_count
+        refining = sweep + 1 >= REFINE_FROM and (self.params.refine_probe or self.params.refine_positions)
+        total = 0.0
+        for start in range(0, model.probe_count, size):
+            some = slice(start, min(start + size, model.probe_count))
+            transmission = model.transmission(tilt, self.state["phase"])
+            loss, gradient, ends = self.objective(tilt, focus, transmission, some, back=refining)
+            total += loss
+            self._step(model.views[tilt].adjoint(model.kernel.unpadded(gradient)), sweep)
+            if refining and ends is not None:
+                self._refine(sweep, tilt, focus, some, *ends)
+        return total
+
+    def _step(self, gradient: Array, sweep: int) -> None:
+        xp, state = self.model.xp, self.state
+        self.steps += 1
+        if self.params.total_variation and self.steps > 1:
+            scale = self.params.total_variation * float(xp.sqrt(state["square"].mean() / (1 - MEMORY ** (self.steps - 1))))
+            gradient = gradient + np.float32(scale) * total_variation_gradient(state["phase"], TV_EDGE * self.model.sigma)
+        state["mean"] += np.float32(1 - MOMENTUM) * (gradient - state["mean"])
+        state["square"] += np.float32(1 - MEMORY) * (gradient * gradient - state["square"])
+        scale = xp.sqrt(state["square"] / np.float32(1 - MEMORY**self.steps))
+        scale += np.float32(DAMPING) * scale.max() + np.float32(1e-30)
+        step = self.params.step_V * self.model.sigma * self.params.decay**sweep / (1 - MOMENTUM**self.steps)
+        state["phase"] = xp.maximum(state["phase"] - np.float32(step) * state["mean"] / scale, 0)
+
+    def _refine(self, sweep: int, tilt: int, focus: int, some: slice, at_entrance: Array, at_detector: Array) -> None:
+        """Newton-like steps: the model is unitary in the probe, so its curvature is the number of probes."""
+        model = self.model
+        aperture, energy = model.apertures[focus], self.objective.energy[tilt, focus]
+        offsets = model.offsets_A(tilt, focus)[some]
+        gradient, slopes = model.kernel.refinement_gradients(
+            aperture * np.float32(math.sqrt(energy)), offsets, at_entrance, at_detector
+        )
+        if self.params.refine_positions:
+            curvature = 8 * (math.pi * self._rms_frequency(focus)) ** 2 * energy
+            shift = np.clip(slopes[:, ::-1] / curvature, -0.1, 0.1) * self.params.decay ** (sweep + 1 - REFINE_FROM)
+            model.positions_A[tilt, focus, some] -= shift
+        if self.params.refine_probe:
+            new = aperture - gradient * (abs(aperture) > 0) / np.float32(math.sqrt(energy) * len(offsets))
+            model.apertures[focus] = new / model.xp.sqrt((abs(new) ** 2).sum())
+
+    def _rms_frequency(self, focus: int) -> float:
+        q = self.model.xp.asarray(self.model.kernel.frequencies(self.model.kernel.full))
+        weight = abs(self.model.apertures[focus]) ** 2
+        return math.sqrt(float((weight * (q[:, None] ** 2 + q**2)).sum() / weight.sum()) / 2)
+
+    def _extras(self) -> Mapping[str, Array]:
+        return pattern_extras(self.model, self.objective, self.state["phase"])
+
+    def _snapshot(self, sweeps: int) -> dict[str, Array]:
+        refined = {"positions_A": self.model.positions_A, "apertures": self.model.xp.stack(self.model.apertures)}
+        return {**self.state, **refined, "sweeps": np.array([sweeps, self.steps])}
+
+    def _resume(self, saved: Mapping[str, np.ndarray] | None) -> int:
+        if saved is None:
+            return 0
+        xp = self.model.xp
+        self.state = {name: xp.asarray(saved[name]) for name in self.state}
+        self.model.positions_A = np.array(saved["positions_A"])
+        self.model.apertures = [xp.asarray(one) for one in saved["apertures"]]
+        sweeps, self.steps = (int(number) for number in saved["sweeps"])
+        return sweeps
+
+
+class LineSearch:
+    """The paper's sweeps: immediate updates in the frame of the beam, and backtracking on the error of the whole series."""
+
+    def __init__(self, model: ForwardModel, params: SSETParams) -> None:
+        self.model, self.params = model, params
+        self.objective = Objective(model, params.loss if params.loss != "auto" else "amplitude")
+        self.angles = [tilt_about_y(rotation) for rotation in model.series.rotations]
+        nz, _, nx = model.grid.shape
+        if nz != nx:
+            raise ValueError(f"update: paper turns square planes (z, x), the grid has {nz} × {nx}; take update: adaptive")
+        entrance = model.probes(0, 0)[1].entrance
+        self.stable = 1 / (2 * model.kernel.slices * float((abs(entrance) ** 2).max()))
+        owner = np.clip(np.searchsorted(model.edges_A, model.grid.voxel_A * (np.arange(nz) - nz // 2), side="right") - 1, 0, None)
+        self.slice_of = model.xp.asarray(np.minimum(owner, model.kernel.slices - 1))
+        self.voxels_in = model.xp.asarray(np.bincount(owner, minlength=model.kernel.slices).astype(np.float32))
+
+    def run(self, context: Context) -> Iterator[Iterate]:
+        xp, sigma = self.model.xp, np.float32(self.model.sigma)
+        phase, step, error, sweeps = xp.zeros(self.model.grid.shape, np.float32), self.params.paper_step, math.inf, 0.0
+        if context.resumed is not None:
+            phase = xp.asarray(context.resumed["phase"])
+            step, error, sweeps = (float(number) for number in context.resumed["progress"])
+        if not math.isfinite(error):
+            error = self._error(phase)
+        for sweep in range(int(sweeps), self.params.iterations):
+            tried = self._sweep(phase, step)
+            new = self._error(tried)
+            if new < error:
+                phase, error = tried, new
+            else:
+                step *= BACKTRACKING
+            done = sweep == self.params.iterations - 1 or step < SMALLEST_STEP * self.params.paper_step
+            extras = pattern_extras(self.model, self.objective, phase) if done else {}
+            state = {"phase": phase, "progress": np.array([step, error, sweep + 1])}
+            yield Iterate(sweep + 1, error, phase / sigma, extras=extras, state=state)
+            if done:
+                return
+
+    def _sweep(self, phase: Array, step: float) -> Array:
+        model, xp, voxel = self.model, self.model.xp, np.float32(self.model.grid.voxel_A)
+        size = self.params.batch or 16
+        for tilt, angle in enumerate(self.angles):
+            slices = self._slices(phase, angle)
+            before = slices.copy()
+            for focus in range(model.series.data.shape[1]):
+                for start in range(0, model.probe_count, size):
+                    some = slice(start, min(start + size, model.probe_count))
+                    _, gradient, _ = self.objective(tilt, focus, model.kernel.transmission(slices), some)
+                    slices -= np.float32(step * self.stable) * model.kernel.unpadded(gradient)
+            change = (slices - before) / (self.voxels_in * voxel)[:, None, None]
+            phase = xp.maximum(phase + sheared(change[self.slice_of], -angle), 0)
+        return phase
+
+    def _slices(self, phase: Array, angle_deg: float) -> Array:
+        """The projected slices of the turned volume."""
+        xp, turned = self.model.xp, sheared(phase, angle_deg)
+        slices = xp.zeros((self.model.kernel.slices, *turned.shape[1:]), np.float32)
+        for z, number in enumerate(self.slice_of.tolist()):
+            slices[number] += turned[z] * np.float32(self.model.grid.voxel_A)
+        return slices
+
+    def _error(self, phase: Array) -> float:
+        """The mean loss of a probe over the series."""
+        model, total = self.model, 0.0
+        for tilt, angle in enumerate(self.angles):
+            transmission = model.kernel.transmission(self._slices(phase, angle))
+            for focus in range(model.series.data.shape[1]):
+                total += self.objective.value(tilt, focus, transmission)
+        return total / (model.series.data.shape[0] * model.series.data.shape[1] * model.probe_count)
+
+
+def pattern_extras(model: ForwardModel, objective: Objective, phase: Array) -> Mapping[str, Array]:
+    """Return what figures and tables show of the fit: R-factors per tilt, the probe, and a measured and a calculated pattern."""
+    tilts = len(model.series.data)
+    per_tilt = np.array([model.r_factor(tilt, phase, objective.energy[tilt]) for tilt in range(tilts)])
+    return {"r_factor_per_image": per_tilt, "apertures": model.xp.stack(model.apertures), "positions_A": model.positions_A}
+
+
+def tilt_about_y(rotation: np.ndarray) -> float:
+    """Return the angle in degrees of a rotation about y. Raises ValueError for any other rotation."""
+    if not np.allclose(rotation[1], [0, 1, 0], atol=1e-6):
+        raise ValueError("update: paper turns the volume about y only; take update: adaptive for other tilts")
+    return float(np.rad2deg(np.arctan2(rotation[0, 2], rotation[2, 2])))
+
+
+def total_variation_gradient(volume: Array, edge: float) -> Array:
+    """Return the gradient of Σ √(|∇V|² + edge²), forward differences, free at the faces."""
+    xp = get_array_module(volume)
+    steps = [xp.diff(volume, axis=axis, append=xp.take(volume, xp.array([-1]), axis=axis)) for axis in range(3)]
+    length = xp.sqrt(sum(step * step for step in steps) + np.float32(edge) ** 2)
+    total = xp.zeros_like(volume)
+    for axis, step in enumerate(steps):
+        total -= xp.diff(step / length, axis=axis, prepend=xp.zeros_like(xp.take(volume, xp.array([0]), axis=axis)))
+    return total

@@ -1,0 +1,246 @@
+"""The multislice forward model of 4D-STEM and its exact gradient, for numpy and cupy.
+
+A wave ψ is multiplied by exp(iφ_m) in slice m, φ the projected phase σ∫V dz, and propagated to the next slice by
+exp(−iπλΔz q²) (Cowley & Moodie, Acta Cryst. 10 (1957) 609). The pattern is |Ψ|² with Ψ the Fourier transform of the exit wave.
+For a loss L and χ = ∂L/∂ψ*, carried back through the adjoint of every step (Lee et al. 2023, eq. B5),
+
+    ∂L/∂φ_m = 2 Im[conj(ψ_m) χ_m],     ψ_m, χ_m behind the transmission of slice m,
+
+    amplitude   L = Σ (√I_calc − √I)²              ∂L/∂Ψ* = Ψ (1 − √I/√I_calc)
+    poisson     L = Σ I_calc − I + (I + ε) ln((I + ε)/(I_calc + ε))   ∂L/∂Ψ* = Ψ (1 − (I + ε)/(I_calc + ε))
+
+A probe window smaller than the field makes the cost of a probe independent of the field. What the window cuts off must
+not be lost: only the scattered wave is computed in the window, and the unscattered wave of the full field is added at the
+detector,
+
+    Ψ = Ψ_vacuum(full) + F_pad[ψ_exit(window) − ψ_vacuum(window)],
+
+so that in vacuum the pattern is exact, and with a specimen only scattering of the probe's far tails is missed. F_pad transforms the
+window in a field of zeros, which gives the pixels of the full pattern.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from benchsuite.backend import Array, fft_module, get_array_module
+from benchsuite.data import Optics
+from reconstructors import fftw
+from reconstructors.multislice_arrays import ArrayEngine
+from reconstructors.multislice_cpu import CpuEngine
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Entrance waves of a few kinds of probe positions (those that differ by whole pixels are of one kind).
+
+    entrance: (k, window, window) complex64; rest: (k, rows, columns) complex64, what the window does not hold, at the detector;
+    which: (n,) the kind of each probe.
+    """
+
+    entrance: Array
+    rest: Array
+    which: Array
+
+
+class Multislice:
+    """The model for one wave grid.
+
+    full: pixels along one side of the field, whose patterns have pixels of 1/(full · pixel_A); window: pixels of a probe's
+    window, at most `full`; detector: (rows, columns) of the recorded pattern, at most `full`. `band_limit` keeps that part of
+    the Nyquist frequency, as a fraction, in every propagation (None: all of it).
+    """
+
+    def __init__(
+        self,
+        wavelength_A: float,
+        pixel_A: float,
+        slice_A: float,
+        slices: int,
+        full: int,
+        detector: tuple[int, int],
+        window: int | None = None,
+        band_limit: float | None = None,
+        xp: ModuleType = np,
+        threads: int = 1,
+        compiled: bool = True,
+    ) -> None:
+        self.wavelength_A, self.pixel_A, self.slice_A, self.slices = wavelength_A, pixel_A, slice_A, slices
+        self.full, self.window, self.detector, self.band_limit, self.xp = full, window or full, detector, band_limit, xp
+        if not 0 < self.window <= full or not all(0 < side <= full for side in detector):
+            raise ValueError(f"a window of {self.window} and a detector of {detector} pixels must fit a field of {full} pixels")
+        self.propagator = xp.asarray(self._vacuum(self.window, slice_A))
+        self.pad = self.window // 2 + 1
+        use_compiled = compiled and xp is np and fftw.available()
+        self.engine: CpuEngine | ArrayEngine = CpuEngine(self, threads) if use_compiled else ArrayEngine(self)
+
+    # ---- grids
+
+    def kept(self, count: int) -> np.ndarray:
+        """Return the indices, in the order of the FFT, of the `count` lowest frequencies of the full field."""
+        return (np.fft.fftfreq(count, 1 / count).astype(np.int64)) % self.full
+
+    def frequencies(self, side: int) -> np.ndarray:
+        """Return the (side,) frequencies in 1/Å of a field of that many pixels, in the order of the FFT."""
+        return np.fft.fftfreq(side, self.pixel_A)
+
+    def _vacuum(self, side: int, distance_A: float) -> np.ndarray:
+        """The free-space propagator exp(−iπλ d q²), with the band limit."""
+        q = self.frequencies(side)
+        squared = q[:, None] ** 2 + q**2
+        kernel = np.exp(-1j * np.pi * self.wavelength_A * distance_A * squared)
+        if self.band_limit is not None:
+            kernel *= band_limit(squared, self.pixel_A, self.band_limit)
+        return kernel.astype(np.complex64)
+
+    # ---- probes
+
+    def corners(self, positions_A: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return corners (n, 2) of the windows in the padded transmission, and offsets (n, 2) of the probes from their centres.
+
+        positions_A: (n, 2) as (x, y) about the centre (index N//2) of a volume of `shape` = (ny, nx) pixels; corners and offsets
+        are (y, x), offsets in Å within half a pixel. Raises ValueError where a probe is outside the volume.
+        """
+        pixels = np.asarray(positions_A, dtype=np.float64)[:, ::-1] / self.pixel_A + np.array(shape) // 2
+        nearest = np.floor(pixels + 0.5 - 1e-6).astype(np.int64)
+        if (nearest < 0).any() or (nearest >= np.array(shape)).any():
+            worst = positions_A[int(np.argmax(np.abs(pixels - np.array(shape) / 2).max(axis=1)))]
+            raise ValueError(
+                f"the probe at ({worst[0]:.2f}, {worst[1]:.2f}) Å is outside the volume of {shape} pixels of {self.pixel_A:g} Å"
+            )
+        return nearest - self.window // 2 + self.pad, (pixels - nearest) * self.pixel_A
+
+    def waves(self, aperture: Array, offsets_A: np.ndarray) -> Waves:
+        """Return the waves of probes that stand `offsets_A` (n, 2) = (y, x) from the centres of their windows.
+
+        aperture: (full, full) complex64, the probe in Fourier space (order of the FFT), Σ|aperture|² the incident intensity.
+        """
+        different, which = np.unique(np.round(offsets_A, 6), axis=0, return_inverse=True)
+        entrance, rest = zip(*(self._wave(aperture, offset) for offset in different), strict=True)
+        return Waves(self.xp.stack(entrance), self.xp.stack(rest), self.xp.asarray(which.reshape(-1)))
+
+    def _ramp(self, offset_A: np.ndarray) -> Array:
+        """exp(−2πi q·r) for a probe at the offset from index window//2, in the frame of the window."""
+        q, there = self.frequencies(self.full), np.asarray(offset_A) + self.pixel_A * (self.window // 2)
+        phase = q[:, None] * there[0] + q * there[1]
+        return self.xp.asarray(np.exp(-2j * np.pi * phase).astype(np.complex64))
+
+    def _wave(self, aperture: Array, offset_A: np.ndarray) -> tuple[Array, Array]:
+        fft, w = fft_module(self.xp), self.window
+        shifted = aperture * self._ramp(offset_A)
+        entrance = fft.ifft2(shifted, norm="ortho")[:w, :w]
+        kept = self.xp.asarray(self.kept(self.detector[0]))[:, None], self.xp.asarray(self.kept(self.detector[1]))[None, :]
+        if w == self.full:
+            return entrance, self.xp.zeros(self.detector, np.complex64)
+        there = shifted * self._through_vacuum(self.full)
+        inside = fft.ifft2(fft.fft2(entrance) * self._through_vacuum(w))
+        padded = fft.fft2(inside, s=(self.full, self.full), norm="ortho")
+        return entrance, (there - padded)[kept].astype(np.complex64)
+
+    def _through_vacuum(self, side: int) -> Array:
+        return self.xp.asarray(self._vacuum(side, self.slice_A * (self.slices - 1)))
+
+    def back_to_aperture(self, at_entrance: Array, at_detector: Array, offset_A: np.ndarray) -> Array:
+        """Return ∂L/∂(shifted aperture)*, (full, full), of one probe: the adjoint of `waves`, before its phase ramp."""
+        fft, w = fft_module(self.xp), self.window
+        full_pattern = self.xp.zeros((self.full, self.full), np.complex64)
+        kept = self.xp.asarray(self.kept(self.detector[0]))[:, None], self.xp.asarray(self.kept(self.detector[1]))[None, :]
+        full_pattern[kept] = at_detector
+        total = at_entrance
+        result = self.xp.zeros_like(full_pattern)
+        if w != self.full:
+            cut = fft.ifft2(full_pattern, norm="ortho")[:w, :w]
+            total = total - fft.ifft2(fft.fft2(cut) * self._through_vacuum(w).conj())
+            result = full_pattern * self._through_vacuum(self.full).conj()
+        return result + fft.fft2(total, s=(self.full, self.full), norm="ortho")
+
+    def refinement_gradients(
+        self, aperture: Array, offsets_A: np.ndarray, at_entrance: Array, at_detector: Array
+    ) -> tuple[Array, np.ndarray]:
+        """Return ∂L/∂aperture* (full, full) complex64 and ∂L/∂(probe position) (n, 2) = (y, x) per Å.
+
+        `at_entrance` and `at_detector` are those of `gradient(..., back=True)`, `offsets_A` those of the waves.
+        """
+        total = self.xp.zeros_like(aperture)
+        slopes = np.empty((len(offsets_A), 2))
+        q = self.xp.asarray(self.frequencies(self.full).astype(np.float32))
+        for p, offset in enumerate(offsets_A):
+            ramp = self._ramp(offset)
+            here = self.back_to_aperture(at_entrance[p], at_detector[p], offset)
+            total += ramp.conj() * here
+            product = here.conj() * (aperture * ramp)  # d(shifted)/dr = −2πi q · shifted
+            turned = 4 * np.pi * product.imag
+            slopes[p] = float((turned * q[:, None]).sum()), float((turned * q).sum())
+        return total, slopes
+
+    # ---- the model
+
+    def transmission(self, phase: Array) -> Array:
+        """Return exp(iφ) of the slices (slices, ny, nx) in rad, with vacuum round them for windows that stand out."""
+        xp = get_array_module(phase)
+        wave = xp.empty(phase.shape, np.complex64)
+        wave.real, wave.imag = xp.cos(phase), xp.sin(phase)
+        return self.padded(wave)
+
+    def padded(self, transmission: Array) -> Array:
+        """Return (slices, ny, nx) transmission functions with vacuum round them."""
+        around = (self.pad, self.pad)
+        return get_array_module(transmission).pad(transmission, ((0, 0), around, around), constant_values=1)
+
+    def intensities(self, transmission: Array, corners: np.ndarray, waves: Waves) -> Array:
+        """Return the patterns (n, rows, columns) float32, in the order of the FFT (zero beam first)."""
+        return self.engine.intensities(transmission, corners, waves)
+
+    def gradient(
+        self,
+        transmission: Array,
+        corners: np.ndarray,
+        waves: Waves,
+        measured: Array,
+        floor: float | None = None,
+        back: bool = False,
+    ) -> tuple[Array, Array, tuple[Array, Array] | None]:
+        """Return the loss of each probe (n,) float64 and ∂(sum of them)/∂φ (slices, ny, nx) float32 on the padded slices.
+
+        measured: (n, rows, columns) float32 in the order of the FFT: amplitudes √I, or, with the `floor` ε of the Poisson loss,
+        intensities I.
+        With `back`, also ∂L/∂ψ* of each probe at the entrance (n, window, window) and ∂L/∂Ψ* at the detector.
+        """
+        return self.engine.gradient(transmission, corners, waves, measured, floor, back)
+
+    def unpadded(self, gradient: Array) -> Array:
+        """Return the part of a gradient that belongs to the volume."""
+        return gradient[:, self.pad : -self.pad, self.pad : -self.pad]
+
+
+def band_limit(squared: np.ndarray, pixel_A: float, fraction: float, taper: float = 0.01) -> np.ndarray:
+    """Return a mask of frequencies (given as q²) below `fraction` of Nyquist, with a cosine edge `taper`/pixel wide inside it."""
+    radius, edge, soft = np.sqrt(squared), fraction / (2 * pixel_A), taper / pixel_A
+    inside = 0.5 * (1 + np.cos(np.pi * np.clip((radius - edge + soft) / soft, 0, 1)))
+    return np.where(radius > edge, 0.0, inside)
+
+
+def aperture_function(
+    optics: Optics, defocus_A: float, full: int, pixel_A: float, wavelength_A: float, soft: bool = True
+) -> np.ndarray:
+    """Return the probe in Fourier space, (full, full) complex64 in the order of the FFT, Σ|a|² = 1.
+
+    exp(−iχ) within the semi-angle, χ = 2π/λ Σ α^(n+1)/(n+1) C_nm cos(m(φ − φ_nm)) with C10 = −defocus (Kirkland 2020, eq. 2.10;
+    polar names as in abTEM). `soft` weighs the pixels at the edge of the aperture by the part that is inside.
+    """
+    q = np.fft.fftfreq(full, pixel_A) * wavelength_A
+    angle, azimuth = np.hypot(q[:, None], q), np.arctan2(q[:, None], np.broadcast_to(q, (full, full)))
+    chi = -defocus_A * angle**2 / 2
+    for name, value in optics.aberrations_A.items():
+        if name.startswith("C"):
+            n, m = int(name[1]), int(name[2])
+            direction = np.deg2rad(optics.aberrations_A.get(f"phi{n}{m}_deg", 0.0))
+            chi = chi + value * angle ** (n + 1) / (n + 1) * np.cos(m * (azimuth - direction))
+    edge = optics.semiangle_mrad * 1e-3
+    pixel = wavelength_A / (full * pixel_A)
+    inside = np.clip((edge - angle) / pixel + 0.5, 0, 1) if soft else (angle <= edge).astype(float)
+    wave = inside * np.exp(-2j * np.pi / wavelength_A * chi)
+    return (wave / np.sqrt((inside**2).sum())).astype(np.complex64)

@@ -1,0 +1,116 @@
+"""Products of complex64 rows, eight numbers at a time, for numba functions.
+
+numba multiplies interleaved complex numbers a few times slower than numpy's vector loops, and calling numpy holds the interpreter
+lock. These intrinsics are plain LLVM vector code (any processor), take addresses, and run without the lock.
+Rows may overlap only where they are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+LANES = 8
+BYTES = 8  # of a complex64
+_FLOAT, _INDEX = ir.FloatType(), ir.IntType(32)
+_FUSED = ("contract",)
+
+
+def _pattern(indices: list[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(_INDEX, len(indices)), indices)
+
+
+def _load(builder: Any, address: Any, kind: Any) -> Any:
+    value = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    value.align = 4
+    return value
+
+
+def _store(builder: Any, value: Any, address: Any, kind: Any) -> None:
+    builder.store(value, builder.inttoptr(address, kind.as_pointer())).align = 4
+
+
+def _product(lanes: int, conjugate: bool) -> Any:
+    """Return an intrinsic (out, a, b): out = a·b, or a·conj(b), for `lanes` complex numbers at three addresses."""
+    kind, numbers = ir.VectorType(_FLOAT, 2 * lanes), range(2 * lanes)
+    swapped, real, imaginary = (_pattern([f(k) for k in numbers]) for f in (lambda k: k ^ 1, lambda k: k & ~1, lambda k: k | 1))
+    sign = ir.Constant(kind, [(1.0 if conjugate else -1.0) * (-1.0) ** k for k in numbers])
+
+    @intrinsic
+    def product(_typing: Any, out: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            nothing = ir.Constant(kind, ir.Undefined)
+            a, b = (_load(builder, address, kind) for address in arguments[1:])
+            along = builder.fmul(a, builder.shuffle_vector(b, nothing, real), flags=_FUSED)
+            across = builder.fmul(
+                builder.shuffle_vector(a, nothing, swapped), builder.shuffle_vector(b, nothing, imaginary), flags=_FUSED
+            )
+            result = builder.fadd(along, builder.fmul(across, sign, flags=_FUSED), flags=_FUSED)
+            _store(builder, result, arguments[0], kind)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    return product
+
+
+def _accumulation(lanes: int) -> Any:
+    """Return an intrinsic (total, a, b): total += 2 Im(conj(a)·b), float32, for `lanes` complex numbers a and b."""
+    kind, half = ir.VectorType(_FLOAT, 2 * lanes), ir.VectorType(_FLOAT, lanes)
+    real, imaginary = (_pattern([2 * k + part for k in range(lanes)]) for part in (0, 1))
+
+    @intrinsic
+    def accumulate(_typing: Any, total: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            nothing = ir.Constant(kind, ir.Undefined)
+            (ar, ai), (br, bi) = (
+                [builder.shuffle_vector(_load(builder, address, kind), nothing, part) for part in (real, imaginary)]
+                for address in arguments[1:]
+            )
+            part = builder.fsub(builder.fmul(ar, bi, flags=_FUSED), builder.fmul(ai, br, flags=_FUSED), flags=_FUSED)
+            old = _load(builder, arguments[0], half)
+            _store(builder, builder.fadd(old, builder.fadd(part, part), flags=_FUSED), arguments[0], half)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    return accumulate
+
+
+_multiply_8, _multiply_1 = _product(LANES, False), _product(1, False)
+_multiply_conj_8, _multiply_conj_1 = _product(LANES, True), _product(1, True)
+_accumulate_8, _accumulate_1 = _accumulation(LANES), _accumulation(1)
+
+
+@numba.njit(nogil=True, inline="always")
+def multiply(out: int, a: int, b: int, count: int) -> None:
+    """out = a·b for `count` complex64 numbers at these addresses."""
+    whole = count - count % LANES
+    for k in range(0, whole, LANES):
+        _multiply_8(out + BYTES * k, a + BYTES * k, b + BYTES * k)
+    for k in range(whole, count):
+        _multiply_1(out + BYTES * k, a + BYTES * k, b + BYTES * k)
+
+
+@numba.njit(nogil=True, inline="always")
+def multiply_conj(out: int, a: int, b: int, count: int) -> None:
+    """out = a·conj(b) for `count` complex64 numbers at these addresses."""
+    whole = count - count % LANES
+    for k in range(0, whole, LANES):
+        _multiply_conj_8(out + BYTES * k, a + BYTES * k, b + BYTES * k)
+    for k in range(whole, count):
+        _multiply_conj_1(out + BYTES * k, a + BYTES * k, b + BYTES * k)
+
+
+@numba.njit(nogil=True, inline="always")
+def accumulate_imag(total: int, a: int, b: int, count: int) -> None:
+    """total (float32) += 2 Im(conj(a)·b) for `count` complex64 numbers at these addresses."""
+    whole = count - count % LANES
+    for k in range(0, whole, LANES):
+        _accumulate_8(total + BYTES // 2 * k, a + BYTES * k, b + BYTES * k)
+    for k in range(whole, count):
+        _accumulate_1(total + BYTES // 2 * k, a + BYTES * k, b + BYTES * k)
