@@ -189,7 +189,13 @@ def export(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN")],
     cell: Annotated[str, typer.Argument(help="A cell of the run, as in results.csv.")],
     what: Annotated[str, typer.Argument(help="series, volume, truth or traced")],
-    file: Annotated[Path, typer.Argument(help="To .mrc or .tiff (series, volume), .extxyz, .xyz or .cif (truth, traced).")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="To .emd, .h5, .hdf5 or .zarr (series, lossless), .mrc or .tiff (volume, and an ADF series averaged over foci), "
+            ".extxyz, .xyz or .cif (truth, traced)."
+        ),
+    ],
 ) -> None:
     """Write a series, volume or atoms of a cell to a standard format."""
     from benchsuite.export import export_cell

@@ -1,16 +1,22 @@
 """What every reconstructor and every phantom must satisfy, as functions that raise AssertionError with a clear text.
 
 The project's tests run them over the registries; a third party calls `check_reconstructor(MyClass)` in theirs. The specimen is four
-Gaussian atoms without mirror symmetry, seen in exact projections, so a wrong sign, axis or handedness shows.
+Gaussian atoms without mirror symmetry, seen in exact projections, or in diffraction patterns by a plain multislice calculation that
+shares no code with any reconstructor: a wrong sign, axis or handedness shows.
 """
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+import scipy.fft
+import scipy.special
 from ase import Atoms
 
 from benchsuite.contract import AnyPhantom, AnyReconstructor, Context, Iterate
-from benchsuite.data import Grid, Optics, TiltSeries
+from benchsuite.data import Grid, Modality, Optics, TiltSeries
+from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import single_axis, tilt_angles
 
 SIGMA_A = 0.5
@@ -31,10 +37,55 @@ def gaussian_series(positions: np.ndarray, rotations: np.ndarray, side: int = SI
     return TiltSeries("adf", images, rotations, step_A, Optics(300.0, 21.0), np.zeros(1))
 
 
-def small_problem() -> tuple[TiltSeries, Grid]:
+def small_problem(modality: Modality = "adf") -> tuple[TiltSeries, Grid]:
     """Return the series of the chiral specimen over the full range and the grid to reconstruct on."""
-    series = gaussian_series(CHIRAL_A, single_axis(tilt_angles(-90, 90, 18)))
+    rotations = single_axis(tilt_angles(-90, 90, 18))
+    series = gaussian_series(CHIRAL_A, rotations) if modality == "adf" else _chiral_diffraction()
     return series, Grid((SIDE, SIDE, SIDE), STEP_A)
+
+
+@functools.cache
+def _chiral_diffraction() -> TiltSeries:
+    series = diffraction_series(CHIRAL_A, single_axis(tilt_angles(-90, 90, 18)))
+    series.data.flags.writeable = False
+    return series
+
+
+def diffraction_series(positions: np.ndarray, rotations: np.ndarray, side: int = SIDE, step_A: float = STEP_A) -> TiltSeries:
+    """Return the noise-free 4D-STEM series of Gaussian atoms of 400 V Å³, by multislice on side × side pixels of `step_A`.
+
+    Probes of 15 mrad stand on every second pixel, 60 Å overfocused. Slices are as thick as pixels and act in their middle.
+    """
+    energy_keV, semiangle_mrad, defocus_A = 300.0, 15.0, -60.0
+    wavelength, strength = wavelength_A(energy_keV), interaction_per_VA(energy_keV) * 400.0
+    q, axis = np.fft.fftfreq(side, step_A), step_A * (np.arange(side) - side // 2)
+    squared = q[:, None] ** 2 + q**2
+    half = np.exp(-0.5j * np.pi * wavelength * step_A * squared)
+    depth = step_A * side / 2
+    focus = np.exp(1j * np.pi * wavelength * (defocus_A + depth) * squared)  # crossover `defocus` below the centre of the box
+    edge = (semiangle_mrad * 1e-3 - wavelength * np.sqrt(squared)) * side * step_A / wavelength  # in pixels of the pattern
+    aperture = np.clip(edge + 0.5, 0, 1) * focus
+    scan = 2 * step_A * (np.arange(side // 2) - side // 4)
+    y, x = (part.ravel()[:, None, None] + step_A * (side // 2) for part in np.meshgrid(scan, scan, indexing="ij"))
+    probes = scipy.fft.ifft2(aperture * np.exp(-2j * np.pi * (q[:, None] * y + q * x)), norm="ortho").astype(np.complex64)
+    probes /= np.sqrt((np.abs(probes[0]) ** 2).sum())
+    edges = np.linspace(-depth, depth, side + 1)
+    patterns = np.empty((len(rotations), 1, side // 2, side // 2, side, side), np.float32)
+    for image, matrix in zip(patterns, rotations, strict=True):
+        spectrum = scipy.fft.fft2(probes)
+        phases = np.zeros((side, side, side))
+        for px, py, pz in positions @ matrix.T:
+            blob = np.exp(-((axis[:, None] - py) ** 2 + (axis - px) ** 2) / (2 * SIGMA_A**2)) / (2 * np.pi * SIGMA_A**2)
+            phases += strength * np.diff(scipy.special.ndtr((edges - pz) / SIGMA_A))[:, None, None] * blob
+        for phase in phases:
+            wave = scipy.fft.ifft2(spectrum * half) * np.exp(1j * phase)
+            spectrum = scipy.fft.fft2(wave.astype(np.complex64)) * half
+        intensity = np.fft.fftshift(np.abs(spectrum) ** 2, axes=(1, 2)) / side**2
+        image[0] = intensity.reshape(side // 2, side // 2, side, side)
+    optics = Optics(energy_keV, semiangle_mrad, focal_plane="centre")
+    return TiltSeries(
+        "4dstem", patterns, rotations, 2 * step_A, optics, np.array([defocus_A]), reciprocal_step_per_A=1 / (side * step_A)
+    )
 
 
 def run(cls: type[AnyReconstructor], series: TiltSeries, grid: Grid, seed: int = 1) -> list[Iterate]:
@@ -43,7 +94,7 @@ def run(cls: type[AnyReconstructor], series: TiltSeries, grid: Grid, seed: int =
 
 
 def check_reconstructor(cls: type[AnyReconstructor]) -> None:
-    """Run every check on a reconstructor for ADF series."""
+    """Run every check on a reconstructor, with data of the first modality that it takes."""
     for check in RECONSTRUCTOR_CHECKS:
         check(cls)
 
@@ -52,7 +103,7 @@ def check_describes_itself(cls: type[AnyReconstructor]) -> None:
     """A title, a reference, defaults for every parameter, and a finite prediction of cost."""
     assert cls.title, "title is empty"
     assert cls.reference, "reference is empty"
-    series, grid = small_problem()
+    series, grid = small_problem(cls.modalities[0])
     cost = cls().cost(series.data.shape, grid)
     assert 0 < cost.seconds < np.inf, f"cost().seconds is {cost.seconds}"
     assert 0 < cost.bytes < np.inf, f"cost().bytes is {cost.bytes}"
@@ -60,7 +111,7 @@ def check_describes_itself(cls: type[AnyReconstructor]) -> None:
 
 def check_iterates(cls: type[AnyReconstructor]) -> None:
     """Iterates of the grid's shape in float32, finite; losses finite and lower at the end than at the beginning."""
-    series, grid = small_problem()
+    series, grid = small_problem(cls.modalities[0])
     iterates = run(cls, series, grid)
     assert iterates, "no iterate was yielded"
     assert len(iterates) <= cls().total_iterations() + 1, "more iterates than total_iterations() announces"
@@ -79,7 +130,7 @@ def check_iterates(cls: type[AnyReconstructor]) -> None:
 
 def check_input_untouched(cls: type[AnyReconstructor]) -> None:
     """The series is the same after as before."""
-    series, grid = small_problem()
+    series, grid = small_problem(cls.modalities[0])
     data, rotations = series.data.copy(), series.rotations.copy()
     run(cls, series, grid)
     assert np.array_equal(series.data, data), "reconstruct() changed series.data"
@@ -88,7 +139,7 @@ def check_input_untouched(cls: type[AnyReconstructor]) -> None:
 
 def check_deterministic(cls: type[AnyReconstructor]) -> None:
     """Equal seeds give equal bytes."""
-    series, grid = small_problem()
+    series, grid = small_problem(cls.modalities[0])
     first, second = run(cls, series, grid)[-1], run(cls, series, grid)[-1]
     if first.volume is not None and second.volume is not None:
         assert np.array_equal(first.volume, second.volume), "two runs with one seed differ"
@@ -96,7 +147,7 @@ def check_deterministic(cls: type[AnyReconstructor]) -> None:
 
 def check_recovers(cls: type[AnyReconstructor]) -> None:
     """The chiral specimen is found where it is, and not as its mirror image."""
-    series, grid = small_problem()
+    series, grid = small_problem(cls.modalities[0])
     last = run(cls, series, grid)[-1]
     found = strongest_peaks(np.asarray(last.volume), grid, len(CHIRAL_A)) if last.atoms is None else last.atoms.positions
     for name, sign in (("x", (-1, 1, 1)), ("y", (1, -1, 1)), ("z", (1, 1, -1))):
@@ -108,11 +159,13 @@ def check_recovers(cls: type[AnyReconstructor]) -> None:
 
 def check_refuses(cls: type[AnyReconstructor]) -> None:
     """Data of another modality is refused with a reason."""
-    series, _ = small_problem()
-    assert cls().accepts(series) is None, f"a plain ADF series is refused: {cls().accepts(series)}"
-    patterns = np.zeros((1, 1, 2, 2, 2, 2), np.float32)
-    diffraction = TiltSeries("4dstem", patterns, series.rotations[:1], 1.0, series.optics, np.zeros(1))
-    assert cls().accepts(diffraction), "a 4D-STEM series is not refused"
+    for modality in ("adf", "4dstem"):
+        series, _ = small_problem(modality)
+        refusal = cls().accepts(series)
+        if modality in cls.modalities:
+            assert refusal is None, f"a plain {modality} series is refused: {refusal}"
+        else:
+            assert refusal, f"a series of modality {modality} is not refused"
 
 
 def strongest_peaks(volume: np.ndarray, grid: Grid, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Series, volumes and atoms in the formats of other programs: MRC and TIFF with a list of angles, and whatever ASE writes."""
+"""Series, volumes and atoms in the formats of other programs: MRC and TIFF with a list of angles, EMD and zarr, and what ASE writes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import temporary_name, write_bytes, write_text
+from benchsuite.data import TiltSeries
+from benchsuite.emd import angles_about_y, write_emd
 from benchsuite.errors import BenchsuiteError, choices
 from benchsuite.results import Run
+from benchsuite.zarr_series import write_zarr
 
 T = TypeVar("T")
 
 STACKS = (".mrc", ".tif", ".tiff")
+SERIES = (".emd", ".h5", ".hdf5", ".zarr")
 ATOMS = (".extxyz", ".xyz", ".cif")
 
 
 def export_cell(run: Run, cell_id: str, what: str, file: Path) -> list[Path]:
     """Write one thing of a cell and return the files written.
 
-    A series becomes a stack (tilt, y, x) with a `.rawtlt` of angles about y in degrees beside it where the rotations are about y.
+    A series becomes an EMD file (`.emd`, `.h5`, `.hdf5`) or a zarr group, without loss; an ADF series also a stack (tilt, y, x)
+    of the mean over foci, with a `.rawtlt` of angles about y in degrees beside it where the rotations are about y.
     Raises BenchsuiteError for an unknown cell, thing or format, and where the cell has no such result.
     """
     if cell_id not in run.records:
         raise BenchsuiteError(f"cell {cell_id!r} is not in {run.folder}; {choices(cell_id, run.records)}")
     cell = run.cell(cell_id)
-    kinds = {"series": STACKS, "volume": STACKS, "truth": ATOMS, "traced": ATOMS}
+    kinds = {"series": (*STACKS, *SERIES), "volume": STACKS, "truth": ATOMS, "traced": ATOMS}
     if what not in kinds:
         raise BenchsuiteError(f"cannot export {what!r}; {choices(what, kinds)}")
     if file.suffix not in kinds[what]:
@@ -40,26 +45,28 @@ def export_cell(run: Run, cell_id: str, what: str, file: Path) -> list[Path]:
         result = _there(cell.reconstruction(), what, cell_id)
         volume = _there(result.volume, what, cell_id)
         return [_write_stack(volume.data, volume.voxel_A, file)]
-    series = _there(cell.series(), what, cell_id)
-    written = [_write_stack(series.data.mean(axis=1), series.scan_step_A, file)]
-    angles = angles_about_y(series.rotations)
-    if angles is not None:
-        written.append(file.with_suffix(".rawtlt"))
-        write_text(written[-1], "".join(f"{angle:.6f}\n" for angle in angles))
-    return written
-
-
-def angles_about_y(rotations: np.ndarray) -> np.ndarray | None:
-    """Return the (n,) angles in degrees of rotations about the y axis, or None if they are about another."""
-    if not np.allclose(rotations[:, 1], [0, 1, 0], atol=1e-6):
-        return None
-    return np.rad2deg(np.arctan2(rotations[:, 0, 2], rotations[:, 0, 0]))
+    return _write_series(_there(cell.series(), what, cell_id), file)
 
 
 def _there(value: T | None, what: str, cell_id: str) -> T:
     if value is None:
         raise BenchsuiteError(f"cell {cell_id} has no {what}")
     return value
+
+
+def _write_series(series: TiltSeries, file: Path) -> list[Path]:
+    if file.suffix in SERIES:
+        return [write_zarr(series, file) if file.suffix == ".zarr" else write_emd(series, file)]
+    if series.modality != "adf":
+        raise BenchsuiteError(
+            f"{file}: patterns do not fit into a stack of images; a 4dstem series can be written to {', '.join(SERIES)}"
+        )
+    written = [_write_stack(series.data.mean(axis=1), series.scan_step_A, file)]
+    angles = angles_about_y(series.rotations)
+    if angles is not None:
+        written.append(file.with_suffix(".rawtlt"))
+        write_text(written[-1], "".join(f"{angle:.6f}\n" for angle in angles))
+    return written
 
 
 def _write_stack(data: np.ndarray, pixel_A: float, file: Path) -> Path:

@@ -15,6 +15,7 @@ from reconstructors.multislice import Multislice, Waves, aperture_function
 from reconstructors.rotation import Interpolation, SlicedView, slice_edges_A
 
 FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
+MOVES_A = 2.0  # how far a refined position may leave the volume
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
 
 
@@ -85,11 +86,21 @@ class ForwardModel:
         window = window_pixels(how.window_A, grid.voxel_A, full)
         self._check_window(window, wavelength)
         self.kernel = Multislice(
-            wavelength, grid.voxel_A, thickness, len(self.edges_A) - 1, full, (qy, qx), window, xp=xp, threads=context.threads
+            wavelength,
+            grid.voxel_A,
+            thickness,
+            len(self.edges_A) - 1,
+            full,
+            (qy, qx),
+            window,
+            margin_A=MOVES_A,
+            xp=xp,
+            threads=context.threads,
         )
         self.views = [SlicedView(rotation, grid, self.edges_A, how.interpolation, xp) for rotation in series.rotations]
         x, y = (series.scan_step_A * (np.arange(count) - count // 2) for count in (nx, ny))
         raster = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
+        self._check_scan(raster)
         self.positions_A = np.broadcast_to(raster, (*series.data.shape[:2], *raster.shape)).copy()
         self.apertures = [
             xp.asarray(aperture_function(series.optics, self._defocus_A(float(defocus)), full, grid.voxel_A, wavelength))
@@ -114,6 +125,16 @@ class ForwardModel:
                 f"a probe window of {window * self.grid.voxel_A:.1f} Å is less than the {spread:.1f} Å over which the probe "
                 "spreads; enlarge window_A (or the field of view)"
             )
+
+    def _check_scan(self, raster: np.ndarray) -> None:
+        for axis, side in zip("xy", self.grid.shape[:0:-1], strict=True):
+            low, high = (index * self.grid.voxel_A for index in (-(side // 2), side - 1 - side // 2))
+            along = raster[:, "xy".index(axis)]
+            if along.min() < low - 1e-6 or along.max() > high + self.grid.voxel_A:
+                raise ValueError(
+                    f"the scan leaves the volume: {axis} runs from {along.min():.2f} to {along.max():.2f} Å, the volume from {low:.2f} to "
+                    f"{high:.2f} Å; enlarge grid.shape"
+                )
 
     @property
     def probe_count(self) -> int:

@@ -40,6 +40,9 @@ POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels 
 NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
 BACKTRACKING, SMALLEST_STEP = 0.1, 1e-5  # ρ of the paper, and where it stops
 TV_EDGE = 30.0  # V per voxel below which total variation is smooth
+SLOW_MOMENTUM = 0.7  # for what is visited once a sweep
+POSITION_STEP_A = 0.05  # first move of a refined position
+PROBE_STEP = 0.05  # first change of the aperture function, relative to its modulus
 REFINE_FROM = 3  # sweep from which probe and positions may follow
 
 
@@ -210,25 +213,39 @@ class Adaptive:
         state["phase"] = xp.maximum(state["phase"] - np.float32(step) * state["mean"] / scale, 0)
 
     def _refine(self, sweep: int, tilt: int, focus: int, some: slice, at_entrance: Array, at_detector: Array) -> None:
-        """Newton-like steps: the model is unitary in the probe, so its curvature is the number of probes."""
-        model = self.model
-        aperture, energy = model.apertures[focus], self.objective.energy[tilt, focus]
+        """Let positions and aperture function follow their gradients with Adam.
+
+        What they change shows only where scattered and unscattered waves interfere: the curvature is small, and measured by the
+        gradients themselves.
+        """
+        model, late = self.model, self.params.decay ** (sweep + 1 - REFINE_FROM)
+        aperture = model.apertures[focus]
+        root = np.float32(math.sqrt(self.objective.energy[tilt, focus]))
         offsets = model.offsets_A(tilt, focus)[some]
-        gradient, slopes = model.kernel.refinement_gradients(
-            aperture * np.float32(math.sqrt(energy)), offsets, at_entrance, at_detector
-        )
+        gradient, slopes = model.kernel.refinement_gradients(aperture * root, offsets, at_entrance, at_detector)
         if self.params.refine_positions:
-            curvature = 8 * (math.pi * self._rms_frequency(focus)) ** 2 * energy
-            shift = np.clip(slopes[:, ::-1] / curvature, -0.1, 0.1) * self.params.decay ** (sweep + 1 - REFINE_FROM)
-            model.positions_A[tilt, focus, some] -= shift
+            here = (tilt, focus, some)
+            model.positions_A[here] -= (
+                POSITION_STEP_A * late * self._adam("positions", model.positions_A.shape, here, slopes[:, ::-1])
+            )
         if self.params.refine_probe:
-            new = aperture - gradient * (abs(aperture) > 0) / np.float32(math.sqrt(energy) * len(offsets))
+            modulus = abs(aperture)
+            shape = (len(model.apertures), *aperture.shape)
+            change = self._adam("apertures", shape, (focus,), gradient * (modulus > 0))
+            new = aperture - np.float32(PROBE_STEP * late) * modulus.max() * change
             model.apertures[focus] = new / model.xp.sqrt((abs(new) ** 2).sum())
 
-    def _rms_frequency(self, focus: int) -> float:
-        q = self.model.xp.asarray(self.model.kernel.frequencies(self.model.kernel.full))
-        weight = abs(self.model.apertures[focus]) ** 2
-        return math.sqrt(float((weight * (q[:, None] ** 2 + q**2)).sum() / weight.sum()) / 2)
+    def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | slice, ...], gradient: Array) -> Array:
+        """Return the normalised step for a part of some parameters; its averages are part of the state."""
+        xp = get_array_module(gradient)
+        kinds = {"mean": gradient.dtype, "square": abs(gradient).dtype, "visits": np.int64}
+        mean, square, visits = (self.state.setdefault(f"{name}_{kind}", xp.zeros(shape, dtype)) for kind, dtype in kinds.items())
+        visits[here] += 1
+        mean[here] += (1 - SLOW_MOMENTUM) * (gradient - mean[here])
+        square[here] += (1 - MEMORY) * (abs(gradient) ** 2 - square[here])
+        unbiased = mean[here] / (1 - SLOW_MOMENTUM ** visits[here])
+        scale = xp.sqrt(square[here] / (1 - MEMORY ** visits[here]))
+        return (unbiased / (scale + DAMPING * scale.max() + 1e-30)).astype(gradient.dtype)
 
     def _extras(self) -> Mapping[str, Array]:
         return pattern_extras(self.model, self.objective, self.state["phase"])
@@ -241,7 +258,8 @@ class Adaptive:
         if saved is None:
             return 0
         xp = self.model.xp
-        self.state = {name: xp.asarray(saved[name]) for name in self.state}
+        of_runner = ("positions_A", "apertures", "sweeps")
+        self.state = {name: xp.asarray(value) for name, value in saved.items() if name not in of_runner}
         self.model.positions_A = np.array(saved["positions_A"])
         self.model.apertures = [xp.asarray(one) for one in saved["apertures"]]
         sweeps, self.steps = (int(number) for number in saved["sweeps"])

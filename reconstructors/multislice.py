@@ -51,7 +51,7 @@ class Multislice:
 
     full: pixels along one side of the field, whose patterns have pixels of 1/(full · pixel_A); window: pixels of a probe's
     window, at most `full`; detector: (rows, columns) of the recorded pattern, at most `full`. `band_limit` keeps that part of
-    the Nyquist frequency, as a fraction, in every propagation (None: all of it).
+    the Nyquist frequency, as a fraction, in every propagation (None: all of it). Probes may stand up to `margin_A` outside the volume.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Multislice:
         detector: tuple[int, int],
         window: int | None = None,
         band_limit: float | None = None,
+        margin_A: float = 0.0,
         xp: ModuleType = np,
         threads: int = 1,
         compiled: bool = True,
@@ -73,7 +74,8 @@ class Multislice:
         if not 0 < self.window <= full or not all(0 < side <= full for side in detector):
             raise ValueError(f"a window of {self.window} and a detector of {detector} pixels must fit a field of {full} pixels")
         self.propagator = xp.asarray(self._vacuum(self.window, slice_A))
-        self.pad = self.window // 2 + 1
+        self.margin = int(np.ceil(margin_A / pixel_A))
+        self.pad = self.window // 2 + 1 + self.margin
         use_compiled = compiled and xp is np and fftw.available()
         self.engine: CpuEngine | ArrayEngine = CpuEngine(self, threads) if use_compiled else ArrayEngine(self)
 
@@ -106,11 +108,10 @@ class Multislice:
         """
         pixels = np.asarray(positions_A, dtype=np.float64)[:, ::-1] / self.pixel_A + np.array(shape) // 2
         nearest = np.floor(pixels + 0.5 - 1e-6).astype(np.int64)
-        if (nearest < 0).any() or (nearest >= np.array(shape)).any():
-            worst = positions_A[int(np.argmax(np.abs(pixels - np.array(shape) / 2).max(axis=1)))]
-            raise ValueError(
-                f"the probe at ({worst[0]:.2f}, {worst[1]:.2f}) Å is outside the volume of {shape} pixels of {self.pixel_A:g} Å"
-            )
+        beyond = np.maximum(-nearest, nearest - np.array(shape) + 1).max(axis=1)
+        if beyond.max() > self.margin:
+            x, y = positions_A[int(np.argmax(beyond))]
+            raise ValueError(f"the probe at ({x:.2f}, {y:.2f}) Å is outside the volume of {shape} pixels of {self.pixel_A:g} Å")
         return nearest - self.window // 2 + self.pad, (pixels - nearest) * self.pixel_A
 
     def waves(self, aperture: Array, offsets_A: np.ndarray) -> Waves:

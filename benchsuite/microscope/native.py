@@ -47,6 +47,7 @@ def scattered_natively(
         recorded,
         window_pixels(simulation.window_A, box_A, pixels),
         ANTIALIASING,
+        margin_A=box_A / 8,  # for drift
         threads=thread_count(),
     )
     q = np.fft.fftfreq(pixels, pixel)

@@ -1,0 +1,521 @@
+"""Tilt series in one HDF5 file: EMD 1.0 (https://emdatasets.com/format) as py4DSTEM ≥ 0.14 writes and opens it.
+
+    /                                emd_group_type "file", version_major 1, version_minor 0, UUID, authoring_program
+    /tilt_series                     emd_group_type "root"
+        metadatabundle/calibration   R_pixel_size in "A", Q_pixel_size in "A^-1" (python_class "Calibration")
+        metadatabundle/tilt_series   everything else that a `TiltSeries` holds, and a checksum of it (python_class "Metadata")
+        tilt_000_focus_000, …        a DataCube (R_y, R_x, Q_y, Q_x) for 4dstem, an Array (R_y, R_x) for adf: `data`, and
+                                     `dim0`, `dim1`, … with the coordinates along its axes, zero at index n//2
+
+The images carry a Fletcher-32 checksum per chunk. The pixel sizes that count are those of the calibration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchsuite.atomic import clear_disk_errors, fsync_path, temporary_name
+from benchsuite.data import Modality, Optics, TiltSeries
+from benchsuite.electrons import wavelength_A
+from benchsuite.errors import BenchsuiteError, StoreError
+from benchsuite.geometry import is_rotation, single_axis
+from benchsuite.storage import json_safe
+
+ROOT = "tilt_series"
+CALIBRATION = "metadatabundle/calibration"
+ABOUT = f"metadatabundle/{ROOT}"
+VERSION = 1
+IMAGE_NAME = re.compile(r"tilt_(\d+)_focus_(\d+)")
+AXES = (("R_y", "A"), ("R_x", "A"), ("Q_y", "A^-1"), ("Q_x", "A^-1"))
+LENGTHS_A = {"A": 1.0, "Å": 1.0, "nm": 10.0}
+CHUNK_VALUES = 2**18
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+
+
+def write_emd(series: TiltSeries, file: Path) -> Path:
+    """Write a series, one tilt in memory at a time, and return the file; a file of that name is replaced when all is written.
+
+    Raises BenchsuiteError where h5py is missing or the series is one that `read_emd` would refuse, StoreError where the disk does.
+    """
+    h5py = _h5py(file)
+    check_series(series, file)
+    if file.is_dir():
+        raise BenchsuiteError(f"{file}: is a folder; give the name of a file")
+    with replacing(file) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as stream:
+        root = _write_header(stream, series)
+        for tilt in range(len(series.data)):
+            for focus, image in enumerate(np.asarray(series.data[tilt])):
+                name = f"tilt_{tilt:03d}_focus_{focus:03d}"
+                check_intensities(image, f"{file}: {name}")
+                _write_image(root, name, image, series)
+    return file
+
+
+def read_emd(file: Path, angles_deg: Sequence[float] | np.ndarray | None = None, optics: Optics | None = None) -> TiltSeries:
+    """Return the series of a file of `write_emd`, bit for bit, or of a file of py4DSTEM with one data cube per tilt.
+
+    A file of py4DSTEM says neither tilts nor optics: give `angles_deg` (about y, one for each data cube in the natural order of
+    their names) and `optics`. Its axes are taken as (R_y, R_x, Q_y, Q_x), its intensities as they are, at zero defocus.
+    Everything is read once, so that damage shows here; then the images of a 4D-STEM series stay on disk (`EmdArray`).
+    Raises BenchsuiteError for a file that is missing, damaged, or lacks something, and for images of unequal shape, NaN or
+    negative intensities; the message says what is allowed.
+    """
+    h5py = _h5py(file)
+    _check_readable(file, h5py)
+    with damage_reported(file), h5py.File(file, "r") as stream:
+        _check_header(file, stream)
+        names = _image_names(file, stream)
+        shape = _common_shape(file, stream, names)
+        roots = sorted({name.split("/")[1] for row in names for name in row})
+        about = _about(file, stream[roots[0]])
+        known = _optics(file, about, optics)
+        patterns = len(shape) == 4
+        step, reciprocal_step = _pixel_sizes(file, [stream[root] for root in roots], known, patterns)
+        given = angles_deg is not None or optics is not None
+        rotations = _rotations(file, about, angles_deg, names)
+        data = EmdArray(file, names, shape)
+        series = _series(about, data, rotations, known, step, reciprocal_step)
+        check_series(series, file)
+        if about.get("sha256") and not given:
+            check_fingerprint(series, about["sha256"], f"{file}: {roots[0]}/{ABOUT}")
+    if patterns:
+        for tilt in range(len(names)):
+            data[tilt]
+        return series
+    return _series(about, np.asarray(data), rotations, known, step, reciprocal_step)
+
+
+class EmdArray:
+    """The images of an EMD file as (n_tilt, n_focus, …) float32, read where they are indexed, a tilt (or some tilts) first."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, file: Path, names: Sequence[Sequence[str]], shape: Sequence[int]) -> None:
+        """`names[tilt][focus]` are the groups of the images, `shape` is the shape of one image."""
+        self._file, self._names = file, names
+        self.shape = (len(names), len(names[0]), *shape)
+        self.ndim, self.size = len(self.shape), int(np.prod(self.shape))
+        self.nbytes = self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first is Ellipsis:
+            return np.asarray(self)[index]
+        tilts = np.arange(len(self))[first]
+        if tilts.ndim == 0:
+            return self._tilt(int(tilts))[tuple(rest)]
+        images = [self._tilt(int(tilt))[tuple(rest)] for tilt in tilts]
+        return np.stack(images) if images else np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *rest)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def _tilt(self, tilt: int) -> np.ndarray:
+        h5py = _h5py(self._file)
+        with damage_reported(self._file), h5py.File(self._file, "r") as stream:
+            return np.stack([_read_image(self._file, stream, name) for name in self._names[tilt]])
+
+
+def angles_about_y(rotations: np.ndarray) -> np.ndarray | None:
+    """Return the (n,) angles in degrees of rotations about the y axis, or None if they are about another."""
+    if not np.allclose(rotations[:, 1], [0, 1, 0], atol=1e-6):
+        return None
+    return np.rad2deg(np.arctan2(rotations[:, 0, 2], rotations[:, 0, 0]))
+
+
+def check_series(series: TiltSeries, where: Path) -> None:
+    """Raise BenchsuiteError unless a series has float32 images, rotations, and the sizes and energies of an experiment."""
+    if 0 in series.data.shape:
+        raise BenchsuiteError(f"{where}: a series of shape {series.data.shape} is empty")
+    if series.data.dtype != np.float32:
+        raise BenchsuiteError(f"{where}: intensities of type {series.data.dtype}; allowed: float32")
+    for tilt, matrix in enumerate(series.rotations):
+        if not is_rotation(np.asarray(matrix)):
+            raise BenchsuiteError(f"{where}: rotations[{tilt}] is not a rotation; allowed: orthogonal matrices of determinant 1")
+    if not np.isfinite(series.defocus_A).all():
+        raise BenchsuiteError(f"{where}: defocus_A is {np.asarray(series.defocus_A).tolist()}; allowed: finite numbers")
+    finite = {
+        "scan_step_A": series.scan_step_A,
+        "optics.energy_keV": series.optics.energy_keV,
+        "optics.semiangle_mrad": series.optics.semiangle_mrad,
+    }
+    if series.modality == "4dstem":
+        finite["reciprocal_step_per_A"] = series.reciprocal_step_per_A or 0.0
+    for name, value in finite.items():
+        if not 0 < value < np.inf:
+            raise BenchsuiteError(f"{where}: no calibration: {name} is {value or None}; allowed: a positive number")
+    if not series.dose_e_per_A2 > 0:
+        raise BenchsuiteError(f"{where}: dose_e_per_A2 is {series.dose_e_per_A2}; allowed: a positive number, or inf")
+
+
+def check_intensities(image: np.ndarray, where: str) -> None:
+    """Raise BenchsuiteError unless all intensities are finite and none is negative."""
+    lowest, highest = float(image.min()), float(image.max())
+    if lowest < 0:
+        raise BenchsuiteError(f"{where}: negative intensities (down to {lowest:g}); allowed: zero and above")
+    if not (lowest >= 0 and highest < np.inf):
+        raise BenchsuiteError(f"{where}: NaN or infinite intensities; allowed: finite numbers")
+
+
+def fingerprint(series: TiltSeries) -> str:
+    """Return the SHA-256 of everything in a series but its images (their shape counts)."""
+    body = {**_description(series), "shape": list(series.data.shape)}
+    return hashlib.sha256(json.dumps(json_safe(body), sort_keys=True).encode()).hexdigest()
+
+
+def check_fingerprint(series: TiltSeries, expected: Any, where: str) -> None:
+    """Raise BenchsuiteError if a series is not the one that had the expected fingerprint; `where` holds the entry sha256."""
+    if fingerprint(series) != expected:
+        raise BenchsuiteError(
+            f"{where}: calibration, angles, optics or dose do not match their checksum: the file is damaged or was edited; "
+            "if it was edited on purpose, delete the entry sha256"
+        )
+
+
+@contextmanager
+def damage_reported(where: Path) -> Iterator[None]:
+    """Turn whatever a library raises on reading a broken file or folder into a BenchsuiteError that names it."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise BenchsuiteError(f"{where}: damaged, or not a whole tilt series ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a name beside a file or folder to write under; it takes the target's name on leaving without an exception.
+
+    Otherwise what was written is deleted. Raises StoreError where the disk refuses.
+    """
+    temporary = temporary_name(target)
+    try:
+        with clear_disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            for path in [*temporary.rglob("*"), temporary] if temporary.is_dir() else [temporary]:
+                fsync_path(path)
+            _publish(temporary, target)
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"cannot write {target}: {error}; nothing half-written was left under that name") from error
+    finally:
+        _remove(temporary)
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    old = temporary_name(target)
+    if target.is_dir():
+        os.rename(target, old)
+    os.replace(temporary, target)
+    fsync_path(target.parent)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _h5py(file: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise BenchsuiteError(f"{file}: EMD needs the extra `formats`: pip install 'benchsuite[formats]' ({error})") from error
+    return h5py
+
+
+def _description(series: TiltSeries) -> dict[str, Any]:
+    """All of a series but its images, with every number a float."""
+    optics = series.optics
+    reciprocal = series.reciprocal_step_per_A
+    return {
+        "modality": series.modality,
+        "rotations": np.asarray(series.rotations, dtype=np.float64),
+        "defocus_A": np.asarray(series.defocus_A, dtype=np.float64),
+        "scan_step_A": float(series.scan_step_A),
+        "reciprocal_step_per_A": None if reciprocal is None else float(reciprocal),
+        "dose_e_per_A2": float(series.dose_e_per_A2),
+        "detector_mrad": tuple(map(float, series.detector_mrad)) if series.detector_mrad else None,
+        "optics": {
+            "energy_keV": float(optics.energy_keV),
+            "semiangle_mrad": float(optics.semiangle_mrad),
+            "aberrations_A": {name: float(value) for name, value in optics.aberrations_A.items()},
+            "focal_plane": optics.focal_plane,
+        },
+    }
+
+
+def _write_header(stream: Any, series: TiltSeries) -> Any:
+    """Write the attributes of the file, the root and its metadata; return the root's group."""
+    stream.attrs.update({"emd_group_type": "file", "version_major": 1, "version_minor": 0})
+    stream.attrs.update({"UUID": str(uuid.uuid4()), "authoring_program": "benchsuite", "authoring_user": ""})
+    root = _group(stream, ROOT, "root", "Root")
+    bundle = root.create_group("metadatabundle")
+    bundle.attrs["emd_group_type"] = "metadatabundle"
+    reciprocal = series.reciprocal_step_per_A
+    calibration = {
+        "R_pixel_size": float(series.scan_step_A),
+        "R_pixel_units": "A",
+        "Q_pixel_size": float(reciprocal) if reciprocal else 1.0,
+        "Q_pixel_units": "A^-1" if reciprocal else "pixels",
+        "QR_flip": False,
+        "convergence_semiangle_mrad": float(series.optics.semiangle_mrad),
+    }
+    _write_items(_group(bundle, "calibration", "metadata", "Calibration"), calibration)
+    description = _description(series)
+    angles = {"tilt_angles_deg": angles_about_y(description["rotations"])}
+    marks = {"format": "benchsuite tilt series", "format_version": VERSION, "sha256": fingerprint(series)}
+    _write_items(_group(bundle, ROOT, "metadata", "Metadata"), {**marks, **description, **angles})
+    return root
+
+
+def _group(parent: Any, name: str, group_type: str, python_class: str) -> Any:
+    group = parent.create_group(name)
+    group.attrs.update({"emd_group_type": group_type, "python_class": python_class})
+    return group
+
+
+def _write_items(group: Any, items: Mapping[str, Any]) -> None:
+    """Write named values as EMD metadata: each a dataset, or a group for a mapping, whose attribute `type` says what it is."""
+    for name, value in items.items():
+        if isinstance(value, Mapping):
+            item, kind = group.create_group(name), "dict"
+            _write_items(item, value)
+        elif isinstance(value, np.ndarray):
+            item, kind = group.create_dataset(name, data=value, chunks=value.shape, fletcher32=True), "array"
+        else:
+            kinds = {str: "string", bool: "bool", tuple: "tuple", type(None): "None"}
+            text = "_None" if value is None else value
+            item, kind = group.create_dataset(name, data=text), kinds.get(type(value), "number")
+        item.attrs["type"] = kind
+
+
+def _write_image(root: Any, name: str, image: np.ndarray, series: TiltSeries) -> None:
+    group = _group(root, name, "array", "DataCube" if image.ndim == 4 else "Array")
+    data = group.create_dataset(
+        "data", data=image, chunks=_chunks(image.shape), shuffle=True, compression="gzip", compression_opts=1, fletcher32=True
+    )
+    data.attrs["units"] = "fraction of the incident electrons"
+    steps = {"A": series.scan_step_A, "A^-1": series.reciprocal_step_per_A or 0.0}
+    for axis, length in enumerate(image.shape):
+        label, unit = AXES[axis]
+        dim = group.create_dataset(f"dim{axis}", data=steps[unit] * (np.arange(length) - length // 2))
+        dim.attrs.update({"name": label, "units": unit})
+
+
+def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of chunks of at most CHUNK_VALUES values: whole patterns of neighbouring positions where they fit."""
+    chunks: list[int] = []
+    room = CHUNK_VALUES
+    for length in reversed(shape):
+        chunks.insert(0, max(1, min(length, room)))
+        room //= chunks[0]
+    return tuple(chunks)
+
+
+def _check_readable(file: Path, h5py: Any) -> None:
+    try:
+        with open(file, "rb"):
+            pass
+    except OSError as error:
+        raise BenchsuiteError(f"{file}: cannot be read: {error.strerror}") from error
+    if not h5py.is_hdf5(file):
+        raise BenchsuiteError(f"{file}: not an HDF5 file; allowed: EMD 1.0 files of benchsuite or of py4DSTEM 0.14 and later")
+
+
+def _check_header(file: Path, stream: Any) -> None:
+    version = stream.attrs.get("version_major")
+    if stream.attrs.get("emd_group_type") != "file" or version != 1:
+        told = "no EMD file" if version is None else f"EMD of version {version}"
+        raise BenchsuiteError(
+            f"{file}: unknown layout: an HDF5 file, but {told}; allowed: EMD 1.0, with the attributes emd_group_type 'file' and "
+            "version_major 1, as benchsuite and py4DSTEM 0.14 and later write it"
+        )
+
+
+def _image_names(file: Path, stream: Any) -> list[list[str]]:
+    """Return the groups of the images by tilt and focus: as their names say, else every data cube as a tilt."""
+    cubes: list[str] = []
+    named: dict[tuple[int, int], str] = {}
+    for root in (group for group in stream.values() if group.attrs.get("emd_group_type") == "root"):
+        for group in _nodes(root):
+            match = IMAGE_NAME.fullmatch(group.name.rsplit("/", 1)[1])
+            if match and (position := (int(match[1]), int(match[2]))) in named:
+                raise BenchsuiteError(f"{file}: both {named[position]} and {group.name}; allowed: one image per tilt and focus")
+            if match:
+                named[position] = group.name
+            elif group.attrs.get("python_class") == "DataCube":
+                cubes.append(group.name)
+    if not named and not cubes:
+        raise BenchsuiteError(
+            f"{file}: unknown layout: no data in it; allowed: a DataCube (or an Array tilt_000_focus_000) per tilt"
+        )
+    return _in_rows(file, named) if named else [[name] for name in sorted(cubes, key=_natural)]
+
+
+def _nodes(root: Any) -> list[Any]:
+    """The groups of arrays below a root."""
+    found: list[Any] = []
+
+    def visit(_name: str, item: Any) -> None:
+        if item.attrs.get("emd_group_type") == "array":
+            found.append(item)
+
+    root.visititems(visit)
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sorting key by which cube_2 comes before cube_10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _in_rows(file: Path, named: Mapping[tuple[int, int], str]) -> list[list[str]]:
+    tilts, foci = (1 + max(position[i] for position in named) for i in range(2))
+    for tilt, focus in itertools.product(range(tilts), range(foci)):
+        if (tilt, focus) not in named:
+            raise BenchsuiteError(f"{file}: no tilt_{tilt:03d}_focus_{focus:03d}; allowed: every focus of every tilt, from 0 on")
+    return [[named[tilt, focus] for focus in range(foci)] for tilt in range(tilts)]
+
+
+def _common_shape(file: Path, stream: Any, names: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """Return the shape of every image, (ny, nx) or (R_y, R_x, Q_y, Q_x)."""
+    flat = [name for row in names for name in row]
+    shapes = {}
+    for name in flat:
+        if "data" not in stream[name]:
+            raise BenchsuiteError(f"{file}: {name} has no dataset `data`")
+        data = stream[f"{name}/data"]
+        if data.ndim not in (2, 4) or data.dtype.kind not in "fiu":
+            raise BenchsuiteError(
+                f"{file}: {name} is an array of {data.dtype} of shape {data.shape}; allowed: real numbers (R_y, R_x) or (R_y, R_x, Q_y, Q_x)"
+            )
+        shapes[name] = tuple(data.shape)
+        if shapes[name] != shapes[flat[0]]:
+            raise BenchsuiteError(
+                f"{file}: {name} has shape {shapes[name]}, {flat[0]} has {shapes[flat[0]]}; allowed: one shape for all tilts and foci"
+            )
+    return shapes[flat[0]]
+
+
+def _about(file: Path, root: Any) -> dict[str, Any]:
+    """Return what `write_emd` noted about the series; nothing in a file of another program."""
+    if ABOUT not in root:
+        return {}
+    about = _read_items(root[ABOUT])
+    if about.get("format_version") != VERSION:
+        raise BenchsuiteError(
+            f"{file}: unknown layout: format_version is {about.get('format_version')} in {root.name}/{ABOUT}; allowed: {VERSION}"
+        )
+    return about
+
+
+def _read_items(group: Any) -> dict[str, Any]:
+    return {name: _read_items(item) if hasattr(item, "items") else _read_item(item) for name, item in group.items()}
+
+
+def _read_item(item: Any) -> Any:
+    value = item[()]
+    if isinstance(value, bytes):
+        text = value.decode()
+        return None if text == "_None" else text
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _optics(file: Path, about: Mapping[str, Any], given: Optics | None) -> Optics:
+    if "optics" in about and given is not None:
+        raise BenchsuiteError(f"{file}: has optics of its own; leave out optics")
+    if "optics" in about:
+        return Optics(**about["optics"])
+    if given is None:
+        raise BenchsuiteError(
+            f"{file}: says nothing of the optics; pass optics, such as Optics(energy_keV=300.0, semiangle_mrad=20.0)"
+        )
+    return given
+
+
+def _rotations(
+    file: Path, about: Mapping[str, Any], angles_deg: Sequence[float] | np.ndarray | None, names: Sequence[Sequence[str]]
+) -> np.ndarray:
+    if "rotations" in about:
+        if angles_deg is not None:
+            raise BenchsuiteError(f"{file}: has rotations of its own; leave out angles_deg")
+        return np.asarray(about["rotations"], dtype=np.float64)
+    wanted = f"{len(names)} angles in degrees about y, one for each of {names[0][0]} … {names[-1][0]}"
+    if angles_deg is None:
+        raise BenchsuiteError(f"{file}: has no rotations; pass angles_deg, {wanted}")
+    if np.shape(angles_deg) != (len(names),):
+        raise BenchsuiteError(f"{file}: angles_deg of shape {np.shape(angles_deg)}; pass {wanted}")
+    return single_axis(angles_deg)
+
+
+def _pixel_sizes(file: Path, roots: Sequence[Any], optics: Optics, patterns: bool) -> tuple[float, float | None]:
+    """Return the scan step in Å and, for patterns, the distance of detector pixels in 1/Å, equal for all roots."""
+    reciprocal = {"A^-1": 1.0, "mrad": 1e-3 / wavelength_A(optics.energy_keV)}
+    sizes = {
+        (
+            _pixel_size(file, root, "R_pixel", LENGTHS_A),
+            _pixel_size(file, root, "Q_pixel", reciprocal) if patterns else None,
+        )
+        for root in roots
+    }
+    if len(sizes) > 1:
+        raise BenchsuiteError(f"{file}: pixel sizes differ between {', '.join(root.name for root in roots)}; allowed: one for all")
+    return sizes.pop()
+
+
+def _pixel_size(file: Path, root: Any, key: str, units: Mapping[str, float]) -> float:
+    found = _read_items(root[CALIBRATION]) if CALIBRATION in root else {}
+    size, unit = found.get(f"{key}_size"), found.get(f"{key}_units")
+    if not isinstance(size, (int, float)) or not 0 < size < np.inf or unit not in units:
+        raise BenchsuiteError(
+            f"{file}: no calibration: {root.name}/{CALIBRATION} has {key}_size {size} and {key}_units {unit}; "
+            f"allowed: a positive number in {' or '.join(units)}"
+        )
+    return float(size) * units[unit]
+
+
+def _series(
+    about: Mapping[str, Any], data: Any, rotations: np.ndarray, optics: Optics, step: float, reciprocal_step: float | None
+) -> TiltSeries:
+    modality: Modality = "4dstem" if data.ndim == 6 else "adf"
+    detector = about.get("detector_mrad")
+    return TiltSeries(
+        modality=modality,
+        data=data,
+        rotations=rotations,
+        scan_step_A=step,
+        optics=optics,
+        defocus_A=np.asarray(about.get("defocus_A", np.zeros(1)), dtype=np.float64),
+        dose_e_per_A2=about.get("dose_e_per_A2", np.inf),
+        detector_mrad=None if detector is None else (float(detector[0]), float(detector[1])),
+        reciprocal_step_per_A=reciprocal_step,
+    )
+
+
+def _read_image(file: Path, stream: Any, name: str) -> np.ndarray:
+    """Return one image as float32 once its checksums and intensities have been checked."""
+    try:
+        values = stream[f"{name}/data"][...]
+    except OSError as error:
+        raise BenchsuiteError(f"{file}: {name} is damaged: its data do not match their checksum ({error})") from error
+    with np.errstate(over="ignore"):
+        image = np.asarray(values, dtype=np.float32)
+    check_intensities(image, f"{file}: {name}")
+    return image

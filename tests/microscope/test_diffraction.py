@@ -1,0 +1,120 @@
+"""4D-STEM patterns: where things go, both engines, averages, virtual images, memory on disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from benchsuite.errors import PhysicsError
+from benchsuite.geometry import random_rotation
+from benchsuite.microscope.adf import simulate_adf
+from benchsuite.microscope.diffraction import cropped, simulate_diffraction
+from benchsuite.microscope.native import central
+from benchsuite.scenario.schema import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
+
+CHIRAL = Atoms("Au4", [[1.4, 0.3, -0.4], [-0.6, 1.6, 0.7], [0.2, -0.8, 1.6], [-1.5, -1.2, -0.9]])
+ANNULUS = AnnularDetector(inner_mrad=30.0, outer_mrad=45.0)
+
+
+def simulated(
+    atoms: Atoms = CHIRAL, rotation: np.ndarray | None = None, engine: str = "native", **changed: Any
+) -> dict[str, np.ndarray]:
+    acquisition = {
+        "mode": "4dstem",
+        "tilts": Tilts(angles_deg=(0.0,)),
+        "scan": Scan(step_A=1.6, positions=(8, 8)),
+        "camera": Camera(pixels=(30, 32)),
+        "detector": ANNULUS,
+    }
+    acquisition |= {key: value for key, value in changed.items() if key in Acquisition.model_fields}
+    simulation = Simulation(engine=engine, sampling_A=0.1, slice_A=1.6, margin_A=2.0, window_A=changed.get("window_A"))  # type: ignore[arg-type]
+    microscope = changed.get("microscope", Microscope(defocus_A=-60.0))
+    turn = np.eye(3) if rotation is None else rotation
+    return dict(simulate_diffraction(atoms, turn, microscope, simulation, Acquisition(**acquisition), 3, changed.get("drift")))
+
+
+@pytest.mark.parametrize("positions", [(8, 8), (7, 8), (8, 5)])
+def test_the_native_engine_gives_what_abtem_gives(positions: tuple[int, int]) -> None:
+    scan = Scan(step_A=1.6, positions=positions)
+    theirs, ours = (simulated(engine=engine, scan=scan) for engine in ("abtem", "native"))
+    assert theirs["patterns"].shape == ours["patterns"].shape == (1, *positions, 30, 32)
+    box = 1.6 * max(positions)
+    y, x = (1.6 * (np.arange(n) - n // 2) for n in positions)
+    inside = np.maximum(np.abs(y[:, None]), np.abs(x)) + 4.5 < box / 2 + 0.5  # abTEM repeats the specimen beyond the box
+    assert inside.any()
+    for name in ("patterns", "adf"):
+        difference = np.abs(theirs[name][0] - ours[name][0])[inside]
+        assert difference.max() < 2e-3 * theirs[name].max(), name
+
+
+def test_patterns_hold_the_electrons_that_the_camera_sees() -> None:
+    vacuum = simulated(Atoms("H", [[0.0, 0.0, 0.0]]), camera=Camera(pixels=(32, 32)))["patterns"]
+    np.testing.assert_allclose(vacuum.sum(axis=(-1, -2)), 1.0, atol=2e-3)
+    specimen = simulated()["patterns"].sum(axis=(-1, -2))
+    assert 0.7 < specimen.min() < specimen.max() <= 1.0 + 1e-4
+
+
+def test_the_virtual_image_is_the_image() -> None:
+    microscope = Microscope(defocus_A=0.0)
+    scan = Scan(step_A=0.6, positions=(20, 20))
+    virtual = simulated(scan=scan, microscope=microscope, camera=Camera(pixels=(16, 16)))["adf"]
+    image = simulate_adf(CHIRAL, np.eye(3), microscope, Simulation(sampling_A=0.1, slice_A=1.6), scan, ANNULUS, None, 3)
+    assert np.abs(virtual - image).max() < 0.02 * image.max()
+
+
+def test_a_rotated_specimen_is_scanned_rotated() -> None:
+    turn = random_rotation(np.random.default_rng(2))
+    atoms = CHIRAL.copy()
+    atoms.positions = atoms.positions @ turn.T
+    np.testing.assert_allclose(simulated(rotation=turn)["patterns"], simulated(atoms)["patterns"], atol=1e-7)
+
+
+def test_drift_moves_the_specimen_in_the_scan() -> None:
+    still = simulated(Atoms("Au", [[1.6, 0.0, 0.0]]))["patterns"]
+    drifted = simulated(Atoms("Au", [[0.0, 0.0, 0.0]]), drift=np.array([[1.6, 0.0]]))["patterns"]
+    np.testing.assert_allclose(drifted, still, rtol=0, atol=2e-4 * still.max())
+
+
+def test_phonons_are_averaged_and_seeded() -> None:
+    phonons = FrozenPhonons(count=3, rms_A={"Au": 0.1})
+    first, second = (simulated(frozen_phonons=phonons)["patterns"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - simulated()["patterns"]).max() > 1e-3 * first.max()
+    with pytest.raises(PhysicsError, match="no thermal displacement for Au"):
+        simulated(frozen_phonons=FrozenPhonons(count=1, rms_A={"Cu": 0.1}))
+
+
+def test_a_focal_series_has_a_scan_per_defocus() -> None:
+    both = simulated(microscope=Microscope(defocus_A=(-60.0, 0.0)))["patterns"]
+    alone = simulated(microscope=Microscope(defocus_A=0.0))["patterns"]
+    np.testing.assert_allclose(both[1], alone[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("window_A", [10.0, 9.0])
+def test_windows_change_little(window_A: float) -> None:
+    whole, part = simulated()["patterns"], simulated(window_A=window_A)["patterns"]
+    assert np.abs(whole - part).sum() < 0.03 * whole.sum()
+
+
+def test_results_can_live_on_disk(tmp_path: Any) -> None:
+    def on_disk(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return np.lib.format.open_memmap(tmp_path / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape)
+
+    acquisition = Acquisition(mode="4dstem", tilts=Tilts(angles_deg=(0.0,)), scan=Scan(step_A=1.6, positions=(8, 8)), detector=None)
+    settings = Simulation(engine="native", sampling_A=0.16, slice_A=1.6, margin_A=2.0)
+    arguments = (CHIRAL, np.eye(3), Microscope(defocus_A=-60.0), settings, acquisition, 3)
+    held = simulate_diffraction(*arguments)
+    assert set(held) == {"patterns"}
+    simulate_diffraction(*arguments, allocate=on_disk)
+    np.testing.assert_array_equal(np.load(tmp_path / "patterns.npy"), held["patterns"])
+
+
+@pytest.mark.parametrize(("have", "want"), [((9, 9), (5, 4)), ((10, 8), (5, 6)), ((10, 10), (10, 9))])
+def test_cropping_keeps_the_zero_beam_in_the_middle(have: tuple[int, int], want: tuple[int, int]) -> None:
+    patterns = np.zeros((1, *have))
+    patterns[0, have[0] // 2, have[1] // 2] = 1
+    assert np.argwhere(cropped(patterns, want)[0])[0].tolist() == [want[0] // 2, want[1] // 2]
+    assert np.argwhere(central(np.fft.ifftshift(patterns, axes=(1, 2)), want)[0])[0].tolist() == [want[0] // 2, want[1] // 2]
