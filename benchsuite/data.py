@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
+from benchsuite.electrons import wavelength_A
+
 Modality = Literal["adf", "4dstem"]
 
 
@@ -67,6 +69,28 @@ class TiltSeries:
     def electrons_per_position(self) -> float:
         """Incident electrons per probe position: dose / (number of images) × step²."""
         return self.dose_e_per_A2 / (self.data.shape[0] * self.data.shape[1]) * self.scan_step_A**2
+
+    @property
+    def angle_step_mrad(self) -> float:
+        """The angle between neighbouring pixels of a pattern."""
+        if self.reciprocal_step_per_A is None:
+            raise ValueError(f"{self.modality} data without reciprocal_step_per_A have no angles")
+        return 1e3 * wavelength_A(self.optics.energy_keV) * self.reciprocal_step_per_A
+
+    def virtual_images(self, inner_mrad: float, outer_mrad: float) -> np.ndarray:
+        """Return what an annular detector makes of the patterns: (n_tilt, n_focus, scan_y, scan_x), fractions of the electrons.
+
+        From 0 it is a bright-field image. Raises ValueError where the camera does not reach to the outer angle.
+        """
+        rows, columns = self.data.shape[4:]
+        step = self.angle_step_mrad
+        reach = step * min((rows - 1) // 2, (columns - 1) // 2)
+        if outer_mrad > reach:
+            raise ValueError(f"the camera reaches to {reach:.1f} mrad, not to {outer_mrad:g} mrad")
+        y, x = (step * (np.arange(n) - n // 2) for n in (rows, columns))
+        radius = np.hypot(y[:, None], x)
+        ring = (radius >= inner_mrad) & (radius < outer_mrad)
+        return np.stack([np.asarray(tilt)[..., ring].sum(axis=-1) for tilt in (self.data[i] for i in range(len(self.data)))])
 
     @property
     def scan_shape(self) -> tuple[int, int]:

@@ -21,6 +21,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,8 @@ def write_emd(series: TiltSeries, file: Path) -> Path:
         raise BenchsuiteError(f"{file}: is a folder; give the name of a file")
     with replacing(file) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as stream:
         root = _write_header(stream, series)
-        for tilt in range(len(series.data)):
-            for focus, image in enumerate(np.asarray(series.data[tilt])):
-                name = f"tilt_{tilt:03d}_focus_{focus:03d}"
+        for tilt, names in enumerate(_names(series)):
+            for name, image in zip(names, np.asarray(series.data[tilt]), strict=True):
                 check_intensities(image, f"{file}: {name}")
                 _write_image(root, name, image, series)
     return file
@@ -77,24 +77,17 @@ def read_emd(file: Path, angles_deg: Sequence[float] | np.ndarray | None = None,
     with damage_reported(file), h5py.File(file, "r") as stream:
         _check_header(file, stream)
         names = _image_names(file, stream)
-        shape = _common_shape(file, stream, names)
-        roots = sorted({name.split("/")[1] for row in names for name in row})
-        about = _about(file, stream[roots[0]])
-        known = _optics(file, about, optics)
-        patterns = len(shape) == 4
-        step, reciprocal_step = _pixel_sizes(file, [stream[root] for root in roots], known, patterns)
-        given = angles_deg is not None or optics is not None
-        rotations = _rotations(file, about, angles_deg, names)
-        data = EmdArray(file, names, shape)
-        series = _series(about, data, rotations, known, step, reciprocal_step)
+        roots = [stream[root] for root in sorted({name.split("/")[1] for row in names for name in row})]
+        about = _completed(file, _about(file, roots[0]), names, angles_deg, optics)
+        series = _series(file, roots, about, EmdArray(file, names, _common_shape(file, stream, names)))
         check_series(series, file)
-        if about.get("sha256") and not given:
-            check_fingerprint(series, about["sha256"], f"{file}: {roots[0]}/{ABOUT}")
-    if patterns:
-        for tilt in range(len(names)):
-            data[tilt]
-        return series
-    return _series(about, np.asarray(data), rotations, known, step, reciprocal_step)
+        if "sha256" in about:
+            check_fingerprint(series, about["sha256"], f"{file}: {roots[0].name}/{ABOUT}")
+    if series.modality == "adf":
+        return replace(series, data=np.asarray(series.data))
+    for tilt in range(len(series.data)):
+        series.data[tilt]
+    return series
 
 
 class EmdArray:
@@ -118,17 +111,22 @@ class EmdArray:
             return np.asarray(self)[index]
         tilts = np.arange(len(self))[first]
         if tilts.ndim == 0:
-            return self._tilt(int(tilts))[tuple(rest)]
-        images = [self._tilt(int(tilt))[tuple(rest)] for tilt in tilts]
+            return self._tilt(int(tilts), rest)
+        images = [self._tilt(int(tilt), rest) for tilt in tilts]
         return np.stack(images) if images else np.empty((0, *self.shape[1:]), self.dtype)[(slice(None), *rest)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
 
-    def _tilt(self, tilt: int) -> np.ndarray:
-        h5py = _h5py(self._file)
+    def _tilt(self, tilt: int, rest: Sequence[Any]) -> np.ndarray:
+        """Return the images of a tilt, indexed by the rest of the index; a single focus is read alone."""
+        h5py, names = _h5py(self._file), self._names[tilt]
         with damage_reported(self._file), h5py.File(self._file, "r") as stream:
-            return np.stack([_read_image(self._file, stream, name) for name in self._names[tilt]])
+            if rest and isinstance(rest[0], (int, np.integer)):
+                image = _read_image(self._file, stream, names[int(rest[0])])
+                return image[tuple(rest[1:])]
+            images = np.stack([_read_image(self._file, stream, name) for name in names])
+        return images[tuple(rest)]
 
 
 def angles_about_y(rotations: np.ndarray) -> np.ndarray | None:
@@ -240,6 +238,11 @@ def _h5py(file: Path) -> Any:
     return h5py
 
 
+def _names(series: TiltSeries) -> list[list[str]]:
+    tilts, foci = series.data.shape[:2]
+    return [[f"tilt_{tilt:03d}_focus_{focus:03d}" for focus in range(foci)] for tilt in range(tilts)]
+
+
 def _description(series: TiltSeries) -> dict[str, Any]:
     """All of a series but its images, with every number a float."""
     optics = series.optics
@@ -262,14 +265,17 @@ def _description(series: TiltSeries) -> dict[str, Any]:
 
 
 def _write_header(stream: Any, series: TiltSeries) -> Any:
-    """Write the attributes of the file, the root and its metadata; return the root's group."""
+    """Write the attributes of the file, the root and its metadata; return the root's group.
+
+    py4DSTEM calibrates the axes of the data cubes that its Calibration lists as targets.
+    """
     stream.attrs.update({"emd_group_type": "file", "version_major": 1, "version_minor": 0})
     stream.attrs.update({"UUID": str(uuid.uuid4()), "authoring_program": "benchsuite", "authoring_user": ""})
     root = _group(stream, ROOT, "root", "Root")
     bundle = root.create_group("metadatabundle")
     bundle.attrs["emd_group_type"] = "metadatabundle"
     reciprocal = series.reciprocal_step_per_A
-    calibration = {
+    calibration: dict[str, Any] = {
         "R_pixel_size": float(series.scan_step_A),
         "R_pixel_units": "A",
         "Q_pixel_size": float(reciprocal) if reciprocal else 1.0,
@@ -277,6 +283,8 @@ def _write_header(stream: Any, series: TiltSeries) -> Any:
         "QR_flip": False,
         "convergence_semiangle_mrad": float(series.optics.semiangle_mrad),
     }
+    if series.modality == "4dstem":
+        calibration |= {"_root_treepath": "", "_target_paths": [f"/{name}" for row in _names(series) for name in row]}
     _write_items(_group(bundle, "calibration", "metadata", "Calibration"), calibration)
     description = _description(series)
     angles = {"tilt_angles_deg": angles_about_y(description["rotations"])}
@@ -297,12 +305,17 @@ def _write_items(group: Any, items: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping):
             item, kind = group.create_group(name), "dict"
             _write_items(item, value)
+        elif isinstance(value, list):
+            item, kind = group.create_group(name), "list_of_strings"
+            item.attrs["length"] = len(value)
+            for index, text in enumerate(value):
+                item.create_dataset(str(index), data=text)
         elif isinstance(value, np.ndarray):
             item, kind = group.create_dataset(name, data=value, chunks=value.shape, fletcher32=True), "array"
         else:
             kinds = {str: "string", bool: "bool", tuple: "tuple", type(None): "None"}
-            text = "_None" if value is None else value
-            item, kind = group.create_dataset(name, data=text), kinds.get(type(value), "number")
+            stored = "_None" if value is None else value
+            item, kind = group.create_dataset(name, data=stored), kinds.get(type(value), "number")
         item.attrs["type"] = kind
 
 
@@ -351,25 +364,21 @@ def _check_header(file: Path, stream: Any) -> None:
 
 def _image_names(file: Path, stream: Any) -> list[list[str]]:
     """Return the groups of the images by tilt and focus: as their names say, else every data cube as a tilt."""
-    cubes: list[str] = []
-    named: dict[tuple[int, int], str] = {}
-    for root in (group for group in stream.values() if group.attrs.get("emd_group_type") == "root"):
-        for group in _nodes(root):
-            match = IMAGE_NAME.fullmatch(group.name.rsplit("/", 1)[1])
-            if match and (position := (int(match[1]), int(match[2]))) in named:
-                raise BenchsuiteError(f"{file}: both {named[position]} and {group.name}; allowed: one image per tilt and focus")
-            if match:
-                named[position] = group.name
-            elif group.attrs.get("python_class") == "DataCube":
-                cubes.append(group.name)
-    if not named and not cubes:
+    roots = [group for group in stream.values() if group.attrs.get("emd_group_type") == "root"]
+    classes = {group.name: group.attrs.get("python_class") for root in roots for group in _arrays(root)}
+    matches = {name: IMAGE_NAME.fullmatch(name.rsplit("/", 1)[1]) for name in classes}
+    positions = {name: (int(match[1]), int(match[2])) for name, match in matches.items() if match}
+    if positions:
+        return _in_rows(file, positions)
+    cubes = [[name] for name, python_class in classes.items() if python_class == "DataCube"]
+    if not cubes:
         raise BenchsuiteError(
             f"{file}: unknown layout: no data in it; allowed: a DataCube (or an Array tilt_000_focus_000) per tilt"
         )
-    return _in_rows(file, named) if named else [[name] for name in sorted(cubes, key=_natural)]
+    return sorted(cubes, key=lambda row: _natural(row[0]))
 
 
-def _nodes(root: Any) -> list[Any]:
+def _arrays(root: Any) -> list[Any]:
     """The groups of arrays below a root."""
     found: list[Any] = []
 
@@ -386,11 +395,13 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _in_rows(file: Path, named: Mapping[tuple[int, int], str]) -> list[list[str]]:
+def _in_rows(file: Path, positions: Mapping[str, tuple[int, int]]) -> list[list[str]]:
+    named = {position: name for name, position in positions.items()}
     tilts, foci = (1 + max(position[i] for position in named) for i in range(2))
-    for tilt, focus in itertools.product(range(tilts), range(foci)):
-        if (tilt, focus) not in named:
-            raise BenchsuiteError(f"{file}: no tilt_{tilt:03d}_focus_{focus:03d}; allowed: every focus of every tilt, from 0 on")
+    absent = next((place for place in itertools.product(range(tilts), range(foci)) if place not in named), None)
+    if absent or len(named) < len(positions):
+        fault = "tilt_{:03d}_focus_{:03d} is missing".format(*absent) if absent else "two images of one tilt and focus"
+        raise BenchsuiteError(f"{file}: {fault}; allowed: one image for every focus of every tilt, counted from 0")
     return [[named[tilt, focus] for focus in range(foci)] for tilt in range(tilts)]
 
 
@@ -403,14 +414,12 @@ def _common_shape(file: Path, stream: Any, names: Sequence[Sequence[str]]) -> tu
             raise BenchsuiteError(f"{file}: {name} has no dataset `data`")
         data = stream[f"{name}/data"]
         if data.ndim not in (2, 4) or data.dtype.kind not in "fiu":
-            raise BenchsuiteError(
-                f"{file}: {name} is an array of {data.dtype} of shape {data.shape}; allowed: real numbers (R_y, R_x) or (R_y, R_x, Q_y, Q_x)"
-            )
+            found = f"{data.dtype} of shape {data.shape}"
+            raise BenchsuiteError(f"{file}: {name} is {found}; allowed: real numbers (R_y, R_x) or (R_y, R_x, Q_y, Q_x)")
         shapes[name] = tuple(data.shape)
         if shapes[name] != shapes[flat[0]]:
-            raise BenchsuiteError(
-                f"{file}: {name} has shape {shapes[name]}, {flat[0]} has {shapes[flat[0]]}; allowed: one shape for all tilts and foci"
-            )
+            differing = f"{name} has shape {shapes[name]}, {flat[0]} has {shapes[flat[0]]}"
+            raise BenchsuiteError(f"{file}: {differing}; allowed: one shape for all tilts and foci")
     return shapes[flat[0]]
 
 
@@ -438,75 +447,65 @@ def _read_item(item: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _optics(file: Path, about: Mapping[str, Any], given: Optics | None) -> Optics:
-    if "optics" in about and given is not None:
-        raise BenchsuiteError(f"{file}: has optics of its own; leave out optics")
-    if "optics" in about:
-        return Optics(**about["optics"])
-    if given is None:
-        raise BenchsuiteError(
-            f"{file}: says nothing of the optics; pass optics, such as Optics(energy_keV=300.0, semiangle_mrad=20.0)"
-        )
-    return given
-
-
-def _rotations(
-    file: Path, about: Mapping[str, Any], angles_deg: Sequence[float] | np.ndarray | None, names: Sequence[Sequence[str]]
-) -> np.ndarray:
-    if "rotations" in about:
-        if angles_deg is not None:
-            raise BenchsuiteError(f"{file}: has rotations of its own; leave out angles_deg")
-        return np.asarray(about["rotations"], dtype=np.float64)
-    wanted = f"{len(names)} angles in degrees about y, one for each of {names[0][0]} … {names[-1][0]}"
-    if angles_deg is None:
-        raise BenchsuiteError(f"{file}: has no rotations; pass angles_deg, {wanted}")
-    if np.shape(angles_deg) != (len(names),):
-        raise BenchsuiteError(f"{file}: angles_deg of shape {np.shape(angles_deg)}; pass {wanted}")
-    return single_axis(angles_deg)
-
-
-def _pixel_sizes(file: Path, roots: Sequence[Any], optics: Optics, patterns: bool) -> tuple[float, float | None]:
-    """Return the scan step in Å and, for patterns, the distance of detector pixels in 1/Å, equal for all roots."""
-    reciprocal = {"A^-1": 1.0, "mrad": 1e-3 / wavelength_A(optics.energy_keV)}
-    sizes = {
-        (
-            _pixel_size(file, root, "R_pixel", LENGTHS_A),
-            _pixel_size(file, root, "Q_pixel", reciprocal) if patterns else None,
-        )
-        for root in roots
+def _completed(
+    file: Path,
+    about: dict[str, Any],
+    names: Sequence[Sequence[str]],
+    angles_deg: Sequence[float] | np.ndarray | None,
+    optics: Optics | None,
+) -> dict[str, Any]:
+    """Return what is known about the series, with rotations and optics from the file or, where it has none, from the caller."""
+    wanted = {
+        "rotations": ("angles_deg", f"{len(names)} angles in degrees about y, one for each of {names[0][0]} … {names[-1][0]}"),
+        "optics": ("optics", "such as Optics(energy_keV=300.0, semiangle_mrad=20.0)"),
     }
-    if len(sizes) > 1:
+    given = {"rotations": angles_deg, "optics": optics}
+    lacking = [key for key in wanted if key not in about and given[key] is None]
+    if lacking:
+        pieces = " and ".join(f"{wanted[key][0]} ({wanted[key][1]})" for key in lacking)
+        raise BenchsuiteError(f"{file}: does not tell the {' nor the '.join(lacking)}; pass {pieces}")
+    for key in wanted:
+        if key in about and given[key] is not None:
+            raise BenchsuiteError(f"{file}: has {key} of its own; leave out {wanted[key][0]}")
+    if angles_deg is not None:
+        if np.shape(angles_deg) != (len(names),):
+            raise BenchsuiteError(f"{file}: angles_deg of shape {np.shape(angles_deg)}; pass {wanted['rotations'][1]}")
+        about = {**about, "rotations": single_axis(angles_deg)}
+    about = {**about, "optics": optics or Optics(**about["optics"])}
+    return about if angles_deg is None and optics is None else {key: about[key] for key in about if key != "sha256"}
+
+
+def _series(file: Path, roots: Sequence[Any], about: Mapping[str, Any], data: Any) -> TiltSeries:
+    modality: Modality = "4dstem" if data.ndim == 6 else "adf"
+    reciprocal_units = {"A^-1": 1.0, "mrad": 1e-3 / wavelength_A(about["optics"].energy_keV)}
+    steps = {_pixel_size(file, root, "R_pixel", LENGTHS_A) for root in roots}
+    reciprocal_steps = {_pixel_size(file, root, "Q_pixel", reciprocal_units) for root in roots} if modality == "4dstem" else {None}
+    if len(steps) > 1 or len(reciprocal_steps) > 1:
         raise BenchsuiteError(f"{file}: pixel sizes differ between {', '.join(root.name for root in roots)}; allowed: one for all")
-    return sizes.pop()
+    detector = about.get("detector_mrad")
+    return TiltSeries(
+        modality=modality,
+        data=data,
+        rotations=np.asarray(about["rotations"], dtype=np.float64),
+        scan_step_A=steps.pop(),
+        optics=about["optics"],
+        defocus_A=np.asarray(about.get("defocus_A", np.zeros(1)), dtype=np.float64),
+        dose_e_per_A2=about.get("dose_e_per_A2", np.inf),
+        detector_mrad=None if detector is None else (float(detector[0]), float(detector[1])),
+        reciprocal_step_per_A=reciprocal_steps.pop(),
+    )
 
 
 def _pixel_size(file: Path, root: Any, key: str, units: Mapping[str, float]) -> float:
     found = _read_items(root[CALIBRATION]) if CALIBRATION in root else {}
     size, unit = found.get(f"{key}_size"), found.get(f"{key}_units")
-    if not isinstance(size, (int, float)) or not 0 < size < np.inf or unit not in units:
+    factor = units.get(str(unit))
+    if factor is None or not isinstance(size, (int, float)) or not 0 < size < np.inf:
         raise BenchsuiteError(
             f"{file}: no calibration: {root.name}/{CALIBRATION} has {key}_size {size} and {key}_units {unit}; "
             f"allowed: a positive number in {' or '.join(units)}"
         )
-    return float(size) * units[unit]
-
-
-def _series(
-    about: Mapping[str, Any], data: Any, rotations: np.ndarray, optics: Optics, step: float, reciprocal_step: float | None
-) -> TiltSeries:
-    modality: Modality = "4dstem" if data.ndim == 6 else "adf"
-    detector = about.get("detector_mrad")
-    return TiltSeries(
-        modality=modality,
-        data=data,
-        rotations=rotations,
-        scan_step_A=step,
-        optics=optics,
-        defocus_A=np.asarray(about.get("defocus_A", np.zeros(1)), dtype=np.float64),
-        dose_e_per_A2=about.get("dose_e_per_A2", np.inf),
-        detector_mrad=None if detector is None else (float(detector[0]), float(detector[1])),
-        reciprocal_step_per_A=reciprocal_step,
-    )
+    return float(size) * factor
 
 
 def _read_image(file: Path, stream: Any, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Series, volumes and atoms in the formats of other programs: MRC and TIFF with a list of angles, EMD and zarr, and what ASE writes."""
+"""Series, volumes and atoms in the formats of other programs: MRC and TIFF with angles, EMD and zarr, and what ASE writes."""
 
 from __future__ import annotations
 

@@ -24,6 +24,8 @@ from benchsuite.data import Volume
 
 NON_ATOM = "X"
 HALF_BOX = 2
+PARTICLE_BLUR_A = 1.5  # about half the distance of neighbouring heavy atoms
+Mask = Literal["none", "otsu", "particle"]
 APART = 3.5
 ITERATIONS = 100
 
@@ -34,15 +36,16 @@ def classify(
     *,
     species: Sequence[str],
     smooth_A: float = 0.3,
-    mask: Literal["none", "otsu"] = "none",
+    mask: Mask = "none",
     rng: np.random.Generator,
 ) -> Atoms:
     """Return a copy of the atoms with elements as symbols ("X" for non-atoms) and the array `intensity`.
 
-    species: elements from the weakest to the strongest. mask "otsu": peaks where the smoothed volume is below Otsu's threshold of
-    its positive values become non-atoms.
+    species: elements from the weakest to the strongest. Peaks outside the mask become non-atoms: where the smoothed volume is
+    below Otsu's threshold of its positive values ("otsu"), or where that is so after a blur wider than the atoms ("particle"),
+    which cuts away what surrounds the particle and keeps light atoms among heavy ones.
     """
-    from scipy.ndimage import gaussian_filter
+    from scipy.ndimage import gaussian_filter, map_coordinates
 
     data = gaussian_filter(volume.data.astype(np.float32), smooth_A / volume.voxel_A, mode="constant")
     result = atoms.copy()
@@ -51,8 +54,9 @@ def classify(
     intensity = profiles.sum(axis=1)
     symbols = np.full(len(atoms), NON_ATOM, dtype="U2")
     inside = np.ones(len(atoms), dtype=bool)
-    if mask == "otsu":
-        inside = profiles[:, profiles.shape[1] // 2] > otsu_threshold(data)
+    if mask != "none":
+        blurred = data if mask == "otsu" else gaussian_filter(data, PARTICLE_BLUR_A / volume.voxel_A, mode="constant")
+        inside = map_coordinates(blurred, centres.T, order=1, mode="constant") > otsu_threshold(blurred)
     labels = group(profiles[inside], intensity[inside], len(species), rng)
     symbols[inside] = np.array([NON_ATOM, *species])[labels]
     result.set_chemical_symbols(symbols.tolist())

@@ -132,8 +132,8 @@ class ForwardModel:
             along = raster[:, "xy".index(axis)]
             if along.min() < low - 1e-6 or along.max() > high + self.grid.voxel_A:
                 raise ValueError(
-                    f"the scan leaves the volume: {axis} runs from {along.min():.2f} to {along.max():.2f} Å, the volume from {low:.2f} to "
-                    f"{high:.2f} Å; enlarge grid.shape"
+                    f"the scan leaves the volume: {axis} runs from {along.min():.2f} to {along.max():.2f} Å, the volume "
+                    f"from {low:.2f} to {high:.2f} Å; enlarge grid.shape"
                 )
 
     @property

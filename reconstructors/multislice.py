@@ -51,7 +51,8 @@ class Multislice:
 
     full: pixels along one side of the field, whose patterns have pixels of 1/(full · pixel_A); window: pixels of a probe's
     window, at most `full`; detector: (rows, columns) of the recorded pattern, at most `full`. `band_limit` keeps that part of
-    the Nyquist frequency, as a fraction, in every propagation (None: all of it). Probes may stand up to `margin_A` outside the volume.
+    the Nyquist frequency, as a fraction, in every propagation (None: all of it). Probes may stand up to
+    `margin_A` outside the volume.
     """
 
     def __init__(

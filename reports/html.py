@@ -26,6 +26,8 @@ CAPTIONS = {
     "convergence": "Loss against iteration, relative to each method's own first value.",
     "fourier_shell": "Fourier shell correlation of each volume with the true atoms drawn as Gaussians.",
     "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",
+    "diffraction_patterns": "Pattern of the central probe in the middle tilt of each series, on a logarithmic scale; the dashed "
+    "circle is the edge of the aperture.",
     "contact_sheet": "The recorded tilt series.",
 }
 

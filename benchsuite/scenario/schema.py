@@ -14,7 +14,14 @@ from pydantic import Field, model_validator
 from benchsuite.params import AsTuple, Count, CountPair, Integer, Names, NonNegative, Numbers, Pair, Params, Positive, Vector3
 
 FigureName = Literal[
-    "histogram_grid", "slice_grid", "convergence", "sweep_lines", "contact_sheet", "fourier_shell", "pair_distribution"
+    "histogram_grid",
+    "slice_grid",
+    "convergence",
+    "sweep_lines",
+    "contact_sheet",
+    "diffraction_patterns",
+    "fourier_shell",
+    "pair_distribution",
 ]
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 
@@ -135,7 +142,9 @@ class Analysis(Params):
     threshold: float = Field(0.05, ge=0, lt=1, description="weakest peak kept, as a fraction of the strongest peaks")
     peak_fit: Literal["parabola", "polynomial", "gaussian"] = "parabola"
     search_residual: bool = Field(False, description="look again for weak atoms after the strong ones are subtracted")
-    mask: Literal["none", "otsu"] = Field("none", description="discard peaks outside Otsu's mask of the smoothed volume")
+    mask: Literal["none", "otsu", "particle"] = Field(
+        "none", description="discard peaks outside Otsu's mask of the smoothed volume, or of one blurred to the whole particle"
+    )
     match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
     registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
 

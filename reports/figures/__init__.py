@@ -10,6 +10,7 @@ from benchsuite.results import Run
 from reports.figures.atoms_grid import histogram_grid, slice_grid
 from reports.figures.contact_sheet import contact_sheet
 from reports.figures.curves import convergence, fourier_shell, pair_distribution
+from reports.figures.diffraction_patterns import diffraction_patterns
 from reports.figures.sweep_lines import sweep_lines
 
 FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
@@ -19,5 +20,6 @@ FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "convergence": convergence,
     "fourier_shell": fourier_shell,
     "pair_distribution": pair_distribution,
+    "diffraction_patterns": diffraction_patterns,
     "contact_sheet": contact_sheet,
 }

@@ -30,7 +30,12 @@ def contact_sheet(run: Run) -> dict[str, Figure]:
             if series is None:
                 continue
             slug = "contact_sheet" if not figures else f"contact_sheet_{len(figures) + 1}"
-            figures[slug] = _sheet(series.data.mean(axis=1), series.rotations, series.scan_step_A, condition(point))
+            title, images = condition(point), series.data
+            if series.modality == "4dstem":
+                outer = series.optics.semiangle_mrad / 2
+                images = series.virtual_images(0.0, outer)
+                title = f"{title}; bright-field images of the patterns, 0 to {outer:g} mrad".removeprefix("; ")
+            figures[slug] = _sheet(images.mean(axis=1), series.rotations, series.scan_step_A, title)
     return figures
 
 

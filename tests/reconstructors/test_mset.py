@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,9 @@ from benchsuite.data import Grid, TiltSeries
 from benchsuite.electrons import interaction_per_VA
 from reconstructors.forward_model import Discretisation, ForwardModel, field_pixels, window_pixels
 from reconstructors.mset import MSET, SSET, MSETParams, Objective, SSETParams, total_variation_gradient
+
+
+FINE = Discretisation(2.0, None, "cubic")
 
 
 @pytest.fixture
@@ -33,14 +37,14 @@ def few_tilts(series: TiltSeries, every: int = 3) -> TiltSeries:
     return dataclasses.replace(series, data=series.data[::every], rotations=series.rotations[::every])
 
 
-def crime(grid, series, how=Discretisation(2.0, None, "cubic")):
+def crime(grid, series):
     """A volume of smooth atoms and the patterns that the model itself makes of it (an inverse crime, fit for tests only)."""
     z, y, x = (grid.voxel_A * (np.arange(n) - n // 2) for n in grid.shape)
     phase = np.zeros(grid.shape, np.float32)
     for px, py, pz in CHIRAL_A:
         phase += np.exp(-((x - px) ** 2 + (y[:, None] - py) ** 2 + (z[:, None, None] - pz) ** 2) / (2 * 0.6**2)).astype(np.float32)
     phase *= 0.4
-    model = ForwardModel(series, context(grid), how)
+    model = ForwardModel(series, context(grid), FINE)
     data = np.zeros_like(series.data)
     for tilt in range(len(data)):
         patterns = np.fft.fftshift(model.calculated(tilt, 0, phase), axes=(1, 2))
@@ -63,9 +67,9 @@ def test_the_line_search_never_lets_the_error_rise(problem):
     series, grid = few_tilts(problem[0]), problem[1]
     found = run(MSET(MSETParams(update="paper", slice_A=2.0, iterations=6, paper_step=300.0)), series, grid)
     losses = [item.loss for item in found]
-    assert all(later <= earlier for earlier, later in zip(losses[:-1], losses[1:], strict=True))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(losses))
     assert losses[-1] < losses[0]
-    assert any(later == earlier for earlier, later in zip(losses[:-1], losses[1:], strict=True)), "a step of 300 was never refused"
+    assert any(later == earlier for earlier, later in itertools.pairwise(losses)), "a step of 300 was never refused"
 
 
 def test_the_paper_update_finds_the_atoms(problem):
@@ -129,7 +133,7 @@ def test_positions_are_refined_towards_the_truth(problem):
     series, grid = problem
     truth, made = crime(grid, few_tilts(series, 2))
     rng = np.random.default_rng(0)
-    model = ForwardModel(made, context(grid), Discretisation(2.0, None, "cubic"))
+    model = ForwardModel(made, context(grid), FINE)
     drift = rng.normal(scale=0.12, size=(len(made.data), 1, 1, 2))
     model.positions_A += drift
     data = np.zeros_like(made.data)
@@ -141,7 +145,7 @@ def test_positions_are_refined_towards_the_truth(problem):
         run(MSET(MSETParams(slice_A=2.0, iterations=20, refine_positions=refine)), drifted, grid)[-1] for refine in (False, True)
     )
     assert refined.loss < 0.5 * fixed.loss
-    found = refined.extras["positions_A"] - ForwardModel(made, context(grid), Discretisation(2.0, None, "cubic")).positions_A
+    found = refined.extras["positions_A"] - ForwardModel(made, context(grid), FINE).positions_A
     assert np.corrcoef(found.mean(axis=2).ravel(), drift.mean(axis=2).ravel())[0, 1] > 0.9
 
 
