@@ -13,6 +13,7 @@ The images carry a Fletcher-32 checksum per chunk. The pixel sizes that count ar
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,17 @@ VERSION = 1
 IMAGE_NAME = re.compile(r"tilt_(\d+)_focus_(\d+)")
 AXES = (("R_y", "A"), ("R_x", "A"), ("Q_y", "A^-1"), ("Q_x", "A^-1"))
 LENGTHS_A = {"A": 1.0, "Å": 1.0, "nm": 10.0}
+KINDS = {
+    bool: "bool",
+    dict: "dict",
+    float: "number",
+    int: "number",
+    list: "list_of_strings",
+    np.ndarray: "array",
+    str: "string",
+    tuple: "tuple",
+    type(None): "None",
+}
 CHUNK_VALUES = 2**18
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -54,12 +66,15 @@ def write_emd(series: TiltSeries, file: Path) -> Path:
     check_series(series, file)
     if file.is_dir():
         raise BenchsuiteError(f"{file}: is a folder; give the name of a file")
-    with replacing(file) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as stream:
-        root = _write_header(stream, series)
-        for tilt, names in enumerate(_names(series)):
-            for name, image in zip(names, np.asarray(series.data[tilt]), strict=True):
-                check_intensities(image, f"{file}: {name}")
-                _write_image(root, name, image, series)
+    with replacing(file) as temporary, _Output(temporary) as output:
+        with h5py.File(output, "w", libver=("v110", "v110")) as stream:
+            root = _write_header(stream, series)
+            for tilt, names in enumerate(_names(series)):
+                for name, image in zip(names, np.asarray(series.data[tilt]), strict=True):
+                    output.raise_failure()
+                    check_intensities(image, f"{file}: {name}")
+                    _write_image(root, name, image, series)
+        output.raise_failure()
     return file
 
 
@@ -227,7 +242,38 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
+
+
+class _Output(io.FileIO):
+    """A new file for HDF5 to write into, which crashes where a write fails: a failure is kept, and raised when asked for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._failure: OSError | None = None
+
+    def raise_failure(self) -> None:
+        """Raise what a write or truncation has met, if anything."""
+        if self._failure is not None:
+            raise self._failure
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self._failure is None:
+                done += super().write(view[done:])
+        except OSError as error:
+            self._failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._failure = self._failure or error
+            return size or 0
 
 
 def _h5py(file: Path) -> Any:
@@ -300,23 +346,25 @@ def _group(parent: Any, name: str, group_type: str, python_class: str) -> Any:
 
 
 def _write_items(group: Any, items: Mapping[str, Any]) -> None:
-    """Write named values as EMD metadata: each a dataset, or a group for a mapping, whose attribute `type` says what it is."""
+    """Write named values as EMD metadata: each a dataset or a group, whose attribute `type` says what it is.
+
+    Text is of fixed length, as emdfile writes it: what HDF5 keeps of variable length has no checksum.
+    """
     for name, value in items.items():
-        if isinstance(value, Mapping):
-            item, kind = group.create_group(name), "dict"
+        if isinstance(value, dict):
+            item = group.create_group(name)
             _write_items(item, value)
         elif isinstance(value, list):
-            item, kind = group.create_group(name), "list_of_strings"
+            item = group.create_group(name)
             item.attrs["length"] = len(value)
             for index, text in enumerate(value):
-                item.create_dataset(str(index), data=text)
+                item.create_dataset(str(index), data=text.encode())
         elif isinstance(value, np.ndarray):
-            item, kind = group.create_dataset(name, data=value, chunks=value.shape, fletcher32=True), "array"
+            item = group.create_dataset(name, data=value, chunks=value.shape, fletcher32=True)
         else:
-            kinds = {str: "string", bool: "bool", tuple: "tuple", type(None): "None"}
             stored = "_None" if value is None else value
-            item, kind = group.create_dataset(name, data=stored), kinds.get(type(value), "number")
-        item.attrs["type"] = kind
+            item = group.create_dataset(name, data=stored.encode() if isinstance(stored, str) else stored)
+        item.attrs["type"] = np.bytes_(KINDS[type(value)].encode())
 
 
 def _write_image(root: Any, name: str, image: np.ndarray, series: TiltSeries) -> None:
@@ -479,7 +527,9 @@ def _series(file: Path, roots: Sequence[Any], about: Mapping[str, Any], data: An
     modality: Modality = "4dstem" if data.ndim == 6 else "adf"
     reciprocal_units = {"A^-1": 1.0, "mrad": 1e-3 / wavelength_A(about["optics"].energy_keV)}
     steps = {_pixel_size(file, root, "R_pixel", LENGTHS_A) for root in roots}
-    reciprocal_steps = {_pixel_size(file, root, "Q_pixel", reciprocal_units) for root in roots} if modality == "4dstem" else {None}
+    reciprocal_steps = {about.get("reciprocal_step_per_A")}
+    if modality == "4dstem":
+        reciprocal_steps = {_pixel_size(file, root, "Q_pixel", reciprocal_units) for root in roots}
     if len(steps) > 1 or len(reciprocal_steps) > 1:
         raise BenchsuiteError(f"{file}: pixel sizes differ between {', '.join(root.name for root in roots)}; allowed: one for all")
     detector = about.get("detector_mrad")

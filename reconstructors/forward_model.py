@@ -136,6 +136,22 @@ class ForwardModel:
                     f"from {low:.2f} to {high:.2f} Å; enlarge grid.shape"
                 )
 
+    def seen_in_every_view(self) -> Array:
+        """Return a mask (nz, ny, nx) of the voxels that no tilt carries out of the volume.
+
+        The others are seen in a part of the views only, which does not determine them.
+        """
+        nz, ny, nx = self.grid.shape
+        index = np.stack(np.meshgrid(np.arange(nz), np.arange(ny), np.arange(nx), indexing="ij"), axis=-1).reshape(-1, 3)
+        positions = self.grid.positions(index)
+        low = self.grid.origin_A - self.grid.voxel_A / 2
+        high = low + self.grid.voxel_A * np.array(self.grid.shape[::-1])
+        inside = np.ones(len(index), dtype=bool)
+        for rotation in self.series.rotations:
+            turned = positions @ np.asarray(rotation).T
+            inside &= ((turned >= low - 1e-6) & (turned <= high + 1e-6)).all(axis=1)
+        return self.xp.asarray(inside.reshape(self.grid.shape))
+
     @property
     def probe_count(self) -> int:
         return int(self.positions_A.shape[2])

@@ -35,7 +35,7 @@ from reconstructors.forward_model import Discretisation, ForwardModel, reason_to
 from reconstructors.rotation import Interpolation, sheared
 
 MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
-DAMPING = 1e-3  # of the largest preconditioner, added to all
+DAMPING = 1e-2  # of the largest preconditioner, added to all
 POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
 NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
 BACKTRACKING, SMALLEST_STEP = 0.1, 1e-5  # ρ of the paper, and where it stops
@@ -56,7 +56,8 @@ class SSETParams(Params):
     batch: Count | None = Field(None, description="probes per update; default: adaptive all of an image, paper 16 (it says 1)")
     window_A: Positive | None = Field(None, description="side of the window a probe is computed in; default: the whole field")
     interpolation: Interpolation = Field("cubic", description="adaptive: how the volume is evaluated between voxels")
-    total_variation: NonNegative = Field(0.0, description="adaptive: weight, relative to the RMS of the data gradient; try 0.1")
+    support: Literal["seen", "all"] = Field("seen", description="voxels that may differ from 0: those seen in every view, or all")
+    total_variation: NonNegative = Field(0.1, description="adaptive: weight, relative to the RMS of the data gradient; 0: none")
     refine_probe: bool = Field(False, description="adaptive: let the aperture function follow the data")
     refine_positions: bool = Field(False, description="adaptive: let the probe positions follow the data")
 
@@ -172,6 +173,7 @@ class Adaptive:
         xp, shape = model.xp, context.grid.shape
         self.state: dict[str, Array] = {name: xp.zeros(shape, np.float32) for name in ("phase", "mean", "square")}
         self.steps = 0
+        self.support = model.seen_in_every_view() if params.support == "seen" else None
 
     def run(self, context: Context) -> Iterator[Iterate]:
         first = self._resume(context.resumed)
@@ -201,6 +203,8 @@ class Adaptive:
 
     def _step(self, gradient: Array, sweep: int) -> None:
         xp, state = self.model.xp, self.state
+        if self.support is not None:
+            gradient = gradient * self.support
         self.steps += 1
         if self.params.total_variation and self.steps > 1:
             scale = self.params.total_variation * float(xp.sqrt(state["square"].mean() / (1 - MEMORY ** (self.steps - 1))))
@@ -280,6 +284,7 @@ class LineSearch:
         self.stable = 1 / (2 * model.kernel.slices * float((abs(entrance) ** 2).max()))
         owner = np.clip(np.searchsorted(model.edges_A, model.grid.voxel_A * (np.arange(nz) - nz // 2), side="right") - 1, 0, None)
         self.slice_of = model.xp.asarray(np.minimum(owner, model.kernel.slices - 1))
+        self.support = model.seen_in_every_view() if params.support == "seen" else np.float32(1)
         self.voxels_in = model.xp.asarray(np.bincount(owner, minlength=model.kernel.slices).astype(np.float32))
 
     def run(self, context: Context) -> Iterator[Iterate]:
@@ -316,7 +321,7 @@ class LineSearch:
                     _, gradient, _ = self.objective(tilt, focus, model.kernel.transmission(slices), some)
                     slices -= np.float32(step * self.stable) * model.kernel.unpadded(gradient)
             change = (slices - before) / (self.voxels_in * voxel)[:, None, None]
-            phase = xp.maximum(phase + sheared(change[self.slice_of], -angle), 0)
+            phase = xp.maximum(phase + sheared(change[self.slice_of], -angle), 0) * self.support
         return phase
 
     def _slices(self, phase: Array, angle_deg: float) -> Array:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchsuite.data import TiltSeries
 from benchsuite.results import Run
@@ -36,7 +37,7 @@ def diffraction_patterns(run: Run) -> dict[str, Figure]:
     shown = panels[:MOST_PANELS]
     columns = max(1, min(COLUMNS, len(shown)))
     rows = max(1, -(-len(shown) // columns))
-    figure = new_figure(min(WIDTH_IN, 2.2 * columns), 2.2 * rows + 0.3)
+    figure = new_figure(min(WIDTH_IN, 2.4 * columns), 2.4 * rows + 0.2)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
@@ -44,7 +45,7 @@ def diffraction_patterns(run: Run) -> dict[str, Figure]:
         say_instead(axes[0, 0], "no cell of this run has diffraction patterns", 1)
     for axis, (series, title) in zip(axes.flat, shown, strict=False):
         _draw(axis, series)
-        axis.set_title(wrapped(title, 34), fontsize=6.5)
+        axis.set_title(wrapped(title, 26), fontsize=6.5)
     if len(panels) > len(shown):
         figure.suptitle(f"{len(shown)} of {len(panels)} series shown", fontsize=7)
     return {"diffraction_patterns": figure}
@@ -64,4 +65,8 @@ def _draw(axis: Axes, series: TiltSeries) -> None:
     )  # fmt: skip
     axis.add_patch(Circle((0, 0), series.optics.semiangle_mrad, fill=False, color="white", linewidth=0.5, linestyle=(0, (3, 3))))
     axis.set(xlabel="Angle x (mrad)", ylabel="Angle y (mrad)")
-    axis.figure.colorbar(picture, ax=axis, shrink=0.75, pad=0.02).set_label("Fraction of the electrons", fontsize=6)
+    bar = axis.figure.colorbar(picture, ax=axis, location="bottom", shrink=0.9, pad=0.02)
+    bar.set_label("Fraction of the electrons", fontsize=6)
+    bar.ax.tick_params(labelsize=5.5)
+    bar.ax.xaxis.set_major_locator(LogLocator(numticks=4))
+    bar.ax.xaxis.set_minor_formatter(NullFormatter())
