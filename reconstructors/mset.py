@@ -106,8 +106,8 @@ class SSET(Reconstructor[SSETParams]):
         )
 
 
-TRANSFORM_S = 9.5e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
-VOXEL_S = 2.5e-8  # per voxel and update: turning the volume, the transmission functions, and the step
+TRANSFORM_S = 2.2e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
+VOXEL_S = 2.0e-7  # per voxel and update: turning the volume, the transmission functions, and the step
 BASE_BYTES = 2.5e8
 
 

@@ -6,6 +6,7 @@ import resource
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -28,6 +29,11 @@ FORMATS = {"emd": (write_emd, read_emd, "s.emd"), "zarr": (write_zarr, read_zarr
 CALIBRATION = "tilt_series/metadatabundle/calibration"
 ABOUT = "tilt_series/metadatabundle/tilt_series"
 FIRST = "tilt_series/tilt_000_focus_000"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr("benchsuite.emd.fsync_path", lambda _: None)
 
 
 def make(modality="4dstem", **changes):
@@ -58,6 +64,15 @@ SERIES = {
     "4dstem": make(),
     "general rotations, noise-free, no aberrations": make(rotations=GENERAL, dose_e_per_A2=np.inf, optics=Optics(300, 20)),
 }
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with a whole s.emd and a whole s.zarr, to be copied."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_emd(make(), folder / "s.emd")
+    write_zarr(make(), folder / "s.zarr")
+    return folder
 
 
 def assert_equal(back, series):
@@ -105,9 +120,9 @@ def test_patterns_stay_on_disk(tmp_path, fmt, kind):
         (0, ...),
     ],
 )
-def test_images_on_disk_are_indexed_like_an_array(tmp_path, index):
+def test_images_on_disk_are_indexed_like_an_array(written, index):
     series = make()
-    data = read_emd(write_emd(series, tmp_path / "s.h5")).data
+    data = read_emd(written / "s.emd").data
     assert np.array_equal(data[index], series.data[index])
     assert data[index].shape == series.data[index].shape
     assert (data.shape, data.ndim, data.size, data.nbytes) == (series.data.shape, 6, series.data.size, series.data.nbytes)
@@ -282,9 +297,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_emd_file_is_refused_with_a_reason(tmp_path, name):
+def test_a_broken_emd_file_is_refused_with_a_reason(tmp_path, written, name):
     edit, message = BROKEN[name]
-    file = write_emd(make(), tmp_path / "s.emd")
+    file = shutil.copy(written / "s.emd", tmp_path / "s.emd")
     with h5py.File(file, "r+") as stream:
         edit(stream)
     with pytest.raises(BenchsuiteError, match=rf"s\.emd.*{message}"):
@@ -395,6 +410,16 @@ UNFIT = {
 }
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_hdf5_survives_a_disk_that_takes_nothing(tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr("benchsuite.emd.temporary_name", lambda _: full)
+    with pytest.raises(StoreError, match=r"cannot write .*s\.emd: the disk is full"):
+        write_emd(make(), tmp_path / "s.emd")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize("name", UNFIT)
 def test_what_could_not_be_read_is_not_written(tmp_path, fmt, name):
@@ -409,7 +434,7 @@ def test_other_things_are_not_overwritten(tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "thesis.txt").write_text("years")
     for write in (write_emd, write_zarr):
-        with pytest.raises(BenchsuiteError, match="is a folder|is no zarr group"):
+        with pytest.raises(BenchsuiteError, match=r"is a folder|is no zarr group"):
             write(make(), tmp_path / "work")
     assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
 
@@ -458,9 +483,9 @@ BROKEN_ZARR = {
 
 
 @pytest.mark.parametrize("name", BROKEN_ZARR)
-def test_a_broken_zarr_group_is_refused_with_a_reason(tmp_path, name):
+def test_a_broken_zarr_group_is_refused_with_a_reason(tmp_path, written, name):
     edit, message = BROKEN_ZARR[name]
-    folder = write_zarr(make(), tmp_path / "s.zarr")
+    folder = shutil.copytree(written / "s.zarr", tmp_path / "s.zarr")
     edit(folder)
     with pytest.raises(BenchsuiteError, match=rf"s\.zarr: .*{message}"):
         read_zarr(folder)

@@ -16,7 +16,7 @@ from benchsuite.errors import PhysicsError
 from benchsuite.geometry import rotation
 from benchsuite.microscope import check_fits, check_physics, warnings_physics
 from benchsuite.microscope.limits import band_limit_mrad, grid_points
-from benchsuite.scenario.schema import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation, Tilts
+from benchsuite.scenario.schema import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 
 TILTS = Tilts(angles_deg=(0.0,))
 
@@ -71,6 +71,18 @@ def test_defaults_are_possible() -> None:
         ({"microscope": {"aberrations_A": {"phi12_deg": 10.0}}}, "microscope.aberrations_A.phi12_deg", "C12 that is not given"),
         ({"simulation": {"margin_A": 13.0}}, "simulation.margin_A", "no room"),
         ({"dose_e_per_A2": 1e30}, "acquisition.dose_e_per_A2", "say .inf"),
+        ({"detector": None}, "acquisition.detector", "images need an annulus"),
+        (
+            {"mode": "4dstem", "camera": Camera(pixels=(40, 40)), "simulation": {"method": "prism"}},
+            "simulation.method",
+            "mode 4dstem needs multislice",
+        ),
+        ({"mode": "4dstem", "camera": Camera(pixels=(64, 200))}, "acquisition.camera.pixels", "200 pixels .* at most 170 pixels"),
+        (
+            {"mode": "4dstem", "microscope": {"defocus_A": -200.0}, "simulation": {"window_A": 8.0}},
+            "simulation.window_A",
+            "8 Å is less than the 11.8 Å over which the probe spreads",
+        ),
         ({"tilts": Tilts(matrices=(((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)),))}, "acquisition.tilts", "not a rotation"),
     ],
 )
@@ -104,6 +116,17 @@ def test_the_unusual_is_only_warned_about() -> None:
     ]
     assert "0.234 Å" in found[0]
     assert warnings_physics(Microscope(), Simulation(), Acquisition(tilts=TILTS, scan=Scan(step_A=0.2, positions=(128, 128)))) == []
+
+
+@pytest.mark.parametrize(
+    ("defocus", "step", "said"),
+    [(0.0, 1.6, "probes of 1.1 Å .* overlap of 0%"), (-200.0, 6.4, "probes of 9.5 Å .* overlap of 33%"), (-200.0, 1.6, None)],
+)
+def test_too_few_positions_are_warned_about_with_the_overlap(defocus: float, step: float, said: str | None) -> None:
+    acquisition = Acquisition(mode="4dstem", tilts=TILTS, scan=Scan(step_A=step, positions=(8, 8)), detector=None)
+    found = warnings_physics(Microscope(defocus_A=defocus), Simulation(), acquisition)
+    assert len(found) == (said is not None)
+    assert said is None or re.search(said, found[0])
 
 
 def test_a_particle_that_leaves_its_box_is_refused_at_the_tilt_where_it_does() -> None:

@@ -193,3 +193,29 @@ def test_particles_are_numbers_of_the_documented_size():
     cell = load("mset_2023/fig3", "paper").cells[0]
     assert cell.experiment.phantom.params.atoms == 1602
     assert np.isinf(cell.experiment.acquisition.dose_e_per_A2)
+
+
+OWN = (
+    "{use: mset, experiment: {acquisition.mode: 4dstem, acquisition.camera.pixels: [40, 40], simulation.method: multislice, "
+    "analysis.threshold: 0.2}}"
+)
+
+
+def test_a_reconstructor_may_ask_for_its_own_experiment(tmp_path):
+    text = GOOD.replace("reconstructors: [", f"reconstructors: [{OWN}, ", 1)
+    cells = load(write(tmp_path, text)).cells
+    own, other = cells[0].experiment, cells[1].experiment
+    assert (own.acquisition.mode, own.analysis.threshold) == ("4dstem", 0.2)
+    assert (other.acquisition.mode, other.analysis.threshold) == ("adf", 0.05)
+    assert Cell.from_json(cells[0].to_json()) == cells[0]
+    assert "is not of the experiment" in problems(tmp_path, text.replace("acquisition.mode: 4dstem", "phantom.atoms: 3"))
+    assert "did you mean 'threshold'" in problems(tmp_path, text.replace("analysis.threshold: 0.2", "analysis.treshold: 0.2"))
+    assert "must be a mapping" in problems(tmp_path, text.replace(OWN, "{use: mset, experiment: 4dstem}"))
+
+
+def test_a_key_that_a_reconstructor_sets_itself_is_not_swept_for_it(tmp_path):
+    entry = "{use: wbp, experiment: {microscope.defocus_A: 10}}"
+    text = GOOD.replace("reconstructors: [", f"reconstructors: [{entry}, ", 1) + "sweep:\n  - microscope.defocus_A: [0, -5]\n"
+    cells = [cell for cell in load(write(tmp_path, text)).cells if cell.reconstructor.name == "wbp"]
+    assert [dict(cell.swept) for cell in cells] == [{"microscope.defocus_A": None}]
+    assert cells[0].experiment.microscope.defocus_A == 10
