@@ -112,7 +112,7 @@ class EmdArray:
 
     def __init__(self, file: Path, names: Sequence[Sequence[str]], shape: Sequence[int]) -> None:
         """`names[tilt][focus]` are the groups of the images, `shape` is the shape of one image."""
-        self._file, self._names = file, names
+        self._file, self._names = file.absolute(), names
         self.shape = (len(names), len(names[0]), *shape)
         self.ndim, self.size = len(self.shape), int(np.prod(self.shape))
         self.nbytes = self.size * self.dtype.itemsize

@@ -37,13 +37,15 @@ def classify(
     species: Sequence[str],
     smooth_A: float = 0.3,
     mask: Mask = "none",
+    non_atoms: bool = True,
     rng: np.random.Generator,
 ) -> Atoms:
     """Return a copy of the atoms with elements as symbols ("X" for non-atoms) and the array `intensity`.
 
     species: elements from the weakest to the strongest. Peaks outside the mask become non-atoms: where the smoothed volume is
     below Otsu's threshold of its positive values ("otsu"), or where that is so after a blur wider than the atoms ("particle"),
-    which cuts away what surrounds the particle and keeps light atoms among heavy ones.
+    which cuts away what surrounds the particle and keeps light atoms among heavy ones. Without `non_atoms` no class is sought for
+    them among the others: where light atoms fall into several groups, the weakest would be taken for it.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -57,7 +59,7 @@ def classify(
     if mask != "none":
         blurred = data if mask == "otsu" else gaussian_filter(data, PARTICLE_BLUR_A / volume.voxel_A, mode="constant")
         inside = map_coordinates(blurred, centres.T, order=1, mode="constant") > otsu_threshold(blurred)
-    labels = group(profiles[inside], intensity[inside], len(species), rng)
+    labels = group(profiles[inside], intensity[inside], len(species), rng, non_atoms)
     symbols[inside] = np.array([NON_ATOM, *species])[labels]
     result.set_chemical_symbols(symbols.tolist())
     result.set_array("intensity", intensity)
@@ -74,10 +76,12 @@ def profiles_at(data: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return map_coordinates(data, points.T, order=1, mode="constant").reshape(len(centres), len(offsets)).astype(np.float64)
 
 
-def group(profiles: np.ndarray, intensity: np.ndarray, species: int, rng: np.random.Generator) -> np.ndarray:
+def group(
+    profiles: np.ndarray, intensity: np.ndarray, species: int, rng: np.random.Generator, non_atoms: bool = True
+) -> np.ndarray:
     """Return (n,) labels: 0 for non-atoms, 1 … K for the species from weak to strong."""
     amplitude = np.sqrt(np.maximum(intensity, 0.0))
-    for classes in range(species + 1, 1, -1):
+    for classes in range(species + non_atoms, 1, -1):
         if len(intensity) <= classes:
             continue
         labels = k_means(amplitude, classes, rng)

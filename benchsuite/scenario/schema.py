@@ -145,6 +145,7 @@ class Analysis(Params):
     mask: Literal["none", "otsu", "particle"] = Field(
         "none", description="discard peaks outside Otsu's mask of the smoothed volume, or of one blurred to the whole particle"
     )
+    non_atoms: bool = Field(True, description="seek a class of peaks that are no atoms, where the intensities show one")
     match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
     registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
 

@@ -19,7 +19,7 @@ from metrics.trace import trace_atoms
 
 FILE = "traced.extxyz"
 TRACING_KEYS = ("blur_A", "minimum_distance_A", "threshold", "peak_fit", "search_residual")
-CLASSIFICATION_KEYS = ("species", "smooth_A", "mask")
+CLASSIFICATION_KEYS = ("species", "smooth_A", "mask", "non_atoms")
 
 
 @dataclass(frozen=True)
