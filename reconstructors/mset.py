@@ -88,7 +88,9 @@ class SSET(Reconstructor[SSETParams]):
         return solver.run(context)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        tilts, foci, ny, nx, qy, qx = series_shape if len(series_shape) == 6 else (*series_shape, 64, 64)
+        if len(series_shape) != 6:
+            return super().cost(series_shape, grid)  # a series that `accepts` refuses
+        tilts, foci, ny, nx, qy, qx = series_shape
         full = max(qy, qx)
         window = window_pixels(self.params.window_A, grid.voxel_A, full)
         slices = max(1, math.ceil(grid.shape[0] * grid.voxel_A / self.slice_A() - 1e-6))
@@ -203,12 +205,12 @@ class Adaptive:
 
     def _step(self, gradient: Array, sweep: int) -> None:
         xp, state = self.model.xp, self.state
-        if self.support is not None:
-            gradient = gradient * self.support
         self.steps += 1
         if self.params.total_variation and self.steps > 1:
             scale = self.params.total_variation * float(xp.sqrt(state["square"].mean() / (1 - MEMORY ** (self.steps - 1))))
             gradient = gradient + np.float32(scale) * total_variation_gradient(state["phase"], TV_EDGE * self.model.sigma)
+        if self.support is not None:
+            gradient = gradient * self.support
         state["mean"] += np.float32(1 - MOMENTUM) * (gradient - state["mean"])
         state["square"] += np.float32(1 - MEMORY) * (gradient * gradient - state["square"])
         scale = xp.sqrt(state["square"] / np.float32(1 - MEMORY**self.steps))

@@ -5,6 +5,7 @@ Two slots are written in turn, so that a kill while one is replaced leaves the o
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 
@@ -17,13 +18,15 @@ from benchsuite.store import Key, Store
 STAGE = "checkpoint"
 FOLDER = "state.zarr"
 EVERY_S = 30.0
+VARIABLE = "BENCHSUITE_CHECKPOINT_S"  # another interval
 
 
 class Checkpoints:
     """The checkpoints of one reconstruction, named after its key."""
 
-    def __init__(self, store: Store, key: Key, every_s: float = EVERY_S) -> None:
-        self.store, self.every_s = store, every_s
+    def __init__(self, store: Store, key: Key, every_s: float | None = None) -> None:
+        self.store = store
+        self.every_s = float(os.environ.get(VARIABLE, EVERY_S)) if every_s is None else every_s
         self.slots = [Key(STAGE, key.inputs, f"{key.code}-{slot}") for slot in range(2)]
         self.saved, self.latest = 0, time.monotonic()
 

@@ -1,0 +1,122 @@
+"""A 4D-STEM scenario end to end: patterns for MSET, the virtual image of the same scan for RESIRE, report, export, interruption."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchsuite.emd import read_emd
+from benchsuite.results import Run
+
+TINY = """\
+schema: 1
+name: tiny4d
+seed: 4
+phantom: {kind: core_shell, atoms: 19, shell_layers: 1}
+microscope: {defocus_A: -60}
+simulation: {engine: native, sampling_A: 0.16}
+acquisition:
+  mode: 4dstem
+  tilts: {range_deg: [-90, 90], count: 10}
+  scan: {step_A: 1.0, positions: [14, 14]}
+  camera: {pixels: [32, 32]}
+  detector: {inner_mrad: 24, outer_mrad: 40}
+reconstructors: [mset: {iterations: 8, slice_A: 3}, sset: {iterations: 8}, resire]
+sweep: [{acquisition.dose_e_per_A2: [.inf, 2e5]}]
+analysis: {species: [Cu, Au], mask: particle, blur_A: 0.3, threshold: 0.2, minimum_distance_A: 1.8}
+"""
+
+
+def benchsuite(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "benchsuite.cli", *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli4d")
+    (folder / "tiny.yaml").write_text(TINY)
+    result = benchsuite("run", "tiny.yaml", "--out", "out", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_mset_and_sset_find_the_atoms(finished):
+    table = pd.read_csv(finished / "out" / "results.csv")
+    assert (table["status"] == "ok").all()
+    by_patterns = table[table["reconstructor"].isin(["MSET", "SSET"])]
+    assert (by_patterns["tracing_error_pct"] == 0).all()
+    assert (by_patterns["rmsd_pm"] < 15).all()
+    assert by_patterns["r_factor"].between(0, 1.5).all()
+
+
+def test_a_method_for_images_gets_the_virtual_image_of_the_same_scan(finished):
+    run = Run(finished / "out")
+    series = {row["reconstructor"]: run.cell(cell).series() for cell, row in run.table.set_index("cell").iterrows()}
+    assert series["MSET"].modality == "4dstem"
+    assert series["RESIRE"].modality == "adf"
+    assert series["RESIRE"].detector_mrad == (24, 40)
+    assert series["RESIRE"].data.shape == series["MSET"].data.shape[:4]
+    assert series["RESIRE"].electrons_per_position == series["MSET"].electrons_per_position
+
+
+def test_the_report_shows_patterns_and_bright_field_images(finished):
+    pages = (finished / "out" / "report" / "index.html").read_text()
+    assert "could not be drawn" not in pages
+    for name in ("diffraction_patterns", "contact_sheet", "slice_grid", "convergence"):
+        assert (finished / "out" / "figures" / f"{name}.png").stat().st_size > 5000
+        assert f"{name}.png" in pages
+
+
+def test_exported_patterns_come_back_bit_for_bit(finished):
+    cell = next(c for c, row in Run(finished / "out").table.set_index("cell").iterrows() if row["reconstructor"] == "MSET")
+    result = benchsuite("export", "out", cell, "series", "patterns.emd", cwd=finished)
+    assert result.returncode == 0, result.stderr
+    stored, back = Run(finished / "out").cell(cell).series(), read_emd(finished / "patterns.emd")
+    np.testing.assert_array_equal(np.asarray(back.data), np.asarray(stored.data))
+    np.testing.assert_array_equal(back.rotations, stored.rotations)
+    refused = benchsuite("export", "out", cell, "series", "patterns.mrc", cwd=finished)
+    assert refused.returncode == 2
+    assert ".emd" in refused.stderr
+
+
+def test_virtual_images_of_stored_patterns(finished):
+    run = Run(finished / "out")
+    series = run.cell(run.table["cell"][0]).series()
+    bright = series.virtual_images(0.0, 10.0)
+    assert bright.shape == series.data.shape[:4]
+    assert 0.05 < bright.min() < bright.max() < 0.5
+    with pytest.raises(ValueError, match=r"the camera reaches to .* mrad, not to 90 mrad"):
+        series.virtual_images(0.0, 90.0)
+
+
+def test_a_killed_reconstruction_goes_on_where_it_was(finished):
+    """Runner and worker are killed in mid-reconstruction; the same command ends with the result of an undisturbed run."""
+    words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=150", "--set", "sweep=[]"]
+    environment = {**os.environ, "BENCHSUITE_CHECKPOINT_S": "0.2"}
+    command = [sys.executable, "-m", "benchsuite.cli", *words]
+    first = subprocess.Popen([*command, "--out", "killed"], cwd=finished, env=environment, stderr=subprocess.DEVNULL)
+    checkpoints = finished / ".benchsuite" / "store" / "checkpoint"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.rglob("manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(checkpoints.rglob("manifest.json")), "no checkpoint was written"
+    first.kill()
+    first.wait()
+    again = subprocess.run(
+        [*command, "--out", "killed"], cwd=finished, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert again.returncode == 0, again.stderr
+    other = finished / "other-store"
+    undisturbed = [*command, "--out", "undisturbed", "--store", str(other)]
+    assert subprocess.run(undisturbed, cwd=finished, capture_output=True, timeout=300).returncode == 0
+    one, two = (pd.read_csv(finished / name / "results.csv") for name in ("killed", "undisturbed"))
+    assert one["rmsd_pm"][0] == pytest.approx(two["rmsd_pm"][0], rel=1e-4)  # FFTW may time another plan
+    assert not list(checkpoints.rglob("manifest.json")), "checkpoints of a finished reconstruction are left"
