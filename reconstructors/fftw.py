@@ -3,7 +3,7 @@
 pyFFTW brings the library but calls it from Python, once per transform and with the interpreter lock changing hands; its own
 shared library gives the C functions all the same. Frigo & Johnson, Proc. IEEE 93 (2005) 216, doi:10.1109/JPROC.2004.840301.
 
-FFTW estimates the best plan of 64 and 128 points well, so those are not timed: equal inputs give equal bits in every process.
+FFTW estimates the best plan of 32, 64 and 128 points well, so those are not timed: equal inputs give equal bits in every process.
 Plans of other sizes are timed (estimated ones can be ten times slower); two processes may choose different ones, whose results
 differ by rounding.
 """
@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 FORWARD, BACKWARD = -1, 1
 _MEASURE, _ESTIMATE = 0, 1 << 6
-_ESTIMATED_WELL = (64, 128)
+_ESTIMATED_WELL = (32, 64, 128)
 _ALIGNED = 64  # bytes: every address handed to a plan
 _planning = threading.Lock()  # FFTW's planner is not thread-safe
 

@@ -195,13 +195,13 @@ class ForwardModel:
         return self.kernel.intensities(self.transmission(tilt, phase), corners, scaled(waves, energy))
 
     def r_factor(self, tilt: int, phase: Array, energy: np.ndarray) -> float:
-        """Return Σ|√I − √I_calc| / Σ√I over all images of a tilt; `energy` (n_focus,) scales the probes."""
+        """Return Σ|I − I_calc| / ΣI over all images of a tilt; `energy` (n_focus,) scales the probes."""
         wrong, all_of_it = 0.0, 0.0
         for focus in range(self.series.data.shape[1]):
-            amplitude = self.xp.sqrt(self.measured(tilt, focus))
-            found = self.xp.sqrt(self.calculated(tilt, focus, phase, float(energy[focus])))
-            wrong += float(abs(found - amplitude).sum(dtype=np.float64))
-            all_of_it += float(amplitude.sum(dtype=np.float64))
+            measured = self.measured(tilt, focus)
+            found = self.calculated(tilt, focus, phase, float(energy[focus]))
+            wrong += float(abs(found - measured).sum(dtype=np.float64))
+            all_of_it += float(measured.sum(dtype=np.float64))
         return wrong / all_of_it if all_of_it > 0 else 0.0
 
 

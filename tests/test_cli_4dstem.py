@@ -54,7 +54,7 @@ def test_mset_and_sset_find_the_atoms(finished):
     by_patterns = table[table["reconstructor"].isin(["MSET", "SSET"])]
     assert (by_patterns["tracing_error_pct"] == 0).all()
     assert (by_patterns["rmsd_pm"] < 15).all()
-    assert by_patterns["r_factor"].between(0, 1.5).all()
+    assert by_patterns["r_factor"].between(0, 2).all()
 
 
 def test_a_method_for_images_gets_the_virtual_image_of_the_same_scan(finished):
@@ -118,5 +118,5 @@ def test_a_killed_reconstruction_goes_on_where_it_was(finished):
     undisturbed = [*command, "--out", "undisturbed", "--store", str(other)]
     assert subprocess.run(undisturbed, cwd=finished, capture_output=True, timeout=300).returncode == 0
     one, two = (pd.read_csv(finished / name / "results.csv") for name in ("killed", "undisturbed"))
-    assert one["rmsd_pm"][0] == pytest.approx(two["rmsd_pm"][0], rel=1e-4)  # FFTW may time another plan
+    assert one["rmsd_pm"][0] == two["rmsd_pm"][0]
     assert not list(checkpoints.rglob("manifest.json")), "checkpoints of a finished reconstruction are left"
