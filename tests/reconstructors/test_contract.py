@@ -48,7 +48,7 @@ def test_cpu_and_gpu_agree(name):
 
     if not gpu_available():
         pytest.skip("no CUDA device")
-    series, grid = contract_suite.small_problem()
+    series, grid = contract_suite.small_problem(registry.reconstructor(name).modalities[0])
     answers = []
     for device in ("cpu", "cuda"):
         context = Context(grid, np.random.default_rng(0), device)

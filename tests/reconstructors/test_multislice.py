@@ -211,3 +211,21 @@ def test_probe_and_patterns_are_those_of_abtem(defocus):
     ours = model.intensities(periodic, corners, model.waves(aperture_function(OPTICS, defocus, pixels, pixel, WAVELENGTH), offsets))
     ours = np.fft.fftshift(ours, axes=(1, 2))
     assert np.abs(ours - theirs).max() < 5e-5 * theirs.max()
+
+
+@pytest.mark.gpu
+def test_the_gpu_computes_what_the_cpu_computes():
+    from benchsuite.backend import gpu_available, module_for, to_host
+
+    if not gpu_available():
+        pytest.skip("no CUDA device")
+    answers = []
+    for xp in (np, module_for("cuda")):
+        model = kernel(48, (60, 64), xp=xp)
+        corners, offsets = model.corners(np.random.default_rng(1).uniform(-6, 6, (9, 2)), (FULL, FULL))
+        waves = model.waves(xp.asarray(aperture()), offsets)
+        patterns = model.intensities(model.transmission(xp.asarray(phases(0))), corners, waves)
+        loss, gradient, _ = model.gradient(model.transmission(xp.asarray(phases(1))), corners, waves, xp.sqrt(patterns))
+        answers.append([to_host(array) for array in (patterns, loss, gradient)])
+    for cpu, gpu in zip(*answers, strict=True):
+        np.testing.assert_allclose(gpu, cpu, atol=1e-4 * np.abs(cpu).max())
