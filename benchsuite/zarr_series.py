@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchsuite.data import TiltSeries
-from benchsuite.emd import check_fingerprint, check_intensities, check_series, damage_reported, fingerprint, replacing
 from benchsuite.errors import BenchsuiteError
+from benchsuite.series_files import check_fingerprint, check_intensities, check_series, damage_reported, fingerprint, replacing
 from benchsuite.storage import load_series, save_series
 
 ARRAYS = ("data", "defocus_A", "rotations")

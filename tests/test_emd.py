@@ -33,7 +33,7 @@ FIRST = "tilt_series/tilt_000_focus_000"
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("benchsuite.emd.fsync_path", lambda _: None)
+    monkeypatch.setattr("benchsuite.series_files.fsync_path", lambda _: None)
 
 
 def make(modality="4dstem", **changes):
@@ -414,7 +414,7 @@ UNFIT = {
 def test_hdf5_survives_a_disk_that_takes_nothing(tmp_path, monkeypatch):
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
-    monkeypatch.setattr("benchsuite.emd.temporary_name", lambda _: full)
+    monkeypatch.setattr("benchsuite.series_files.temporary_name", lambda _: full)
     with pytest.raises(StoreError, match=r"cannot write .*s\.emd: the disk is full"):
         write_emd(make(), tmp_path / "s.emd")
     assert list(tmp_path.iterdir()) == []
