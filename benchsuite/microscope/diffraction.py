@@ -100,10 +100,11 @@ def _scattered_by_abtem(
         scan = abtem.CustomScan(positions)
         measured: Any = probe.scan(sliced.potential, scan=scan, detectors=detectors, max_batch=PROBES_AT_ONCE, lazy=True)
         computed: Any = measured.compute()
-        patterns = np.asarray(computed[0].array).swapaxes(1, 2)  # abTEM's axes are (x, y)
+        recorded = computed if isinstance(computed, list) else [computed]  # abTEM returns one measurement without a list
+        patterns = np.asarray(recorded[0].array).swapaxes(1, 2)  # abTEM's axes are (x, y)
         found = {PATTERNS: cropped(patterns, (qy, qx))}
-        if len(computed) > 1:
-            found[ADF] = np.asarray(computed[1].array)
+        if len(recorded) > 1:
+            found[ADF] = np.asarray(recorded[1].array)
         return found
 
     return detect

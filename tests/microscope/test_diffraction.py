@@ -50,6 +50,13 @@ def test_the_native_engine_gives_what_abtem_gives(positions: tuple[int, int]) ->
         assert difference.max() < 2e-3 * theirs[name].max(), name
 
 
+@pytest.mark.parametrize("engine", ["abtem", "native"])
+def test_the_annulus_may_be_left_out(engine: str) -> None:
+    with_annulus, without = simulated(engine=engine), simulated(engine=engine, detector=None)
+    assert set(without) == {"patterns"}
+    np.testing.assert_allclose(without["patterns"], with_annulus["patterns"], rtol=0, atol=1e-7 * without["patterns"].max() + 1e-12)
+
+
 def test_patterns_hold_the_electrons_that_the_camera_sees() -> None:
     vacuum = simulated(Atoms("H", [[0.0, 0.0, 0.0]]), camera=Camera(pixels=(32, 32)))["patterns"]
     np.testing.assert_allclose(vacuum.sum(axis=(-1, -2)), 1.0, atol=2e-3)
