@@ -46,9 +46,9 @@ class CpuEngine:
         entrance, rest, which = _contiguous(waves)
 
         def piece(number: int, first: int, last: int) -> None:
-            _diffract(
-                *self._common(number), transmission, corners[first:last], entrance, rest, which[first:last], result[first:last]
-            )
+            *fixed, states, work, rows, columns = self._common(number)
+            buffers = (states[:1], work, rows, columns)  # one state, written over: it stays in the cache
+            _diffract(*fixed, *buffers, transmission, corners[first:last], entrance, rest, which[first:last], result[first:last])
 
         self._run(piece, len(corners))
         return result
@@ -112,11 +112,14 @@ def _contiguous(waves: Waves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @compiled
 def _through(plans, propagator, states, work, transmission, y, x):  # type: ignore[no-untyped-def]
-    """Carry `work`, the entrance wave, through all slices; `states[m]` becomes the wave behind the transmission of slice m."""
+    """Carry `work`, the entrance wave, through all slices.
+
+    `states[m]` becomes the wave behind the transmission of slice m; a single state is written over and ends as the exit wave.
+    """
     window, slices, row = len(work), len(transmission), transmission.shape[2]
     wave, kernel = work.ctypes.data, propagator.ctypes.data
     for m in range(slices):
-        state = states[m].ctypes.data
+        state = states[m % len(states)].ctypes.data
         seen = transmission[m].ctypes.data + BYTES * (y * row + x)
         for i in range(window):
             multiply(state + BYTES * i * window, wave + BYTES * i * window, seen + BYTES * i * row, window)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchsuite.backend import thread_count
+from benchsuite.backend import fft_module, thread_count
 from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.microscope.cost import window_pixels
@@ -51,9 +51,11 @@ def scattered_natively(
         threads=thread_count(),
     )
     q = np.fft.fftfreq(pixels, pixel)
-    mask = band_limit(q[:, None] ** 2 + q**2, pixel, ANTIALIASING)
+    mask = band_limit(q[:, None] ** 2 + q**2, pixel, ANTIALIASING).astype(np.float32)
     phase = interaction_per_VA(microscope.energy_keV) * projected.swapaxes(1, 2)  # abTEM's axes are (x, y)
-    transmission = kernel.padded(np.fft.ifft2(np.fft.fft2(np.exp(1j * phase)) * mask).astype(np.complex64))
+    fft, threads = fft_module(np), thread_count()
+    unlimited = np.exp(1j * phase.astype(np.complex64))
+    transmission = kernel.padded(fft.ifft2(fft.fft2(unlimited, workers=threads) * mask, workers=threads))
     optics = Optics(microscope.energy_keV, microscope.semiangle_mrad, dict(microscope.aberrations_A))
     aperture = aperture_function(optics, defocus_A, pixels, pixel, wavelength)
     along_y, along_x = (angle * box_A * q[kernel.kept(count)] for count in recorded)
