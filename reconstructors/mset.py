@@ -104,13 +104,13 @@ class SSET(Reconstructor[SSETParams]):
         patterns = 4.0 * ny * nx * qy * qx
         return Cost(
             2.0 + seconds,
-            BASE_BYTES + 10 * 4 * voxels + 60.0 * padded + 4.5 * patterns + 3 * 400 * tilts * grid.shape[0] * grid.shape[2],
+            BASE_BYTES + 10 * 4 * voxels + 60.0 * padded + 4.5 * patterns + 110.0 * tilts * grid.shape[0] * grid.shape[2],
         )
 
 
-TRANSFORM_S = 2.2e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
-VOXEL_S = 2.0e-7  # per voxel and update: turning the volume, the transmission functions, and the step
-BASE_BYTES = 2.5e8
+TRANSFORM_S = 1.85e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
+VOXEL_S = 1.0e-8  # per voxel and update: turning the volume, the transmission functions, and the step
+BASE_BYTES = 2e7
 
 
 class MSET(SSET):

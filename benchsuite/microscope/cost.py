@@ -13,11 +13,11 @@ from benchsuite.microscope.tilts import field_of_view_A
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
 
-STARTING_S = 4.0  # importing abTEM and planning the transforms
+STARTING_S = 1.0  # importing abTEM and planning the transforms, shared by the tilts that one process computes
 TRANSFORM_S = 5.0e-10  # per pixel, slice and log2(pixels): transmission, propagation and both transforms
 REDUCTION_S = 1.4e-10  # per plane wave, pixel of the cropped region and probe
 DETECTION_S = 1.5e-9  # per pixel of a probe's window and log2(pixels)
-NATIVE_S = 3.2e-10  # per pixel, slice and log2(pixels) with the native engine
+NATIVE_S = 2.2e-10  # per pixel, slice and log2(pixels) with the native engine
 BASE_BYTES = 5e8
 PROBES_AT_ONCE = 16
 POSITIONS_AT_ONCE = 64
