@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -68,15 +69,13 @@ def write_emd(series: TiltSeries, file: Path) -> Path:
     check_series(series, file)
     if file.is_dir():
         raise BenchsuiteError(f"{file}: is a folder; give the name of a file")
-    with replacing(file) as temporary, _Output(temporary) as output:
-        with h5py.File(output, "w", libver=("v110", "v110")) as stream:
-            root = _write_header(stream, series)
-            for tilt, names in enumerate(_names(series)):
-                for name, image in zip(names, np.asarray(series.data[tilt]), strict=True):
-                    output.raise_failure()
-                    check_intensities(image, f"{file}: {name}")
-                    _write_image(root, name, image, series)
-        output.raise_failure()
+    with replacing(file) as temporary, _Output(temporary) as output, h5py.File(output, "w", libver=("v110", "v110")) as stream:
+        root = _write_header(stream, series)
+        for tilt, names in enumerate(_names(series)):
+            for name, image in zip(names, np.asarray(series.data[tilt]), strict=True):
+                output.raise_failure()
+                check_intensities(image, f"{file}: {name}")
+                _write_image(root, name, image, series)
     return file
 
 
@@ -147,11 +146,19 @@ class EmdArray:
 
 
 class _Output(io.FileIO):
-    """A new file for HDF5 to write into, which crashes where a write fails: a failure is kept, and raised when asked for."""
+    """A new file for HDF5 to write into, which crashes where a write fails: a failure is kept, and raised later.
+
+    It is raised when asked for or on leaving, in place of the error that HDF5 may meet when it reads back what is not there.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+")
         self._failure: OSError | None = None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        if error is None or isinstance(error, Exception):
+            self.raise_failure()
 
     def raise_failure(self) -> None:
         """Raise what a write or truncation has met, if anything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -381,20 +382,38 @@ def test_an_interrupted_write_leaves_nothing_and_keeps_what_was_there(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == [file]
 
 
+@contextmanager
+def files_of_at_most(size):
+    """Writing past `size` bytes fails, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("size", [3000, 20_000, 100_000])
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, fmt):
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, fmt, size):
     write, _, file = FORMATS[fmt]
     noise = np.random.default_rng(0).random((2, 1, 8, 8, 32, 32), dtype=np.float32)
     series = make(data=noise, rotations=GENERAL[:2], defocus_A=np.zeros(1))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for size in (3000, 100_000):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-        try:
-            with pytest.raises(StoreError, match=r"cannot write .*File too large"):
-                write(series, tmp_path / file)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert list(tmp_path.iterdir()) == []
+    with files_of_at_most(size), pytest.raises(StoreError, match=r"cannot write .*File too large"):
+        write(series, tmp_path / file)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_also_where_hdf5_stumbles_over_its_consequences(tmp_path, monkeypatch):
+    def write_image(root, name, image, series):
+        with files_of_at_most(100):
+            root.file.flush()
+        raise OSError("Can't synchronously write data (address of object past end of allocation)")
+
+    monkeypatch.setattr("benchsuite.emd._write_image", write_image)
+    with pytest.raises(StoreError, match=r"cannot write .*File too large"):
+        write_emd(make(), tmp_path / "s.emd")
+    assert list(tmp_path.iterdir()) == []
 
 
 UNFIT = {
