@@ -28,7 +28,7 @@ def provenance() -> dict[str, Any]:
         **_git(Path(benchsuite.__file__).parent),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_GB": round(psutil.virtual_memory().total / 1e9, 1),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
@@ -55,7 +55,8 @@ def _git(folder: Path) -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(ask("status", "--porcelain")) if commit else None}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor's model, as the operating system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -3,16 +3,23 @@
 pyFFTW brings the library but calls it from Python, once per transform and with the interpreter lock changing hands; its own
 shared library gives the C functions all the same. Frigo & Johnson, Proc. IEEE 93 (2005) 216, doi:10.1109/JPROC.2004.840301.
 
-FFTW estimates the best plan of 32, 64 and 128 points well, so those are not timed: equal inputs give equal bits in every process.
-Plans of other sizes are timed (estimated ones can be ten times slower); two processes may choose different ones, whose results
-differ by rounding.
+Results of two plans differ by rounding, and equal inputs have to give equal bits in every process. FFTW estimates the best plan
+of 32, 64 and 128 points well, so those are not timed. Estimated plans of other sizes can be ten times slower: they are timed
+once per kind of processor and kept in the user's cache folder, as FFTW's wisdom. What others plan in this process
+(abTEM, with wisdom of its own) has no part in it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
+import hashlib
+import os
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +27,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from benchsuite.atomic import write_bytes
+from benchsuite.errors import StoreError
+from benchsuite.provenance import processor
+
 FORWARD, BACKWARD = -1, 1
-_MEASURE, _ESTIMATE = 0, 1 << 6
+_MEASURE, _ESTIMATE, _WISDOM_ONLY = 0, 1 << 6, 1 << 21
 _ESTIMATED_WELL = (32, 64, 128)
 _ALIGNED = 64  # bytes: every address handed to a plan
 _planning = threading.Lock()  # FFTW's planner is not thread-safe
@@ -41,6 +52,7 @@ def _library() -> Any:
     plan.argtypes = [ctypes.c_int, sizes, ctypes.c_int, *layout, *layout, ctypes.c_int, ctypes.c_uint]
     plan.restype = ctypes.c_void_p
     execute.argtypes, execute.restype = [ctypes.c_void_p] * 3, None
+    library.fftwf_import_wisdom_from_string.argtypes = [ctypes.c_char_p]
     return library
 
 
@@ -99,11 +111,59 @@ def _plan(shape: tuple[int, ...], many: int, stride: int, distance: int, directi
     arrays = [aligned((size,)) for _ in range(1 if in_place else 2)]
     source, target = arrays[0].ctypes.data, arrays[-1].ctypes.data
     sizes = (ctypes.c_int * len(shape))(*shape)
-    effort = _ESTIMATE if shape[-1] in _ESTIMATED_WELL else _MEASURE
-    with _planning:
-        plan = _library().fftwf_plan_many_dft(
+
+    def plan(effort: int) -> int | None:
+        address: int | None = _library().fftwf_plan_many_dft(
             len(shape), sizes, many, source, None, stride, distance, target, None, stride, distance, direction, effort
         )
-    if not plan:
+        return address
+
+    with _planning, _wisdom_apart():
+        found = plan(_ESTIMATE) if shape[-1] in _ESTIMATED_WELL else _kept(plan)
+    if not found:
         raise MemoryError(f"FFTW has no plan for {many} transforms of {shape}")
-    return int(plan)
+    return found
+
+
+@contextmanager
+def _wisdom_apart() -> Iterator[None]:
+    """Plan for one thread and without wisdom, then give FFTW back what it knew."""
+    import pyfftw
+
+    before = pyfftw.export_wisdom()
+    pyfftw.forget_wisdom()
+    with suppress(AttributeError):  # an FFTW without threads
+        _library().fftwf_plan_with_nthreads(1)
+    try:
+        yield
+    finally:
+        pyfftw.forget_wisdom()
+        pyfftw.import_wisdom(before)
+
+
+def _kept(plan: Callable[[int], int | None]) -> int | None:
+    """Return the plan that was measured first on this kind of processor; measure it and keep it if there is none."""
+    import pyfftw
+
+    with ExitStack() as held:
+        file = _wisdom_file(pyfftw.export_wisdom()[1])
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(held.enter_context(open(file.with_suffix(".lock"), "a")), fcntl.LOCK_EX)
+            _library().fftwf_import_wisdom_from_string(file.read_bytes() if file.exists() else b"")
+        except OSError:  # no folder to keep anything in
+            return plan(_MEASURE)
+        known = plan(_MEASURE | _WISDOM_ONLY)
+        if known:
+            return known
+        found = plan(_MEASURE)
+        with suppress(StoreError, OSError):
+            write_bytes(file, pyfftw.export_wisdom()[1])
+        return found
+
+
+def _wisdom_file(empty: bytes) -> Path:
+    """Return where plans are kept; FFTW's `empty` wisdom tells its build."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    name = hashlib.sha256(empty + processor().encode()).hexdigest()[:16]
+    return Path(cache) / "benchsuite" / f"fftw-{name}.wisdom"

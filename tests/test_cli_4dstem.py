@@ -99,7 +99,7 @@ def test_virtual_images_of_stored_patterns(finished):
 
 def test_a_killed_reconstruction_goes_on_where_it_was(finished):
     """Runner and worker are killed in mid-reconstruction; the same command ends with the result of an undisturbed run."""
-    words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=150", "--set", "sweep=[]"]
+    words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=60", "--set", "sweep=[]"]
     environment = {**os.environ, "BENCHSUITE_CHECKPOINT_S": "0.2"}
     command = [sys.executable, "-m", "benchsuite.cli", *words]
     first = subprocess.Popen([*command, "--out", "killed"], cwd=finished, env=environment, stderr=subprocess.DEVNULL)
