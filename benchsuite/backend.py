@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -79,3 +81,12 @@ def thread_count() -> int:
     """CPU threads that a kernel may use: OMP_NUM_THREADS where set (the runner sets it), else the cores this process has."""
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+def processor() -> str:
+    """Return the name of the processor's model, as the operating system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 import benchsuite
+from benchsuite.backend import processor
 
 LIBRARIES = (
     "abtem", "ase", "cupy-cuda12x", "cupy-cuda13x", "dask", "distributed", "matplotlib", "numba", "numpy",
@@ -53,12 +54,3 @@ def _git(folder: Path) -> dict[str, Any]:
 
     commit = ask("rev-parse", "HEAD")
     return {"commit": commit, "dirty": bool(ask("status", "--porcelain")) if commit else None}
-
-
-def processor() -> str:
-    """Return the name of the processor's model, as the operating system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -28,8 +28,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from benchsuite.atomic import write_bytes
+from benchsuite.backend import processor
 from benchsuite.errors import StoreError
-from benchsuite.provenance import processor
 
 FORWARD, BACKWARD = -1, 1
 _MEASURE, _ESTIMATE, _WISDOM_ONLY = 0, 1 << 6, 1 << 21

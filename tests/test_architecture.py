@@ -15,7 +15,9 @@ import scenarios
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchsuite", "scenarios", "reconstructors", "metrics", "reports")
-DATA_TYPES = {f"benchsuite.{name}" for name in ("backend", "contract", "data", "electrons", "errors", "geometry", "params")}
+DATA_TYPES = {
+    f"benchsuite.{name}" for name in ("atomic", "backend", "contract", "data", "electrons", "errors", "geometry", "params")
+}
 ALLOWED = {
     "reconstructors": {"reconstructors", *DATA_TYPES},
     "metrics": {"metrics", *DATA_TYPES},
