@@ -11,50 +11,82 @@ from matplotlib.figure import Figure
 
 from benchsuite.results import Run
 from reports.groups import Group, conditions, groups, methods
-from reports.labels import label, mean_and_spread, name, value
+from reports.labels import condition, label, mean_and_spread, value
 from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
+TICK_WIDTH = 14
+TICK_CHARACTERS = 30  # more do not fit below a panel side by side
 
 
 @styled
 def sweep_lines(run: Run) -> dict[str, Figure]:
-    """One figure per swept key (the others held at each of their values); without a sweep, the methods side by side."""
-    keys = [key for key in run.sweep_keys if len({str(point.get(key)) for point in conditions(run)}) > 1]
-    if not keys:
+    """One figure per swept key, a row for every setting of the others; without a sweep, the methods side by side.
+
+    Of keys that advance together only the first number is shown. A setting at which the key has one value makes no line, and no
+    row.
+    """
+    keys = independent_keys(run)
+    figures = {key: figure for key in keys if (figure := _lines(run, key, [other for other in keys if other != key]))}
+    if not figures:
         return {"sweep_lines": _dots(run)}
     last = [key.rsplit(".", 1)[-1] for key in keys]
     slugs = [short if last.count(short) == 1 else key.replace(".", "_") for key, short in zip(keys, last, strict=True)]
-    return {f"sweep_lines_{slug}": _lines(run, key) for key, slug in zip(keys, slugs, strict=True)}
+    return {f"sweep_lines_{slug}": figures[key] for key, slug in zip(keys, slugs, strict=True) if key in figures}
 
 
-def _lines(run: Run, key: str) -> Figure:
-    everything, styles = groups(run), method_styles(methods(run))
-    others = [other for other in run.sweep_keys if other != key]
-    rest = list(dict.fromkeys(tuple(str(value(o, group.swept[o])) for o in others) for group in everything))
-    order = _ordered({repr(group.swept[key]): group.swept[key] for group in everything})
-    places, ticks = _places(order)
-    figure = new_figure(WIDTH_IN, 1.75 * len(rest) + 0.6)
-    axes = figure.subplots(len(rest), len(METRICS), squeeze=False)
-    for row, combination in zip(axes, rest, strict=True):
+def independent_keys(run: Run) -> list[str]:
+    """Return the swept keys that vary, without those whose values stand one to one with those of another that is kept."""
+    points = conditions(run)
+    values = {key: [str(point.get(key)) for point in points] for key in run.sweep_keys}
+    numbers = {key: all(isinstance(point.get(key), (int, float, np.number)) for point in points) for key in run.sweep_keys}
+    kept: list[str] = []
+    for key in sorted(run.sweep_keys, key=lambda key: not numbers[key]):
+        count = len(set(values[key]))
+        alike = [k for k in kept if len(set(values[k])) == count == len(set(zip(values[k], values[key], strict=True)))]
+        if count > 1 and not alike:
+            kept.append(key)
+    return [key for key in run.sweep_keys if key in kept]
+
+
+def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
+    """Return the figure of a key, or None where no setting of the others has two values of it."""
+    rows: dict[str, list[Group]] = {}
+    for group in groups(run):
+        rows.setdefault(condition({other: group.swept[other] for other in others}), []).append(group)
+    rows = {held: members for held, members in rows.items() if len({repr(group.swept[key]) for group in members}) > 1}
+    if not rows:
+        return None
+    styles = method_styles(methods(run))
+    figure = new_figure(WIDTH_IN, 1.75 * len(rows) + 0.6)
+    axes = figure.subplots(len(rows), len(METRICS), squeeze=False)
+    for row, (held, members) in zip(axes, rows.items(), strict=True):
+        places, ticks = _places(key, _ordered({repr(group.swept[key]): group.swept[key] for group in members}))
+        crowded = sum(len(tick) for tick in ticks) > TICK_CHARACTERS
         for axis, metric in zip(row, METRICS, strict=True):
             for method, style in styles.items():
-                chosen = [
-                    group
-                    for group in everything
-                    if group.method == method and tuple(str(value(o, group.swept[o])) for o in others) == combination
-                ]
-                _line(axis, chosen, key, places, metric, style, method)
-            axis.set_xticks(list(places.values()), [wrapped(tick, 14) for tick in ticks])
+                _line(axis, [group for group in members if group.method == method], key, places, metric, style, method)
+            axis.set_xticks(list(places.values()), [wrapped(tick, TICK_WIDTH) for tick in ticks])
+            if crowded:
+                axis.tick_params(axis="x", labelrotation=35)
             axis.set(xlabel=label(key), ylabel=label(metric))
             axis.margins(x=0.12)
             axis.grid(axis="y")
-            if combination:
-                held = ", ".join(f"{name(o)} {text}" for o, text in zip(others, combination, strict=True))
-                axis.set_title(wrapped(held, 40))
-    handles, texts = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=max(1, min(6, len(texts))))
+            if metric.endswith("_pct"):
+                _percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
+            axis.set_title(wrapped(held, 40))
+    shown = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=max(1, min(6, len(shown))))
     return figure
+
+
+def _percentages(axis: Axes, most: float) -> None:
+    """Show at least five per cent, from 0 to `most`, with room for the markers at the ends."""
+    low, high = axis.get_ylim()
+    middle = (low + high) / 2
+    low, high = min(low, middle - 2.5), max(high, middle + 2.5)
+    room = 0.06 * (high - low)
+    axis.set_ylim(max(low, -room), min(high, most + room))
 
 
 def _line(axis: Axes, chosen: list[Group], key: str, places: dict[str, float], metric: str, style: Any, method: str) -> None:
@@ -73,9 +105,9 @@ def _ordered(values: dict[str, Any]) -> list[Any]:
     return sorted(items) if numeric else items
 
 
-def _places(order: list[Any]) -> tuple[dict[str, float], list[str]]:
+def _places(key: str, order: list[Any]) -> tuple[dict[str, float], list[str]]:
     """Return equally spaced places for the values: doses span decades and end in "no noise", categories have no scale."""
-    ticks = ["no noise" if isinstance(item, float) and math.isinf(item) else str(value("", item)) for item in order]
+    ticks = ["no noise" if isinstance(item, float) and math.isinf(item) else value(key, item) for item in order]
     return {repr(item): float(i) for i, item in enumerate(order)}, ticks
 
 
@@ -90,9 +122,13 @@ def _dots(run: Run) -> Figure:
             style = styles[group.method]
             error = None if math.isnan(spread) else spread
             axis.errorbar(mean, -place, xerr=error, color=style.color, marker=style.marker, linestyle="none", capsize=2)
-        axis.set_yticks([-place for place in range(len(everything))], [plain(group.method) for group in everything])
+        axis.set_yticks([-place for place in range(len(everything))], [_named(group) for group in everything])
         axis.set_ylim(-len(everything) + 0.5, 0.5)
         axis.set_xlabel(label(metric))
         axis.grid(axis="x")
         axis.margins(x=0.15)
     return figure
+
+
+def _named(group: Group) -> str:
+    return ", ".join(part for part in (plain(group.method), condition(group.swept)) if part)

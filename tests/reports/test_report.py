@@ -128,6 +128,18 @@ def test_every_swept_key_has_its_own_figure(tmp_path):
     assert len(FIGURES["sweep_lines"](make_run(tmp_path / "run", rows, keys))) == 2
 
 
+def test_keys_that_advance_together_are_one_axis_and_single_points_no_row(tmp_path):
+    step, positions = "acquisition.scan.step_A", "acquisition.scan.positions"
+    points = [(0.8, "[32, 32]", 2e5), (1.6, "[16, 16]", 2e5), (1.6, "[16, 16]", 2e6)]
+    rows = [{**row("SIRT", dose, 0, 4.0), step: a, positions: n} for a, n, dose in points]
+    figures = FIGURES["sweep_lines"](make_run(tmp_path / "run", rows, (positions, step, KEY)))
+    assert set(figures) == {"sweep_lines_step_A", "sweep_lines_dose_e_per_A2"}
+    panels = figures["sweep_lines_step_A"].axes
+    assert len(panels) == 3
+    assert panels[0].get_title() == "Electron dose 2×10⁵\N{NO-BREAK SPACE}e/Å²"
+    assert panels[2].get_ylim()[1] < 101
+
+
 def test_a_score_that_some_cells_lack_is_marked(tmp_path):
     rows = [{**row("SIRT", 2e5, 0, 4.0), "r_factor": 0.25}, row("SIRT", 2e5, 1, 6.0)]
     table = summary(make_run(tmp_path / "run", rows))
