@@ -27,13 +27,15 @@ P = TypeVar("P", bound=Params)
 class Context:
     """Where and on which grid to reconstruct. `rng` is seeded by the runner; equal seeds give equal results.
 
-    `resumed` is the `state` of an earlier Iterate of the same reconstruction, which was interrupted: go on behind it.
+    `resumed` is the `state` of an earlier Iterate of the same reconstruction, which was interrupted: go on behind it. `start` are
+    traced atoms of another reconstruction of the same specimen, which this one is asked to refine.
     """
 
     grid: Grid
     rng: np.random.Generator
     device: str = "cpu"
     resumed: Mapping[str, np.ndarray] | None = None
+    start: Atoms | None = None
 
     @property
     def xp(self) -> ModuleType:

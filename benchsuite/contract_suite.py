@@ -143,6 +143,8 @@ def check_deterministic(cls: type[AnyReconstructor]) -> None:
     first, second = run(cls, series, grid)[-1], run(cls, series, grid)[-1]
     if first.volume is not None and second.volume is not None:
         assert np.array_equal(first.volume, second.volume), "two runs with one seed differ"
+    if first.atoms is not None and second.atoms is not None:
+        assert np.array_equal(first.atoms.positions, second.atoms.positions), "two runs with one seed differ in their atoms"
 
 
 def check_recovers(cls: type[AnyReconstructor]) -> None:

@@ -63,3 +63,9 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
 def is_rotation(matrix: np.ndarray, tolerance: float = 1e-6) -> bool:
     """Whether a (3, 3) matrix is orthogonal with determinant +1 within the tolerance."""
     return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=tolerance) and np.linalg.det(matrix) > 0)
+
+
+def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
+    """Return the (3, 3) rotation about `vector` (3,) by its length in rad."""
+    angle = float(np.linalg.norm(vector))
+    return rotation(vector.tolist(), float(np.rad2deg(angle))) if angle > 0 else np.eye(3)

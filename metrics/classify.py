@@ -66,6 +66,17 @@ def classify(
     return result
 
 
+def classify_by_intensity(atoms: Atoms, *, species: Sequence[str], non_atoms: bool = True, rng: np.random.Generator) -> Atoms:
+    """Return a copy of atoms without elements ("X") but with the array `intensity`, classified by that alone.
+
+    For answers that are lists of atoms. Species and `non_atoms` as in `classify`.
+    """
+    result, intensity = atoms.copy(), atoms.arrays["intensity"]
+    labels = group(intensity[:, None], intensity, len(species), rng, non_atoms)
+    result.set_chemical_symbols(np.array([NON_ATOM, *species])[labels].tolist())
+    return result
+
+
 def profiles_at(data: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return (n, 125) values of the volume on 5×5×5 points around fractional indices (n, 3), linearly interpolated."""
     from scipy.ndimage import map_coordinates

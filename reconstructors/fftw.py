@@ -53,6 +53,9 @@ def _library() -> Any:
     plan.restype = ctypes.c_void_p
     execute.argtypes, execute.restype = [ctypes.c_void_p] * 3, None
     library.fftwf_import_wisdom_from_string.argtypes = [ctypes.c_char_p]
+    pointers = [ctypes.c_int, sizes, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint]
+    for name in ("fftwf_plan_dft_r2c", "fftwf_plan_dft_c2r"):
+        getattr(library, name).argtypes, getattr(library, name).restype = pointers, ctypes.c_void_p
     return library
 
 
@@ -106,6 +109,27 @@ def plan_columns(length: int, columns: int, direction: int) -> int:
 
 
 @functools.cache
+def plan_real(rows: int, columns: int, direction: int) -> int:
+    """Return a plan from a (rows, columns) float32 array to its (rows, columns // 2 + 1) half spectrum, or back.
+
+    Out of place; the way back destroys the spectrum. For `execute_real`.
+    """
+    arrays = [aligned((rows, columns // 2 + 1)) for _ in range(2)]  # planning writes to them
+    source, target = (array.ctypes.data for array in arrays)
+    sizes = (ctypes.c_int * 2)(rows, columns)
+    library = _library()
+    function = library.fftwf_plan_dft_r2c if direction == FORWARD else library.fftwf_plan_dft_c2r
+    return _planned(lambda effort: function(2, sizes, source, target, effort), columns, f"real transforms of {rows} × {columns}")
+
+
+def execute_real(plan: int, source: np.ndarray, target: np.ndarray, direction: int) -> None:
+    """Run a plan of `plan_real` on aligned arrays; other threads of Python run meanwhile."""
+    library = _library()
+    run = library.fftwf_execute_dft_r2c if direction == FORWARD else library.fftwf_execute_dft_c2r
+    run(ctypes.c_void_p(plan), ctypes.c_void_p(source.ctypes.data), ctypes.c_void_p(target.ctypes.data))
+
+
+@functools.cache
 def _plan(shape: tuple[int, ...], many: int, stride: int, distance: int, direction: int, in_place: bool) -> int:
     size = int(np.prod(shape)) * many
     arrays = [aligned((size,)) for _ in range(1 if in_place else 2)]
@@ -118,10 +142,15 @@ def _plan(shape: tuple[int, ...], many: int, stride: int, distance: int, directi
         )
         return address
 
+    return _planned(plan, shape[-1], f"{many} transforms of {shape}")
+
+
+def _planned(plan: Callable[[int], int | None], length: int, what: str) -> int:
+    """Return the plan that `plan` makes with the effort that its length deserves. Raises MemoryError where there is none."""
     with _planning, _wisdom_apart():
-        found = plan(_ESTIMATE) if shape[-1] in _ESTIMATED_WELL else _kept(plan)
+        found = plan(_ESTIMATE) if length in _ESTIMATED_WELL else _kept(plan)
     if not found:
-        raise MemoryError(f"FFTW has no plan for {many} transforms of {shape}")
+        raise MemoryError(f"FFTW has no plan for {what}")
     return found
 
 

@@ -27,7 +27,6 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.backend import Array, fft_module, get_array_module
-from benchsuite.data import Optics
 from reconstructors import fftw
 from reconstructors.multislice_arrays import ArrayEngine
 from reconstructors.multislice_cpu import CpuEngine
@@ -223,26 +222,3 @@ def band_limit(squared: np.ndarray, pixel_A: float, fraction: float, taper: floa
     radius, edge, soft = np.sqrt(squared), fraction / (2 * pixel_A), taper / pixel_A
     inside = 0.5 * (1 + np.cos(np.pi * np.clip((radius - edge + soft) / soft, 0, 1)))
     return np.where(radius > edge, 0.0, inside)
-
-
-def aperture_function(
-    optics: Optics, defocus_A: float, full: int, pixel_A: float, wavelength_A: float, soft: bool = True
-) -> np.ndarray:
-    """Return the probe in Fourier space, (full, full) complex64 in the order of the FFT, Σ|a|² = 1.
-
-    exp(−iχ) within the semi-angle, χ = 2π/λ Σ α^(n+1)/(n+1) C_nm cos(m(φ − φ_nm)) with C10 = −defocus (Kirkland 2020, eq. 2.10;
-    polar names as in abTEM). `soft` weighs the pixels at the edge of the aperture by the part that is inside.
-    """
-    q = np.fft.fftfreq(full, pixel_A) * wavelength_A
-    angle, azimuth = np.hypot(q[:, None], q), np.arctan2(q[:, None], np.broadcast_to(q, (full, full)))
-    chi = -defocus_A * angle**2 / 2
-    for name, value in optics.aberrations_A.items():
-        if name.startswith("C"):
-            n, m = int(name[1]), int(name[2])
-            direction = np.deg2rad(optics.aberrations_A.get(f"phi{n}{m}_deg", 0.0))
-            chi = chi + value * angle ** (n + 1) / (n + 1) * np.cos(m * (azimuth - direction))
-    edge = optics.semiangle_mrad * 1e-3
-    pixel = wavelength_A / (full * pixel_A)
-    inside = np.clip((edge - angle) / pixel + 0.5, 0, 1) if soft else (angle <= edge).astype(float)
-    wave = inside * np.exp(-2j * np.pi / wavelength_A * chi)
-    return (wave / np.sqrt((inside**2).sum())).astype(np.complex64)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchsuite.compiled import compiled, run_pieces
 from reconstructors import fftw
-from reconstructors.compiled import compiled, run_pieces
 from reconstructors.fftw import execute
 from reconstructors.simd import BYTES, accumulate_imag, multiply, multiply_conj
 

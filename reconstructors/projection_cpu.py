@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-from reconstructors.compiled import compiled, run_pieces
+from benchsuite.compiled import compiled, run_pieces
 from reconstructors.images import PAD
 
 FORWARD_PIECES = 32  # at least so many pieces, also where there are fewer tilts

@@ -15,9 +15,8 @@ import scenarios
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchsuite", "scenarios", "reconstructors", "metrics", "reports")
-DATA_TYPES = {
-    f"benchsuite.{name}" for name in ("atomic", "backend", "contract", "data", "electrons", "errors", "geometry", "params")
-}
+BASE = ("atomic", "backend", "compiled", "contract", "data", "electrons", "errors", "geometry", "params")
+DATA_TYPES = {f"benchsuite.{name}" for name in BASE}
 ALLOWED = {
     "reconstructors": {"reconstructors", *DATA_TYPES},
     "metrics": {"metrics", *DATA_TYPES},

@@ -18,7 +18,8 @@ from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.microscope.cost import window_pixels
 from benchsuite.microscope.scattering import ADF, PATTERNS, Detect, Sliced
-from reconstructors.multislice import Multislice, aperture_function, band_limit
+from reconstructors.multislice import Multislice, band_limit
+from reconstructors.probe import aperture_function
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation

@@ -55,11 +55,16 @@ def finished(rng: np.random.Generator, symbols: np.ndarray, sites: np.ndarray, r
     """Return the atoms, displaced and centred, with what is worth knowing about their geometry in `info`."""
     positions = centred(displaced(rng, sites, rms_A))
     atoms = Atoms(symbols.tolist(), positions)
-    radius = bounding_sphere(positions)[1]
-    atoms.info = {
-        "extent_A": round(2 * radius, 3),
+    atoms.info = geometry_facts(positions)
+    return atoms
+
+
+def geometry_facts(positions: np.ndarray) -> dict[str, float]:
+    """Return what is worth knowing about the geometry of positions (n, 3), for `atoms.info`."""
+    facts = {
+        "extent_A": round(2 * bounding_sphere(positions)[1], 3),
         "radius_of_gyration_A": round(float(np.sqrt(((positions - positions.mean(axis=0)) ** 2).sum(axis=1).mean())), 3),
     }
-    if len(atoms) > 1:
-        atoms.info["shortest_distance_A"] = round(shortest_distance(positions), 3)
-    return atoms
+    if len(positions) > 1:
+        facts["shortest_distance_A"] = round(shortest_distance(positions), 3)
+    return facts

@@ -11,11 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchsuite.data import Volume
 from benchsuite.results import CellResult, Run
 from reports.figures.panels import method_grid
 from reports.style import GREY, VERMILLION, element_colors, say_instead
 
 SLICE_A = 2.0
+LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre
+ATOM_PIXEL_A, ATOM_SIGMA_A = 0.2, 0.4
 BINS = 40
 
 
@@ -38,8 +41,8 @@ def elements(run: Run) -> list[str]:
 
 def _histogram(axis: Axes, cell: CellResult) -> None:
     traced = cell.traced()
-    if traced is None or len(traced) == 0:
-        say_instead(axis, "no atoms were traced", 4)
+    if traced is None or len(traced) == 0 or "intensity" not in traced.arrays:
+        say_instead(axis, "no atoms were traced" if traced is None or len(traced) == 0 else "atoms without intensities", 4)
         return
     colors = element_colors(elements(cell.run))
     symbols = np.array(traced.get_chemical_symbols(), dtype="U2")
@@ -76,14 +79,15 @@ def _histogram_legend(figure: Figure, run: Run) -> None:
 
 def _slice(axis: Axes, cell: CellResult) -> None:
     result, truth, traced = cell.reconstruction(), cell.truth(), cell.traced()
-    if result is None or result.volume is None or truth is None or traced is None:
-        say_instead(axis, "no volume", 4)
+    if result is None or truth is None or traced is None:
+        say_instead(axis, "no result", 4)
         return
-    volume = result.volume
-    nz, ny, nx = volume.data.shape
-    image = volume.data[slab(nz, volume.voxel_A)].sum(axis=0)
-    x0, y0, _ = volume.grid.origin_A - volume.voxel_A / 2
-    extent = (x0, x0 + nx * volume.voxel_A, y0, y0 + ny * volume.voxel_A)
+    reach = min(float(np.abs(truth.positions[:, :2]).max()) + 2.0, LARGEST_REACH_A)
+    if result.volume is not None:
+        image, extent = _slice_of_volume(result.volume)
+        reach = min(reach, extent[1])
+    else:
+        image, extent = _slice_of_atoms(traced, reach)
     top = float(np.percentile(image, 99.7)) or 1.0
     axis.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=top, interpolation="nearest")
     colors = element_colors(elements(cell.run))
@@ -93,10 +97,27 @@ def _slice(axis: Axes, cell: CellResult) -> None:
     lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
     lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
     axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9)
-    reach = float(np.abs(truth.positions[:, :2]).max()) + 2.0
-    reach = min(reach, nx * volume.voxel_A / 2)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     _scale_bar(axis, reach)
+
+
+def _slice_of_volume(volume: Volume) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    nz, ny, nx = volume.data.shape
+    x0, y0, _ = volume.grid.origin_A - volume.voxel_A / 2
+    extent = (x0, x0 + nx * volume.voxel_A, y0, y0 + ny * volume.voxel_A)
+    return volume.data[slab(nz, volume.voxel_A)].sum(axis=0), extent
+
+
+def _slice_of_atoms(atoms: Atoms, reach: float) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    """Draw an answer that is a list of atoms as equally wide blobs."""
+    from scipy.ndimage import gaussian_filter
+
+    near = np.abs(atoms.positions[:, 2]) <= SLICE_A / 2
+    x, y = atoms.positions[near, :2].T
+    weights = atoms.arrays["intensity"][near] if "intensity" in atoms.arrays else None
+    edges = np.arange(-reach, reach + ATOM_PIXEL_A, ATOM_PIXEL_A)
+    image = np.histogram2d(y, x, bins=(edges, edges), weights=weights)[0]
+    return gaussian_filter(image, ATOM_SIGMA_A / ATOM_PIXEL_A), (edges[0], edges[-1], edges[0], edges[-1])
 
 
 def slab(nz: int, voxel_A: float) -> slice:

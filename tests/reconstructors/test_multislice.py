@@ -9,7 +9,8 @@ from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from reconstructors import fftw
 from reconstructors.forward_model import scaled
-from reconstructors.multislice import Multislice, aperture_function
+from reconstructors.multislice import Multislice
+from reconstructors.probe import aperture_function
 
 WAVELENGTH, PIXEL, SLICE, SLICES, FULL = wavelength_A(300), 0.4, 1.6, 5, 64
 OPTICS = Optics(300.0, 21.0, {"C30": 2.0e5, "C12": 30.0, "phi12_deg": 20.0})

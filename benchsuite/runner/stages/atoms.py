@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ase import Atoms
+
 from benchsuite import seeds
+from benchsuite.data import Volume
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.scenario import Cell
 from benchsuite.storage import load_reconstruction, save_atoms
-from metrics.classify import classify
+from metrics.classify import classify, classify_by_intensity
 from metrics.trace import trace_atoms
 
 FILE = "traced.extxyz"
@@ -38,12 +42,21 @@ class AtomsStage(Stage):
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         result = load_reconstruction(sources[0] / RECONSTRUCTION)
+        save_atoms(folder / FILE, self._of_list(result.atoms) if result.atoms is not None else self._of_volume(result.volume))
+
+    def _of_list(self, atoms: Atoms) -> Atoms:
+        """An answer that is a list of atoms keeps its elements; unnamed ones are named by their `intensity`."""
+        if "intensity" not in atoms.arrays or (atoms.numbers > 0).any():
+            return atoms
         analysis = self.cell.experiment.analysis
-        atoms = result.atoms
-        if atoms is None:
-            if result.volume is None:
-                raise CellFailure("error", "the reconstruction has neither volume nor atoms")
-            found = trace_atoms(result.volume, **{key: getattr(analysis, key) for key in TRACING_KEYS})
-            rng = seeds.generator(self.cell.experiment.seed, "classification")
-            atoms = classify(result.volume, found, **{k: getattr(analysis, k) for k in CLASSIFICATION_KEYS}, rng=rng)
-        save_atoms(folder / FILE, atoms)
+        return classify_by_intensity(atoms, species=analysis.species, non_atoms=analysis.non_atoms, rng=self._rng())
+
+    def _of_volume(self, volume: Volume | None) -> Atoms:
+        if volume is None:
+            raise CellFailure("error", "the reconstruction has neither volume nor atoms")
+        analysis = self.cell.experiment.analysis
+        found = trace_atoms(volume, **{key: getattr(analysis, key) for key in TRACING_KEYS})
+        return classify(volume, found, **{key: getattr(analysis, key) for key in CLASSIFICATION_KEYS}, rng=self._rng())
+
+    def _rng(self) -> np.random.Generator:
+        return seeds.generator(self.cell.experiment.seed, "classification")

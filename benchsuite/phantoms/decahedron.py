@@ -1,0 +1,60 @@
+"""A five-fold twinned particle (Marks decahedron) such as the Pt particle of LOT: p = q = r = 9 gives its 25,790 atoms.
+
+The faces are counted as in ASE: p atoms along a {100} face perpendicular to the five-fold axis, q atoms parallel to it, and
+re-entrances r atoms deep (Marks, J. Cryst. Growth 61 (1983) 556, doi:10.1016/0022-0248(83)90184-7).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field
+
+from benchsuite.contract import Phantom
+from benchsuite.geometry import random_rotation, rotation
+from benchsuite.params import Count, Integer, NonNegative, Params, Positive
+from benchsuite.phantoms.elements import Element
+from benchsuite.phantoms.lattice import zone_axis_distance_deg
+from benchsuite.phantoms.particle import finished
+
+# a grain in ASE's frame, five-fold axis along z: [-1 1 0] along z and [0 0 1], between its twin planes, along −y
+GRAIN = np.stack([np.array([1, 1, 0]) / np.sqrt(2), np.array([0, 0, -1]), np.array([-1, 1, 0]) / np.sqrt(2)])
+Depth = Annotated[Integer, Field(ge=0)]
+
+
+class Decahedron(Phantom["Decahedron.Params"]):
+    title = "five-fold twinned particle (Marks decahedron)"
+    reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466, model M0"
+
+    class Params(Params):
+        element: Element = Field("Pt", description="element of all atoms")
+        lattice_A: Positive = Field(3.92, description="fcc lattice constant in Å")
+        p: Count = Field(3, description="atoms along a {100} face, perpendicular to the five-fold axis")
+        q: Count = Field(3, description="atoms along a {100} face, parallel to the five-fold axis")
+        r: Depth = Field(2, description="depth of the re-entrances in atoms")
+        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
+        zone_axis_clearance_deg: float = Field(
+            4.0, ge=0, le=6, description="least angle of any ⟨100⟩, ⟨110⟩, ⟨111⟩ of any grain from the beam and the y axis"
+        )
+
+    def build(self, rng: np.random.Generator) -> Atoms:
+        from ase.cluster import Decahedron as Cluster
+
+        p = self.params
+        cluster = Cluster(p.element, p.p, p.q, p.r, latticeconstant=p.lattice_A)
+        sites = cluster.positions - cluster.positions.mean(axis=0)
+        orientation, distance_deg = oriented(rng, p.zone_axis_clearance_deg)
+        atoms = finished(rng, np.full(len(sites), p.element), sites @ orientation.T, p.displacement_rms_A)
+        atoms.info |= {"lattice_A": p.lattice_A, "zone_axis_deg": round(distance_deg, 2)}
+        return atoms
+
+
+def oriented(rng: np.random.Generator, clearance_deg: float) -> tuple[np.ndarray, float]:
+    """Return a (3, 3) orientation that keeps all five grains clear of zone axes, and the least angle to one in degrees."""
+    while True:
+        orientation = random_rotation(rng)
+        found = min(zone_axis_distance_deg(orientation @ rotation("z", 72 * grain) @ GRAIN) for grain in range(5))
+        if found >= clearance_deg:
+            return orientation, found

@@ -1,0 +1,392 @@
+"""LOT and nLOT: local-orbital tomography, with one image per tilt or a focal series (n sections).
+
+    minimise  ε = 1/(2mpq) Σ_images Σ_pixels (I_obs − Σ_k p_k ⊗ O_k)²        (LOT, eqs. 4-5; the model: `orbitals`)
+
+over positions, weights and widths of the atoms and, where asked, drifts, tilt angles and probes. Interactions of the paper:
+
+    direct     no probe: the projection of the Gaussians
+    rigid      the probe of the optics, propagated in free space to every slice
+    adaptive   that probe to begin with, then every pixel of every slice follows the data; each focus has its own
+
+Order of release: (grid start) weights alone; positions and weights, while orbitals that meet are merged and weak ones removed;
+widths towards the end of that; then all together, probes, drifts and angles from a third of the remaining sweeps on. Three times
+during these, orbitals are merged and removed, and added where the residual asks for an atom. The images of a sweep come in random
+order, in batches; after each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`).
+
+L. Mao, J. Cui, R. Yu, arXiv:2401.12466 (2024), doi:10.48550/arXiv.2401.12466 (LOT), and "3D reconstruction of a million atoms by
+multiple-section local-orbital tomography" (2024, nLOT). D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field
+
+from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.data import Grid, TiltSeries
+from benchsuite.electrons import wavelength_A
+from benchsuite.errors import BenchsuiteError
+from benchsuite.params import Count, NonNegative, Params, Positive
+from reconstructors.fine_grid import FineGrid
+from reconstructors.images import projections, reason_to_skip
+from reconstructors.orbital_start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
+from reconstructors.orbitals import SPREAD, Gradient, OrbitalModel, Orbitals, ProbeGradient, View
+from reconstructors.probe_stack import ProbeStack
+from reconstructors.projection import Projector
+from reconstructors.resire import accelerated_descent, largest_eigenvalue
+
+Interaction = Literal["direct", "rigid", "adaptive"]
+
+MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
+WEIGHT_SWEEPS = 12  # of a grid start, positions held
+GATHERING = (
+    (0.25, 0.05),
+    (0.4, 0.1),
+    (0.55, 0.2),
+    (0.75, 0.4),
+    (1.0, 1.0),
+)  # parts of merge_A and of weakest, one stage after another
+GATHERING_SWEEPS = 6  # of each stage
+WIDTHS_FROM = 3  # stage of the gathering from which widths follow
+GATHERING_STEP_A, GATHERING_WEIGHT = 0.06, 0.1  # steps while gathering; of the weight, relative to the mean
+BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
+ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
+LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
+FILL_SPACING_A = 0.7  # of the points where an atom may be missing
+FILL_WEIGHT = 0.5  # of `weakest`, for one that is beside its place; what stays too weak is removed later
+VOLUME_ITERATIONS = 30  # of the quick tomogram whose peaks are a start
+DRIFT_STEP_A, ANGLE_STEP_RAD = 0.02, 5e-4
+
+
+class LOTParams(Params):
+    interaction: Interaction = Field("adaptive", description="none (direct), the free-space probe (rigid), or one that follows")
+    iterations: Count = Field(30, description="sweeps over all images after the orbitals have gathered")
+    start: Literal["grid", "peaks"] = Field("grid", description="a regular grid over the particle, or peaks of a quick tomogram")
+    grid_A: Positive = Field(1.0, description="spacing of the grid, at most half the distance of neighbouring atoms")
+    merge_A: Positive = Field(1.6, description="orbitals nearer than this are one atom; less than the shortest bond")
+    weakest: float = Field(0.3, ge=0, lt=1, description="least weight of an atom, as a fraction of the strongest 5%")
+    slice_A: Positive = Field(4.0, description="thickness of the slices, each with its own probe")
+    batch: Count = Field(6, description="images per step")
+    position_step_A: Positive = Field(0.03, description="first step of the positions in the last sweeps")
+    weight_step: Positive = Field(0.05, description="first step of the weights, relative to their mean")
+    width_step_A2: NonNegative = Field(0.02, description="first step of the widths; 0 keeps them")
+    probe_step: Positive = Field(1.0, description="adaptive: step of the probes, 1 being that of Newton's method")
+    probe_radius_A: Positive | None = Field(None, description="adaptive: where the probe may change; default: its spread and 4 Å")
+    initial_defocus: Literal["nominal", "zero"] = Field(
+        "nominal", description="zero: probes do not know the focus of their section"
+    )
+    refine_drift: bool = Field(False, description="shift of every image")
+    refine_angles: bool = Field(False, description="rotation of every tilt, about all three axes")
+    oversampling: Count | None = Field(None, description="fine pixels per scan step; default: what resolves the probe")
+
+
+class LOT(Reconstructor[LOTParams]):
+    """Atoms as Gaussians under a probe that changes with depth.
+
+    The answer is a list of atoms with arrays `intensity` (Å², the integral over the image), `height` and `width_A2`.
+    """
+
+    Params = LOTParams
+    title = "LOT and nLOT: local-orbital tomography"
+    reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466"
+
+    def accepts(self, series: TiltSeries) -> str | None:
+        reason = reason_to_skip("LOT", series)
+        if reason is None and len(series.rotations) < 2:
+            return f"LOT needs at least 2 tilts to place atoms in depth, the series has {len(series.rotations)}"
+        return reason
+
+    def total_iterations(self) -> int:
+        gathering = WEIGHT_SWEEPS + GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
+        return gathering + self.params.iterations
+
+    def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
+        if context.device != "cpu":
+            raise BenchsuiteError("LOT runs on the CPU; use --device cpu")
+        return _Fit(self.params, series, context).run()
+
+    def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
+        p, images = self.params, math.prod(series_shape[:2])
+        ny, nx = series_shape[2:4]
+        field_A = max(ny, nx) * grid.voxel_A  # of voxels as wide as the scan step
+        particle = 0.35 * field_A**3  # Å³: a sphere of most of the field
+        atoms, blobs = DENSITY * particle, particle / p.grid_A**3
+        pixels = 4.0 * ny * nx
+        slices = 0.0 if p.interaction == "direct" else 0.85 * field_A / p.slice_A
+        transforms = PLANE_S * (slices + 1) * pixels * math.log2(pixels)
+        early = WEIGHT_SWEEPS + 2 if p.start == "grid" else 0
+        sweeps = self.total_iterations() + 0.5
+        seconds = images * (sweeps * transforms + ORBITAL_S * (early * blobs + (sweeps - early) * atoms))
+        held = 1500.0 * (blobs if p.start == "grid" else atoms) + 12.0 * images * ny * nx
+        spectra = 4.0 * pixels * slices * series_shape[1] * {"direct": 0, "rigid": 2, "adaptive": 8}[p.interaction]
+        return Cost(1.0 + seconds, 1e8 + held + spectra)
+
+
+DENSITY = 0.06  # atoms per Å³
+PLANE_S = 4.0e-10  # per fine pixel and its log2, slice and image: both transforms and products
+ORBITAL_S = 6.0e-7  # per orbital and image: splat and gather
+
+
+@dataclass
+class _Adam:
+    """Adam's averages for an array of parameters."""
+
+    mean: np.ndarray
+    square: np.ndarray
+    count: int = 0
+
+    @classmethod
+    def like(cls, values: np.ndarray) -> _Adam:
+        return cls(np.zeros_like(values), np.zeros_like(values))
+
+    def direction(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the unit-free direction to go, downhill."""
+        self.count += 1
+        self.mean += (1 - MOMENTUM) * (gradient - self.mean)
+        self.square += (1 - MEMORY) * (gradient * gradient - self.square)
+        scale = np.sqrt(self.square / (1 - MEMORY**self.count))
+        least = 1e-12 * float(scale.max(initial=0.0)) + np.finfo(np.float64).tiny
+        return -(self.mean / (1 - MOMENTUM**self.count)) / (scale + least)
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """What a sweep does: first steps by x, y, z, W (relative to the mean), B; and what happens before it."""
+
+    steps: tuple[float, float, float, float, float]
+    merge_A: float = 0.0
+    weakest: float = 0.0
+    fill: bool = False
+    views: bool = False
+    probes: bool = False
+
+
+class _Fit:
+    """One reconstruction under way."""
+
+    def __init__(self, params: LOTParams, series: TiltSeries, context: Context) -> None:
+        self.params, self.series, self.context = params, series, context
+        self.scale = float(series.data.max())
+        if self.scale <= 0:
+            raise BenchsuiteError("the images are empty: the brightest pixel is not above zero")
+        self.images = (np.asarray(series.data, np.float32) / np.float32(self.scale)).reshape(-1, *series.scan_shape)
+        nothing = np.zeros(3), np.zeros(2)
+        self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
+        self.model = _model(params, series, context.threads)
+        self.seed = int(context.rng.integers(2**62))
+        self.sweep, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
+        if context.resumed is not None:
+            self._resume(context.resumed)
+        else:
+            self.orbitals = self._start()
+            self.adam, self.adam_views = _Adam.like(np.zeros((len(self.orbitals), 5))), _Adam.like(np.zeros((len(self.views), 5)))
+
+    def run(self) -> Iterator[Iterate]:
+        """Sweep by sweep."""
+        phases = self._phases()
+        while self.sweep < len(phases):
+            loss = self._sweep(phases[self.sweep])
+            self.sweep += 1
+            last = self.sweep == len(phases)
+            yield Iterate(self.sweep, loss, atoms=self._atoms(), extras=self._extras() if last else {}, state=self._state())
+
+    def _phases(self) -> list[_Phase]:
+        p = self.params
+        phases: list[_Phase] = []
+        if p.start == "grid" and self.context.start is None:
+            phases += [_Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
+            step = GATHERING_STEP_A
+            for stage, (part, weakest) in enumerate(GATHERING):
+                width = p.width_step_A2 if stage >= WIDTHS_FROM else 0.0
+                following = _Phase((step, step, step, GATHERING_WEIGHT, width))
+                first = _Phase(following.steps, part * p.merge_A, weakest * p.weakest)
+                phases += [first, *[following] * (GATHERING_SWEEPS - 1)]
+        for number in range(p.iterations):
+            fade = 0.5 * (1 + math.cos(math.pi * number / p.iterations))
+            released = number >= p.iterations // 3
+            clean = number % max(1, p.iterations // 3) == 0
+            steps = fade * np.array([*[p.position_step_A] * 3, p.weight_step, p.width_step_A2])
+            phases.append(
+                _Phase(
+                    tuple(steps.tolist()),
+                    p.merge_A if clean else 0.0,
+                    p.weakest if clean else 0.0,
+                    clean and not number >= 2 * (p.iterations // 3),
+                    released and (p.refine_drift or p.refine_angles),
+                    released and p.interaction == "adaptive",
+                )
+            )
+        return phases
+
+    def _start(self) -> Orbitals:
+        p, series = self.params, self.series
+        if self.context.start is not None:
+            points, width = self.context.start.positions, ATOM_WIDTH_A2[p.interaction]
+            if len(points) == 0:
+                raise BenchsuiteError("the reconstruction to refine holds no atoms")
+        elif p.start == "grid":
+            points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
+        else:
+            points, width = self._peaks(), ATOM_WIDTH_A2[p.interaction]
+        total = float(self.images.sum(dtype=np.float64)) / len(self.images) * series.scan_step_A**2
+        return Orbitals(np.array(points), np.full(len(points), total / len(points)), np.full(len(points), width))
+
+    def _peaks(self) -> np.ndarray:
+        series, grid = self.series, self.context.grid
+        projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, threads=self.context.threads)
+        volume = np.zeros(grid.shape, np.float32)
+        step = 1 / largest_eigenvalue(projector)
+        for iterate in accelerated_descent(projector, projections(series, np), volume, step, VOLUME_ITERATIONS):
+            volume = np.asarray(iterate.volume)
+        points = peak_points(volume, grid, self.params.merge_A)
+        if len(points) == 0:
+            raise BenchsuiteError("the quick tomogram has no peaks")
+        return points
+
+    def _sweep(self, phase: _Phase) -> float:
+        """Go once through all images; return ε before the steps, on average."""
+        if phase.merge_A or phase.weakest:
+            self._tidy(phase.merge_A, phase.weakest)
+        if phase.fill:
+            self._fill()
+        mean_weight = float(self.orbitals.weight.mean())
+        steps = np.array(phase.steps) * [1, 1, 1, mean_weight, 1]
+        order = np.random.default_rng([self.seed, self.sweep]).permutation(len(self.views))
+        batches = np.array_split(order, max(1, round(len(order) / self.params.batch)))
+        loss, of_views, of_probes = 0.0, np.zeros((len(self.views), 5)), dict[int, ProbeGradient]()
+        for batch in batches:
+            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self.images[batch], phase.probes)
+            loss += float(found.loss.sum())
+            of_views[batch] = found.views
+            _gather(of_probes, found)
+            self._step(self.adam.direction(found.atoms) * steps)
+        if phase.views:
+            self._move_views(of_views)
+        for stack, one in of_probes.items():
+            assert self.model.probes is not None
+            self.model.probes.follow(stack, one.gradient, one.power, self.params.probe_step)
+        return loss / self.images.size
+
+    def _step(self, change: np.ndarray) -> None:
+        o = self.orbitals
+        width = np.maximum(o.width + change[:, 4], LEAST_WIDTH_A2[self.params.interaction])
+        self.orbitals = Orbitals(o.positions + change[:, :3], np.maximum(o.weight + change[:, 3], 0), width)
+
+    def _tidy(self, merge_A: float, weakest: float) -> None:
+        tidied = strong(merged(self.orbitals, merge_A), weakest)
+        if len(tidied) == 0:
+            raise BenchsuiteError("no orbital is left: every weight has fallen to zero")
+        self.orbitals, self.adam = tidied, _Adam.like(np.zeros((len(tidied), 5)))
+
+    def _fill(self) -> None:
+        """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be."""
+        p, o = self.params, self.orbitals
+        points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A)), o.positions, p.merge_A)
+        if len(points) == 0:
+            return
+        width = float(np.median(o.width))
+        asked = Orbitals(points, np.zeros(len(points)), np.full(len(points), width))
+        found = self.model.gradient(joined(o, asked), self.views, self.images)
+        alone = Orbitals(np.zeros((1, 3)), np.ones(1), np.array([width]))
+        curvature = sum(float((self.model.image(alone, view) ** 2).sum(dtype=np.float64)) for view in self.views)
+        weight = -found.atoms[len(o) :, 3] / curvature
+        heavy = weight > FILL_WEIGHT * p.weakest * strong_weight(o.weight)
+        added = merged(Orbitals(points[heavy], weight[heavy], asked.width[heavy]), p.merge_A, weigh=False)
+        if len(added):
+            self.orbitals = joined(o, added)
+            self.adam = _Adam.like(np.zeros((len(self.orbitals), 5)))
+
+    def _move_views(self, gradient: np.ndarray) -> None:
+        """Shift and turn the views; a shift of all of them is one of the specimen, and is left to it."""
+        p = self.params
+        steps = np.array([p.refine_drift * DRIFT_STEP_A] * 2 + [p.refine_angles * ANGLE_STEP_RAD] * 3)
+        change = self.adam_views.direction(gradient) * steps
+        tilts = len(self.series.rotations)
+        change[:, 2:] = np.repeat(change[:, 2:].reshape(tilts, -1, 3).mean(axis=1), len(self.views) // tilts, axis=0)
+        axes = np.concatenate([view.rotation[:2] for view in self.views])
+        common = np.linalg.lstsq(axes, change[:, :2].ravel(), rcond=None)[0]
+        change[:, :2] -= (axes @ common).reshape(-1, 2)
+        self.views = [view.moved(row[:2], row[2:]) for view, row in zip(self.views, change, strict=True)]
+
+    def _atoms(self) -> Atoms:
+        o = self.orbitals
+        atoms = Atoms(numbers=np.zeros(len(o), dtype=int), positions=o.positions)
+        atoms.set_array("intensity", o.weight * self.scale)
+        atoms.set_array("height", o.height * self.scale)
+        atoms.set_array("width_A2", o.width)
+        return atoms
+
+    def _extras(self) -> dict[str, np.ndarray]:
+        """What the figures show: fit of every image, the least tilted one, probes, and what was corrected."""
+        calculated = [self.model.image(self.orbitals, view) for view in self.views]
+        difference = [float(np.abs(a - b).sum(dtype=np.float64)) for a, b in zip(calculated, self.images, strict=True)]
+        shown = int(np.argmax([np.trace(view.rotation) for view in self.views]))
+        extras = {
+            "r_factor_per_image": np.array(difference) / np.abs(self.images).sum(axis=(1, 2), dtype=np.float64),
+            "image_measured": self.images[shown] * np.float32(self.scale),
+            "image_calculated": calculated[shown] * np.float32(self.scale),
+            "drift_A": np.array([view.drift for view in self.views]),
+            "angle_corrections_deg": np.rad2deg([view.correction for view in self.views]),
+        }
+        if self.model.probes is not None:
+            fresh = _model(self.params, self.series, 1).probes
+            assert fresh is not None
+            extras |= {"probes": np.stack(self.model.probes.windows), "probes_initial": np.stack(fresh.windows)}
+            extras |= {"probe_depths_A": fresh.depths_A, "probe_pixel_A": np.array(self.model.grid.pixel_A)}
+        return extras
+
+    def _state(self) -> dict[str, np.ndarray]:
+        o, probes = self.orbitals, self.model.probes
+        state = {"positions": o.positions, "weight": o.weight, "width": o.width, "sweep": np.array(self.sweep)}
+        for name, adam in (("adam", self.adam), ("views", self.adam_views)):
+            state |= {f"{name}_mean": adam.mean, f"{name}_square": adam.square, f"{name}_count": np.array(adam.count)}
+        state["drift"] = np.array([view.drift for view in self.views])
+        state["correction"] = np.array([view.correction for view in self.views])
+        if probes is not None and self.params.interaction == "adaptive":
+            state |= {f"windows_{stack}": windows for stack, windows in enumerate(probes.windows)}
+            state |= {f"transfer_{stack}": transfer for stack, transfer in enumerate(probes.transfer)}
+        return state
+
+    def _resume(self, state: Mapping[str, np.ndarray]) -> None:
+        self.sweep = int(state["sweep"])
+        self.orbitals = Orbitals(state["positions"], state["weight"], state["width"])
+        self.adam, self.adam_views = (
+            _Adam(np.array(state[f"{name}_mean"]), np.array(state[f"{name}_square"]), int(state[f"{name}_count"]))
+            for name in ("adam", "views")
+        )
+        moves = zip(self.views, state["drift"], state["correction"], strict=True)
+        self.views = [view.moved(drift, correction) for view, drift, correction in moves]
+        if self.model.probes is not None and self.params.interaction == "adaptive":
+            for stack in range(len(self.model.probes.windows)):
+                self.model.probes.windows[stack] = np.array(state[f"windows_{stack}"])
+                self.model.probes.transfer[stack] = np.array(state[f"transfer_{stack}"])
+
+
+def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:
+    for stack, one in found.probes.items():
+        if stack in total:
+            total[stack].add(one)
+        else:
+            total[stack] = one
+
+
+def _model(params: LOTParams, series: TiltSeries, threads: int) -> OrbitalModel:
+    """Return the forward model that the parameters ask for."""
+    if params.interaction == "direct":
+        return OrbitalModel(FineGrid(series.scan_shape, series.scan_step_A, 1), threads=threads)
+    optics, step = series.optics, series.scan_step_A
+    resolved_A = wavelength_A(optics.energy_keV) / (4e-3 * optics.semiangle_mrad)
+    grid = FineGrid(series.scan_shape, step, params.oversampling or max(1, math.ceil(step / resolved_A - 1e-6)))
+    depth_A = step * max(series.scan_shape)
+    slices = math.ceil(depth_A / params.slice_A)
+    depths_A = params.slice_A * (np.arange(slices) - (slices - 1) / 2)
+    reference = 0.0 if optics.focal_plane == "centre" else -depth_A / 2
+    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + reference for defocus in series.defocus_A]
+    spread = SPREAD * grid.pixel_A**2
+    return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads)

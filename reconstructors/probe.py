@@ -1,0 +1,52 @@
+"""The focused probe: its wave from the optics, and its intensity at any depth.
+
+In free space a probe of defocus Δf has, at a distance z beyond the plane that Δf refers to, the intensity of a probe of defocus
+Δf − z: the Fresnel propagator changes nothing but C10 (Mao, Cui & Yu 2024, eqs. 8-10).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchsuite.data import Optics
+from benchsuite.electrons import wavelength_A
+
+
+def aperture_function(
+    optics: Optics, defocus_A: float, full: int, pixel_A: float, wavelength_A: float, soft: bool = True
+) -> np.ndarray:
+    """Return the probe in Fourier space, (full, full) complex64 in the order of the FFT, Σ|a|² = 1.
+
+    exp(−iχ) within the semi-angle, χ = 2π/λ Σ α^(n+1)/(n+1) C_nm cos(m(φ − φ_nm)) with C10 = −defocus (Kirkland 2020, eq. 2.10;
+    polar names as in abTEM). `soft` weighs the pixels at the edge of the aperture by the part that is inside.
+    """
+    q = np.fft.fftfreq(full, pixel_A) * wavelength_A
+    angle, azimuth = np.hypot(q[:, None], q), np.arctan2(q[:, None], np.broadcast_to(q, (full, full)))
+    chi = -defocus_A * angle**2 / 2
+    for name, value in optics.aberrations_A.items():
+        if name.startswith("C"):
+            n, m = int(name[1]), int(name[2])
+            direction = np.deg2rad(optics.aberrations_A.get(f"phi{n}{m}_deg", 0.0))
+            chi = chi + value * angle ** (n + 1) / (n + 1) * np.cos(m * (azimuth - direction))
+    edge = optics.semiangle_mrad * 1e-3
+    pixel = wavelength_A / (full * pixel_A)
+    inside = np.clip((edge - angle) / pixel + 0.5, 0, 1) if soft else (angle <= edge).astype(float)
+    wave = inside * np.exp(-2j * np.pi / wavelength_A * chi)
+    return (wave / np.sqrt((inside**2).sum())).astype(np.complex64)
+
+
+def probe_transfer(optics: Optics, local_defocus_A: float, shape: tuple[int, int], pixel_A: float) -> np.ndarray:
+    """Return the Fourier transform (rows, half columns) complex64 of the probe's intensity of unit sum, centred at the origin.
+
+    On a field of (rows, columns) pixels, which must resolve the intensity: pixel ≤ λ/(4α).
+    """
+    rows, columns = shape
+    side = max(rows, columns)
+    wave = aperture_function(optics, local_defocus_A, side, pixel_A, wavelength_A(optics.energy_keV))
+    intensity = np.abs(np.fft.ifft2(wave)) ** 2
+    if (rows, columns) != (side, side):
+        kept = np.fft.fftshift(intensity)[
+            side // 2 - rows // 2 : side // 2 - rows // 2 + rows, side // 2 - columns // 2 : side // 2 - columns // 2 + columns
+        ]
+        intensity = np.fft.ifftshift(kept)
+    return np.fft.rfft2(intensity / intensity.sum()).astype(np.complex64)
