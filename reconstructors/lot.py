@@ -76,7 +76,7 @@ class LOTParams(Params):
     position_step_A: Positive = Field(0.03, description="first step of the positions in the last sweeps")
     weight_step: Positive = Field(0.05, description="first step of the weights, relative to their mean")
     width_step_A2: NonNegative = Field(0.02, description="first step of the widths; 0 keeps them")
-    probe_step: Positive = Field(1.0, description="adaptive: step of the probes, 1 being that of Newton's method")
+    probe_step: Positive = Field(1.5, description="adaptive: step of the probes, relative to the safe one")
     probe_radius_A: Positive | None = Field(None, description="adaptive: where the probe may change; default: its spread and 4 Å")
     initial_defocus: Literal["nominal", "zero"] = Field(
         "nominal", description="zero: probes do not know the focus of their section"
@@ -270,7 +270,8 @@ class _Fit:
             self._move_views(of_views)
         for stack, one in of_probes.items():
             assert self.model.probes is not None
-            self.model.probes.follow(stack, one.gradient, one.power, self.params.probe_step)
+            images = len(self.views) // len(self.model.probes.windows)
+            self.model.probes.follow(stack, one.gradient, one.power, images, self.params.probe_step)
         return loss / self.images.size
 
     def _step(self, change: np.ndarray) -> None:

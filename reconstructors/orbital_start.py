@@ -15,6 +15,7 @@ from reconstructors.orbitals import Orbitals
 
 PARTICLE_BLUR_A = 2.0  # about the distance of neighbouring atoms: closes the gaps between them
 PARTICLE_LEVEL = 0.12  # of the brightest spot of a blurred image, above its darkest
+COARSE_A = 1.0  # spacing at which the particle's volume is found out
 BYTES_PER_ORBITAL = 700  # positions, gradients of all pieces, averages of Adam
 STRONGEST = 0.05  # the part of the orbitals whose mean weight is "strong"
 PEAK_LEVEL = 0.05  # of the strongest peaks of a volume
@@ -23,21 +24,35 @@ PEAK_LEVEL = 0.05  # of the strongest peaks of a volume
 def grid_points(series: TiltSeries, spacing_A: float) -> np.ndarray:
     """Return (n, 3) points of a regular grid that every image shows within the particle, or outside its field.
 
-    Raises BenchsuiteError, with the numbers, where so many orbitals would not fit in memory.
+    Raises BenchsuiteError, with the numbers, where so many orbitals would not fit in memory, and where there is no such point.
     """
     from scipy.ndimage import gaussian_filter
 
     step = series.scan_step_A
-    images = series.data.mean(axis=1)
-    blurred = gaussian_filter(images, (0, PARTICLE_BLUR_A / step, PARTICLE_BLUR_A / step))
+    blurred = gaussian_filter(series.data.mean(axis=1), (0, PARTICLE_BLUR_A / step, PARTICLE_BLUR_A / step))
     low, high = (extreme(blurred, axis=(1, 2), keepdims=True) for extreme in (np.min, np.max))
     bright = blurred > low + PARTICLE_LEVEL * (high - low)
-    ny, nx = series.scan_shape
-    reach = max(ny, nx) * step / 2
-    axis = np.arange(-int(reach / spacing_A), int(reach / spacing_A) + 1) * spacing_A
+    coarse = _inside(bright, series, max(spacing_A, COARSE_A))
+    if len(coarse) == 0:
+        raise BenchsuiteError("no point of the grid is within the particle in every image: are the rotations those of the images?")
+    if spacing_A >= COARSE_A:
+        return coarse
+    count, free = len(coarse) * (COARSE_A / spacing_A) ** 3, psutil.virtual_memory().available
+    if count * BYTES_PER_ORBITAL > free:
+        raise BenchsuiteError(
+            f"a grid start of {spacing_A:g} Å has about {count:.2g} orbitals, which need {count * BYTES_PER_ORBITAL / 1e9:.1f} GB; "
+            f"{free / 1e9:.1f} GB are free: enlarge grid_A, or take start: peaks"
+        )
+    return _inside(bright, series, spacing_A)
+
+
+def _inside(bright: np.ndarray, series: TiltSeries, spacing_A: float) -> np.ndarray:
+    """Return the points of a cubic grid over the field that fall on bright pixels (n_tilt, ny, nx) or beside every image."""
+    (ny, nx), step = series.scan_shape, series.scan_step_A
+    last = int(max(ny, nx) * step / 2 / spacing_A)
+    axis = np.arange(-last, last + 1) * spacing_A
     x, y = (part.ravel() for part in np.meshgrid(axis, axis))
     found = []
-    limit = psutil.virtual_memory().available / BYTES_PER_ORBITAL
     for z in axis:
         plane = np.stack([x, y, np.full(len(x), z)], axis=1)
         for rotation, image in zip(series.rotations, bright, strict=True):
@@ -47,15 +62,7 @@ def grid_points(series: TiltSeries, spacing_A: float) -> np.ndarray:
             inside[seen] = image[row[seen], column[seen]]
             plane = plane[inside]
         found.append(plane)
-        if sum(map(len, found)) > limit:
-            raise BenchsuiteError(
-                f"a grid start of {spacing_A:g} Å has more than the {limit:.2g} orbitals that fit in the free memory, "
-                f"{limit * BYTES_PER_ORBITAL / 1e9:.1f} GB; enlarge grid_A, or take start: peaks"
-            )
-    points = np.concatenate(found)
-    if len(points) == 0:
-        raise BenchsuiteError("no point of the grid is within the particle in every image: are the rotations those of the images?")
-    return points
+    return np.concatenate(found)
 
 
 def peak_points(volume: np.ndarray, grid: Grid, apart_A: float) -> np.ndarray:
@@ -79,7 +86,8 @@ def merged(orbitals: Orbitals, nearer_than_A: float, weigh: bool = True) -> Orbi
         if len(pairs) == 0:
             break
         distance = np.linalg.norm(orbitals.positions[pairs[:, 0]] - orbitals.positions[pairs[:, 1]], axis=1)
-        i, j = pairs[_disjoint(pairs[np.argsort(distance, kind="stable")], len(orbitals))].T
+        pairs = pairs[np.argsort(distance, kind="stable")]
+        i, j = pairs[_disjoint(pairs, len(orbitals))].T
         positions, weight, width = orbitals.positions.copy(), orbitals.weight.copy(), orbitals.width.copy()
         both = weight[i] + weight[j]
         share = np.divide(weight[i], both, out=np.full(len(i), 0.5), where=both > 0)

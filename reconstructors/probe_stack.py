@@ -2,12 +2,12 @@
 
 They begin as those of the optics, propagated in free space (rigid). `follow` lets them change pixel by pixel (adaptive) within a
 window around the beam; the far tails stay as they are. In the image of slice k, Î = p̂_k Ô_k, so the curvature of the loss is
-diagonal in frequency,
+diagonal in frequency, and each slice moves to the minimum of
 
-    δp̂_k = −step · (∂L/∂p̂_k) / (3/K Σ_k Σ_images |Ô_k|²),        K slices,
+    Σ_x g_k δ_k + ½ Σ_q C |δ̂_k|²,    C = min(1, (1 + √(K/m))²/K) Σ_k Σ_images |Ô_k|²,    g_k = ∂L/∂p_k,
 
-which makes all frequencies converge alike. What comes out is projected onto the intensities: none negative, the sum of the window
-as it was (the nearest such point: Duchi et al., ICML (2008) 272, doi:10.1145/1390156.1390191).
+over the intensities, p_k + δ_k ≥ 0 and Σ δ_k = 0, by accelerated projected gradients (Beck & Teboulle 2009). The factor of C bounds
+what m images tell about the differences of K slices, were their planes random (Marchenko & Pastur, 1967).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from benchsuite.electrons import wavelength_A
 from reconstructors.fine_grid import FineGrid
 from reconstructors.probe import probe_transfer
 
+ROUNDS = 40  # of the constrained minimisation
 BAND_MARGIN = 1.02  # a probe passes frequencies up to 2α/λ; what is beyond is not widened, only noise
-DAMPING = 1e-3  # of the mean curvature, added to it
+DAMPING = 1e-3  # of the greatest curvature: the least
 
 
 class ProbeStack:
@@ -61,14 +62,23 @@ class ProbeStack:
         self._sums = [window.sum(axis=(1, 2), dtype=np.float64) for window in self.windows]
         self.transfer = [stack * self.widening for stack in free]
 
-    def follow(self, stack: int, gradient: np.ndarray, power: np.ndarray, step: float) -> None:
-        """Move the probes of a stack against the gradient (K, rows, half columns) ∂L/∂T*; power: Σ_k Σ_images |O_k|²."""
-        curvature = power * self.widening**2 * (3 / len(self.depths_A))
-        curvature += DAMPING * float(curvature[self.widening > 0].mean())
-        moves = gradient * (-step * self.widening / curvature)
+    def follow(self, stack: int, gradient: np.ndarray, power: np.ndarray, images: int, step: float = 1.0) -> None:
+        """Move the probes of a stack, for ∂L/∂T* (K, rows, half columns) and the power Σ_k Σ_images |O_k|² of so many images."""
+        count = len(self.depths_A)
+        factor = min(1.0, (1 + np.sqrt(count / images)) ** 2 / count)
+        curvature = self._on_window(power * self.widening**2 * (factor / step))
         for k in np.flatnonzero(np.abs(gradient).max(axis=(1, 2)) > 0):
-            moved = self.windows[stack][k] + np.fft.irfft2(moves[k], s=self.grid.shape)[self._rows, self._columns]
-            self._set(stack, int(k), onto_simplex(moved, float(self._sums[stack][k])).astype(np.float32))
+            slope = np.fft.irfft2(gradient[k] * self.widening, s=self.grid.shape)[self._rows, self._columns]
+            window = constrained_minimum(self.windows[stack][k], slope, curvature, float(self._sums[stack][k]))
+            self._set(stack, int(k), window.astype(np.float32))
+
+    def _on_window(self, curvature: np.ndarray) -> np.ndarray:
+        """Return a curvature, diagonal in the frequencies of the grid, on those of a field twice as wide as the windows."""
+        around = np.fft.irfft2(curvature, s=self.grid.shape)
+        side = min(2 * self.windows[0].shape[-1], *self.grid.shape) // 2 * 2
+        axis = np.fft.fftfreq(side, 1 / side).astype(int)
+        near = np.fft.rfft2(around[np.ix_(axis % self.grid.shape[0], axis % self.grid.shape[1])]).real
+        return np.maximum(near, DAMPING * near.max())
 
     def restore(self, stack: int, windows: np.ndarray) -> None:
         """Set the windows (K, w, w) of a stack to what `windows` held before."""
@@ -82,8 +92,26 @@ class ProbeStack:
         self.windows[stack][k] = window
 
 
+def constrained_minimum(start: np.ndarray, slope: np.ndarray, curvature: np.ndarray, total: float) -> np.ndarray:
+    """Minimise slope · (p − start) + ½ (p − start)ᵀ C (p − start) over p ≥ 0 with that sum, approximately; arrays (w, w).
+
+    curvature: C on the half spectrum of a field of even side, at least w.
+    """
+    side, greatest = len(curvature), float(curvature.max())
+    rows, columns = start.shape
+    best = point = start.astype(np.float64)
+    momentum = 1.0
+    for _ in range(ROUNDS):
+        bent = np.fft.irfft2(np.fft.rfft2(point - start, s=(side, side)) * curvature, s=(side, side))[:rows, :columns]
+        new = onto_simplex(point - (slope + bent) / greatest, total)
+        following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        point = new + (momentum - 1) / following * (new - best)
+        best, momentum = new, following
+    return best
+
+
 def onto_simplex(values: np.ndarray, total: float) -> np.ndarray:
-    """Return the nearest array without negative elements whose sum is `total`."""
+    """Return the nearest array without negative elements whose sum is `total`: Duchi et al., ICML (2008) 272."""
     falling = np.sort(values, axis=None)[::-1].astype(np.float64)
     levels = (np.cumsum(falling) - total) / np.arange(1, falling.size + 1)
     level = levels[np.flatnonzero(falling > levels)[-1]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from reports.groups import Group, failures, groups
 from reports.labels import condition, label, labels, number, plus_minus, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
+INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
 MORE_METRICS = ("r_factor", "resolution_fsc_A", "bond_length_error_pm", "reconstruct_s", "peak_memory_mb")
 
 
@@ -45,7 +46,10 @@ class Table:
 def tables(run: Run) -> list[Table]:
     """Return every table that the run has something for."""
     found = [summary(run), published(run), confusion(run), failed(run)]
-    return [table for table in found if table is not None and table.rows]
+    kept = [table for table in found if table is not None and table.rows]
+    if "engine" in run.table and (run.table["engine"] == "incoherent").any():
+        kept = [replace(table, note=f"{table.note} {INCOHERENT}".strip()) for table in kept]
+    return kept
 
 
 def summary(run: Run) -> Table:

@@ -21,11 +21,12 @@ from benchsuite.microscope.tilts import field_of_view_A, rotations
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from benchsuite.scenario.schema import Acquisition, Microscope, Scan, Simulation
+    from benchsuite.scenario.schema import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 
 AIRY = 0.61  # radius of a focused probe, in units of λ/α
 LEAST_OVERLAP = 0.5  # of the diameters of neighbouring probes
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
+WIDEST_MRAD = 250.0  # of the incoherent engine
 MOST_ELECTRONS = 1e15  # per position: beyond it counting noise is far below single precision
 
 ORDERS = (12, 21, 23, 30, 32, 34, 41, 43, 45, 50, 52, 54, 56)
@@ -44,7 +45,7 @@ def grid_points(simulation: Simulation, box_A: float) -> int:
 
 def prism_factor(simulation: Simulation) -> int:
     """Return the interpolation factor f in use: 1 for direct multislice."""
-    return simulation.prism_interpolation if simulation.method == "prism" else 1
+    return simulation.prism_interpolation if simulation.method == "prism" and simulation.engine != "incoherent" else 1
 
 
 def band_limit_mrad(energy_keV: float, pixels: int, box_A: float) -> float:
@@ -115,6 +116,8 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
     box, factor, detector = field_of_view_A(acquisition.scan), prism_factor(simulation), acquisition.detector
     pixels = grid_points(simulation, box)
     wavelength = wavelength_A(microscope.energy_keV)
+    if simulation.engine == "incoherent":
+        return _check_incoherent(microscope, simulation, detector, wavelength)
     # PRISM detects on the pixels of its window, which are f times coarser in angle
     limit = min(band_limit_mrad(microscope.energy_keV, p, b) for p, b in ((pixels, box), (pixels // factor, box / factor)))
     pixel = 1e3 * wavelength / box * factor
@@ -144,12 +147,31 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
     return problems
 
 
+def _check_incoherent(
+    microscope: Microscope, simulation: Simulation, detector: AnnularDetector | None, wavelength: float
+) -> list[str]:
+    """The pixels must resolve the intensity of the probe; the detector's angles are those of a single, finely drawn atom."""
+    problems, finest = [], wavelength / (4e-3 * microscope.semiangle_mrad)
+    if simulation.sampling_A > finest * 1.001:
+        problems.append(
+            f"simulation.sampling_A: {simulation.sampling_A:g} Å does not resolve the probe; the incoherent engine needs at most "
+            f"λ/(4α) = {finest:.3f} Å"
+        )
+    if detector is not None and detector.outer_mrad > WIDEST_MRAD:
+        problems.append(
+            f"acquisition.detector.outer_mrad: {detector.outer_mrad:g} mrad; the incoherent engine allows {WIDEST_MRAD:g} mrad"
+        )
+    return problems
+
+
 def _check_detectors(acquisition: Acquisition, simulation: Simulation) -> list[str]:
     problems = []
     if acquisition.mode == "adf" and acquisition.detector is None:
         problems.append("acquisition.detector: images need an annulus (inner_mrad, outer_mrad); null is for mode 4dstem")
     if acquisition.mode == "4dstem" and simulation.method == "prism":
         problems.append("simulation.method: prism has no patterns of the full field; mode 4dstem needs multislice")
+    if acquisition.mode == "4dstem" and simulation.engine == "incoherent":
+        problems.append("simulation.engine: incoherent makes images only; mode 4dstem needs abtem or native")
     return problems
 
 

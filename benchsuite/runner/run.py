@@ -175,6 +175,7 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
         "repeat": cell.repeat,
         "seed": cell.experiment.seed,
         "device": settings.device,
+        "engine": cell.experiment.engine,
         **cell.swept,
     }
     scores = store.open(stages["scores"].key) if outcome["status"] == "ok" else None

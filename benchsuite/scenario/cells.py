@@ -49,6 +49,12 @@ class Experiment:
     analysis: Analysis
     limits: Limits
 
+    @property
+    def engine(self) -> str:
+        """What simulates: the native engine has no images, the incoherent one no patterns."""
+        chosen, images = self.simulation.engine, self.acquisition.mode == "adf"
+        return "abtem" if chosen == ("native" if images else "incoherent") else chosen
+
     def specimen_repeat(self, repeat: int) -> int:
         """Return the repeat that seeds specimen and phonons: 0 for all repeats that redraw the noise only."""
         return repeat if self.redraw == "all" else 0

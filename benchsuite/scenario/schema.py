@@ -42,7 +42,10 @@ class Microscope(Params):
 
 
 class Simulation(Params):
-    engine: Literal["abtem", "native"] = Field("abtem", description="what computes 4D-STEM patterns: abTEM, or our own kernel")
+    engine: Literal["abtem", "native", "incoherent"] = Field(
+        "abtem",
+        description="abTEM; native: our own kernel for 4D-STEM; incoherent: images without multiple scattering, for many atoms",
+    )
     window_A: Positive | None = Field(None, description="engine native: side of a probe's window; default: the whole box")
     method: Literal["multislice", "prism"] = Field("multislice", description="direct multislice or a scattering matrix")
     sampling_A: Positive = Field(0.1, description="pixel of potential and wave; band limit λ/(3·sampling)")

@@ -38,7 +38,7 @@ class ImageStage(Stage):
         inputs = {
             "rotation": np.round(self.rotation(), 12).tolist(),
             "microscope": e.microscope.model_dump(mode="json"),
-            "simulation": e.simulation.model_dump(mode="json", exclude=set() if self._patterns() else {"engine", "window_A"}),
+            "simulation": e.simulation.model_dump(mode="json", exclude=self._unused()),
             "scan": e.acquisition.scan.model_dump(mode="json"),
             "detector": detector.model_dump(mode="json") if detector else None,
             "phonons": phonons.model_dump(mode="json") if phonons else None,
@@ -47,6 +47,13 @@ class ImageStage(Stage):
         if self._patterns():
             inputs |= {"camera": e.acquisition.camera.model_dump(mode="json"), "drift_A": self.drift_A().tolist()}
         return inputs
+
+    def _unused(self) -> set[str]:
+        return (
+            {"abtem": {"engine", "window_A"}, "incoherent": {"method", "prism_interpolation", "window_A"}}[self.experiment.engine]
+            if not self._patterns()
+            else set()
+        )
 
     def _patterns(self) -> bool:
         return self.experiment.acquisition.mode == "4dstem"
@@ -77,10 +84,16 @@ class ImageStage(Stage):
 
             simulate_diffraction(*specimen, acquisition, self.seed(), self.drift_A(), allocate=on_disk)
             return
-        from benchsuite.microscope.adf import simulate_adf
-
         assert acquisition.detector is not None  # check_physics has seen to it
-        image = simulate_adf(*specimen, acquisition.scan, acquisition.detector, acquisition.frozen_phonons, self.seed())
+        recorded = (acquisition.scan, acquisition.detector, acquisition.frozen_phonons)
+        if e.engine == "incoherent":
+            from benchsuite.microscope.incoherent import simulate_incoherent
+
+            image = simulate_incoherent(*specimen, *recorded)
+        else:
+            from benchsuite.microscope.adf import simulate_adf
+
+            image = simulate_adf(*specimen, *recorded, self.seed())
         np.save(folder / IMAGE, image, allow_pickle=False)
 
 

@@ -1,0 +1,185 @@
+"""ADF images without multiple scattering: the probe of every depth, convolved with what the slice there scatters.
+
+    I(r) = Σ_k p_k ⊗ o_k,    o_k = Σ_elements C_e · 2 (1 − cos φ_k,e)        (Mao, Cui & Yu 2024, LOT eq. 7; Bosch & Lazić 2019)
+
+p_k is the intensity, of unit sum, of the probe in free space at the depth of slice k; φ_k,e = σ ∫V dz the phase that the atoms of
+one element in the slice add (tabulated potentials), so 2 (1 − cos φ) = |exp(iφ) − 1|² is all that they scatter, and C_e the part
+of it that the detector collects from one such atom. Thermal motion blurs o_k by its Gaussian: the average over independent
+displacements.
+
+What is missing: scattering of electrons that have been scattered (channelling, loss of intensity with depth) and interference
+between atoms. In return the cost of an image grows as the number of slices times that of a transform, which makes a million
+atoms possible. Atoms are put on the grid by Gaussian gridding (see `reconstructors.orbitals`), exactly up to its band limit.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.data import Optics
+from benchsuite.electrons import interaction_per_VA, wavelength_A
+from benchsuite.errors import PhysicsError
+from benchsuite.microscope.limits import check_fits
+from benchsuite.microscope.tilts import field_of_view_A, specimen_box_A
+from reconstructors import fftw
+from reconstructors.fine_grid import FineGrid
+from reconstructors.orbitals import SPREAD
+from reconstructors.orbitals_cpu import add_product, in_slices, splat
+from reconstructors.probe import probe_transfer
+
+if TYPE_CHECKING:
+    from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
+
+ALONE_A, ALONE_PIXELS = 14.0, 480  # the field of the single atom whose scattering angles are asked for: 0.029 Å pixels
+
+
+def simulate_incoherent(
+    atoms: Atoms,
+    rotation: np.ndarray,
+    microscope: Microscope,
+    simulation: Simulation,
+    scan: Scan,
+    detector: AnnularDetector,
+    phonons: FrozenPhonons | None,
+) -> np.ndarray:
+    """Return one noise-free tilt, float32 (n_focus, ny, nx): fractions of the incident electrons.
+
+    Arguments as for `simulate_adf`. Raises PhysicsError where the particle does not fit with the margin, or where an element
+    has no thermal displacement.
+    """
+    check_fits(atoms, rotation, specimen_box_A(scan), simulation.margin_A)
+    symbols = np.array(atoms.get_chemical_symbols())
+    elements = sorted(set(symbols.tolist()))
+    blur_A = _blur_A(elements, phonons)
+    grid = fine_grid(scan, simulation)
+    probes = _probes(microscope, simulation, scan)
+    box_A = field_of_view_A(scan)
+    positions = atoms.positions @ np.asarray(rotation, dtype=np.float64).T
+    centre_y, centre_x = grid.centre
+    u, v = positions[:, 0] / grid.pixel_A + centre_x, positions[:, 1] / grid.pixel_A + centre_y
+    slices, thickness = _slices(simulation, box_A)
+    squared = grid.frequencies_squared()
+    width = np.full(len(atoms), SPREAD)
+    plane = fftw.aligned((grid.shape[0], grid.shape[1] // 2)).view(np.float32)
+    spectrum = fftw.aligned(grid.half_shape)
+    totals = [fftw.aligned(grid.half_shape) for _ in microscope.defoci_A]
+    scale = np.float32(1 / plane.size)
+    annulus = (detector.inner_mrad, detector.outer_mrad)
+    for element in elements:
+        chosen = np.flatnonzero(symbols == element)
+        phase = _phase_factor(element, simulation.potential, microscope.energy_keV, squared, grid.pixel_A) * scale
+        collected = _collected(
+            element, simulation.potential, microscope.energy_keV, microscope.semiangle_mrad, annulus, grid.pixel_A
+        )
+        thermal = (collected * np.exp(-2 * np.pi**2 * blur_A[element] ** 2 * squared)).astype(np.float32)
+        order, start = in_slices(positions[chosen, 2], -box_A / 2, thickness, slices)
+        peak = np.full(len(atoms), 1 / (np.pi * SPREAD * grid.pixel_A**2))
+        for k in np.flatnonzero(np.diff(start)):
+            plane[...] = 0
+            splat(plane, chosen[order[start[k] : start[k + 1]]], u, v, peak, width)
+            grid.forward(plane, spectrum)
+            spectrum *= phase
+            grid.backward(spectrum, plane)
+            np.cos(plane, out=plane)
+            np.subtract(1, plane, out=plane)
+            grid.forward(plane, spectrum)
+            spectrum *= thermal
+            for total, stack in zip(totals, probes, strict=True):
+                add_product(total.ravel(), spectrum.ravel(), stack[k].ravel(), False)
+    images = np.empty((len(totals), *scan.positions), np.float32)
+    for image, total in zip(images, totals, strict=True):
+        grid.backward(total, plane)
+        image[...] = np.maximum(grid.picked(plane) * scale, 0)
+    return images
+
+
+def fine_grid(scan: Scan, simulation: Simulation) -> FineGrid:
+    """Return the grid of the calculation: a whole number of pixels, no wider than `sampling_A`, per step of the scan."""
+    return FineGrid(scan.positions, scan.step_A, math.ceil(scan.step_A / simulation.sampling_A - 1e-9))
+
+
+def _slices(simulation: Simulation, box_A: float) -> tuple[int, float]:
+    count = math.ceil(box_A / simulation.slice_A - 1e-6)
+    return count, box_A / count
+
+
+def _probes(microscope: Microscope, simulation: Simulation, scan: Scan) -> list[np.ndarray]:
+    """Return (slices, rows, half columns) complex64 transfer functions for every focus; the same for all tilts."""
+    box_A = field_of_view_A(scan)
+    reference = 0.0 if microscope.focal_plane == "centre" else -box_A / 2
+    foci = tuple(defocus + reference for defocus in microscope.defoci_A)
+    optics = (microscope.energy_keV, microscope.semiangle_mrad, tuple(sorted(microscope.aberrations_A.items())))
+    grid = fine_grid(scan, simulation)
+    return _probes_of(optics, foci, _slices(simulation, box_A), grid.shape, grid.pixel_A)
+
+
+@functools.lru_cache(maxsize=1)
+def _probes_of(
+    optics: tuple[float, float, tuple[tuple[str, float], ...]],
+    foci_A: tuple[float, ...],
+    slices: tuple[int, float],
+    shape: tuple[int, int],
+    pixel_A: float,
+) -> list[np.ndarray]:
+    energy_keV, semiangle_mrad, aberrations = optics
+    probe = Optics(energy_keV, semiangle_mrad, dict(aberrations))
+    count, thickness = slices
+    depths = thickness * (np.arange(count) - (count - 1) / 2)
+    return [np.stack([probe_transfer(probe, focus - depth, shape, pixel_A) for depth in depths]) for focus in foci_A]
+
+
+def _blur_A(elements: list[str], phonons: FrozenPhonons | None) -> dict[str, float]:
+    if phonons is None:
+        return dict.fromkeys(elements, 0.0)
+    missing = sorted({*elements} - {*phonons.rms_A})
+    if missing:
+        raise PhysicsError(f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}")
+    return {element: phonons.rms_A[element] for element in elements}
+
+
+def _potential_factor(element: str, potential: str) -> Any:
+    """Return the function of q² (1/Å²) that gives the Fourier transform of an atom's projected potential in V Å³."""
+    from abtem.parametrizations import KirklandParametrization, LobatoParametrization
+
+    tables = {"kirkland": KirklandParametrization, "lobato": LobatoParametrization}
+    return tables[potential]().projected_scattering_factor(element)
+
+
+def _phase_factor(element: str, potential: str, energy_keV: float, squared: np.ndarray, pixel_A: float) -> np.ndarray:
+    """Return σ V̂(q), with what undoes the widening of the gridding, within the circle of frequencies that the pixels resolve."""
+    factor = interaction_per_VA(energy_keV) * np.asarray(_potential_factor(element, potential)(squared))
+    inside = squared < (0.5 / pixel_A) ** 2
+    return np.where(inside, factor * np.exp(np.pi**2 * SPREAD * pixel_A**2 * squared), 0).astype(np.float32)
+
+
+@functools.cache
+def _collected(
+    element: str, potential: str, energy_keV: float, semiangle_mrad: float, annulus_mrad: tuple[float, float], pixel_A: float
+) -> float:
+    """Return 2 C_e: an atom drawn on pixels of that width then scatters into the detector what one drawn finely does.
+
+    Of what is scattered by an angle, the part counts that reaches the annulus from somewhere in the illuminating cone.
+    """
+    fine = ALONE_A / ALONE_PIXELS
+    scattered = np.exp(1j * _phase_of_one(element, potential, energy_keV, ALONE_PIXELS, fine)) - 1
+    q = np.fft.fftfreq(ALONE_PIXELS, fine)
+    angle = 1e3 * wavelength_A(energy_keV) * np.hypot(q[:, None], q)
+    power = np.abs(np.fft.fft2(scattered)) ** 2 * fine**2 / ALONE_PIXELS**2
+    cone, annulus = angle <= semiangle_mrad, (angle >= annulus_mrad[0]) & (angle < annulus_mrad[1])
+    reached = np.fft.ifft2(np.fft.fft2(cone) * np.fft.fft2(annulus)).real / cone.sum()
+    pixels = 2 * math.ceil(ALONE_A / pixel_A / 2)
+    coarse = _phase_of_one(element, potential, energy_keV, pixels, pixel_A)
+    return float((power * reached).sum()) / float((1 - np.cos(coarse)).sum() * pixel_A**2)
+
+
+def _phase_of_one(element: str, potential: str, energy_keV: float, pixels: int, pixel_A: float) -> np.ndarray:
+    """Return the phase (pixels, pixels) of one atom at the origin."""
+    q = np.fft.fftfreq(pixels, pixel_A)
+    squared = q[:, None] ** 2 + q**2
+    spectrum = interaction_per_VA(energy_keV) * np.asarray(_potential_factor(element, potential)(squared))
+    return np.fft.ifft2(np.where(squared < (0.5 / pixel_A) ** 2, spectrum, 0)).real / pixel_A**2
