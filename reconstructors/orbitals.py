@@ -81,7 +81,7 @@ class View:
 
 @dataclass
 class ProbeGradient:
-    """∂L/∂T* (slices, rows, half columns) complex64 of a stack, and the power Σ |O_k|² (rows, half columns) that it came from."""
+    """∂L/∂p (slices, w, w) of a stack on its windows, and the power Σ |O_k|² (rows, half columns) of the planes it came from."""
 
     gradient: np.ndarray
     power: np.ndarray
@@ -179,7 +179,7 @@ class OrbitalModel:
             buffers.plane[...] = 0
             splat(buffers.plane, atoms, seen.u, seen.v, seen.peak, seen.width)
             grid.forward(buffers.plane, buffers.spectrum)
-            add_product(buffers.total.ravel(), buffers.spectrum.ravel(), self.probes.transfer[stack][k].ravel(), False)
+            add_product(buffers.total.ravel(), buffers.spectrum.ravel(), self.probes.transfer[stack][k].ravel())
             if keep:
                 buffers.kept[k] = buffers.spectrum.copy()
         grid.backward(buffers.total, buffers.plane)
@@ -204,12 +204,16 @@ class OrbitalModel:
             transfer, factor = self.probes.transfer[stack], np.float32(1 / buffers.plane.size)
             grid.forward(buffers.plane, buffers.total)
             if by_probe is not None and stack not in by_probe:
-                by_probe[stack] = ProbeGradient(np.zeros_like(transfer), np.zeros(grid.half_shape, np.float32))
+                windows = np.zeros_like(self.probes.windows[stack])
+                by_probe[stack] = ProbeGradient(windows, np.zeros(grid.half_shape, np.float32))
             for k, atoms in seen.slices():
                 if by_probe is not None:
                     drawn = buffers.kept[k].ravel()
-                    add_product(by_probe[stack].gradient[k].ravel(), buffers.total.ravel(), drawn, True)
                     add_power(by_probe[stack].power.ravel(), drawn)
+                    set_product(buffers.spectrum.ravel(), buffers.total.ravel(), drawn, factor)
+                    buffers.spectrum *= self.probes.widening
+                    grid.backward(buffers.spectrum, buffers.plane)
+                    by_probe[stack].gradient[k] += self.probes.window_of(buffers.plane)
                 set_product(buffers.spectrum.ravel(), buffers.total.ravel(), transfer[k].ravel(), factor)
                 grid.backward(buffers.spectrum, buffers.plane)
                 gather(buffers.plane, atoms, seen.u, seen.v, seen.width, sums)

@@ -101,14 +101,10 @@ def in_slices(depth, first_depth, thickness, count):  # type: ignore[no-untyped-
 
 
 @compiled
-def add_product(total, spectrum, transfer, conjugate):  # type: ignore[no-untyped-def]
-    """total += spectrum · transfer (or its conjugate), along flat arrays."""
-    if conjugate:
-        for i in range(len(total)):
-            total[i] += spectrum[i] * np.conj(transfer[i])
-    else:
-        for i in range(len(total)):
-            total[i] += spectrum[i] * transfer[i]
+def add_product(total, spectrum, transfer):  # type: ignore[no-untyped-def]
+    """total += spectrum · transfer, along flat arrays."""
+    for i in range(len(total)):
+        total[i] += spectrum[i] * transfer[i]
 
 
 @compiled

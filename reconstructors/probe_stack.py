@@ -56,20 +56,22 @@ class ProbeStack:
         axis = np.arange(-half, half + 1)
         self._rows, self._columns = np.ix_(axis % grid.shape[0], axis % grid.shape[1])
         self.windows = [
-            np.stack([np.fft.irfft2(slice_, s=grid.shape)[self._rows, self._columns] for slice_ in stack]).astype(np.float32)
-            for stack in free
+            np.stack([self.window_of(np.fft.irfft2(slice_, s=grid.shape)) for slice_ in stack]).astype(np.float32) for stack in free
         ]
         self._sums = [window.sum(axis=(1, 2), dtype=np.float64) for window in self.windows]
         self.transfer = [stack * self.widening for stack in free]
 
+    def window_of(self, plane: np.ndarray) -> np.ndarray:
+        """Return the (w, w) pixels of a fine plane around the origin, its corner: what may change of a probe."""
+        return plane[self._rows, self._columns]
+
     def follow(self, stack: int, gradient: np.ndarray, power: np.ndarray, images: int, step: float = 1.0) -> None:
-        """Move the probes of a stack, for ∂L/∂T* (K, rows, half columns) and the power Σ_k Σ_images |O_k|² of so many images."""
+        """Move the probes of a stack, for ∂L/∂p (K, w, w) and the power Σ_k Σ_images |O_k|² of so many images."""
         count = len(self.depths_A)
         factor = min(1.0, (1 + np.sqrt(count / images)) ** 2 / count)
         curvature = self._on_window(power * self.widening**2 * (factor / step))
         for k in np.flatnonzero(np.abs(gradient).max(axis=(1, 2)) > 0):
-            slope = np.fft.irfft2(gradient[k] * self.widening, s=self.grid.shape)[self._rows, self._columns]
-            window = constrained_minimum(self.windows[stack][k], slope, curvature, float(self._sums[stack][k]))
+            window = constrained_minimum(self.windows[stack][k], gradient[k], curvature, float(self._sums[stack][k]))
             self._set(stack, int(k), window.astype(np.float32))
 
     def _on_window(self, curvature: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ def simulate_incoherent(
             grid.forward(plane, spectrum)
             spectrum *= thermal
             for total, stack in zip(totals, probes, strict=True):
-                add_product(total.ravel(), spectrum.ravel(), stack[k].ravel(), False)
+                add_product(total.ravel(), spectrum.ravel(), stack[k].ravel())
     images = np.empty((len(totals), *scan.positions), np.float32)
     for image, total in zip(images, totals, strict=True):
         grid.backward(total, plane)
