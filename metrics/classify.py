@@ -5,9 +5,10 @@
    class grows with its intensity, and plain intensities would have it split the strongest element.
 2. Classes that are no classes of their own are not used. The test is the separation D = √2 |μ₁ − μ₂| / √(σ₁² + σ₂²) of
    neighbouring classes (Ashman, Bird & Zepf, Astron. J. 108 (1994) 2348, doi:10.1086/117248); two halves of one normal
-   distribution have D = 2.7 and of a uniform one 3.5, so more than 3.5 is asked for. If all K + 1 classes are apart, the weakest
-   is "non-atom". Else all peaks are atoms, in K classes if these are apart, or else in fewer; the classes are named from the
-   strongest element down, so that an element that cannot be seen is not made out of one that can.
+   distribution have D = 2.7 and of a uniform one 3.5, so more than 3.5 is asked for, and a tenth between the mean amplitudes. If
+   all K + 1 classes are apart, the weakest is "non-atom". Else all peaks are atoms, in K classes if these are apart, or else in
+   fewer; the classes are named from the strongest element down, so that an element that cannot be seen is not made out of one
+   that can.
 3. Every atom goes to the class whose average profile is nearest (L2), until none changes (Yang et al., Nature 542 (2017) 75,
    doi:10.1038/nature21042).
 """
@@ -27,6 +28,7 @@ HALF_BOX = 2
 PARTICLE_BLUR_A = 1.5  # about half the distance of neighbouring heavy atoms
 Mask = Literal["none", "otsu", "particle"]
 APART = 3.5
+LEAST_CONTRAST = 0.1  # of the mean amplitudes of two classes: few atoms of one kind form tight groups by chance
 ITERATIONS = 100
 
 
@@ -120,8 +122,10 @@ def k_means(values: np.ndarray, classes: int, rng: np.random.Generator) -> np.nd
 
 
 def separation(weak: np.ndarray, strong: np.ndarray) -> float:
-    """Return Ashman's D of two groups; infinite for two distinct groups without spread, 0 where one is empty."""
+    """Return Ashman's D of two groups; infinite for two distinct groups without spread, 0 where one is empty or hardly weaker."""
     if len(weak) == 0 or len(strong) == 0:
+        return 0.0
+    if weak.mean() > (1 - LEAST_CONTRAST) * strong.mean():
         return 0.0
     spread = np.sqrt(weak.var() + strong.var())
     apart = np.sqrt(2) * abs(strong.mean() - weak.mean())

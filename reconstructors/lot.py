@@ -36,7 +36,7 @@ from benchsuite.params import Count, NonNegative, Params, Positive
 from reconstructors.fine_grid import FineGrid
 from reconstructors.images import projections, reason_to_skip
 from reconstructors.orbital_start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
-from reconstructors.orbitals import SPREAD, Gradient, OrbitalModel, Orbitals, ProbeGradient, View
+from reconstructors.orbitals import SPREAD, Gradient, OrbitalModel, Orbitals, ProbeGradient, View, ramp
 from reconstructors.probe_stack import ProbeStack
 from reconstructors.projection import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue
@@ -44,7 +44,7 @@ from reconstructors.resire import accelerated_descent, largest_eigenvalue
 Interaction = Literal["direct", "rigid", "adaptive"]
 
 MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
-WEIGHT_SWEEPS = 12  # of a grid start, positions held
+WEIGHT_SWEEPS = 4  # of a grid start, positions held
 GATHERING = (
     (0.25, 0.05),
     (0.4, 0.1),
@@ -286,17 +286,22 @@ class _Fit:
         self.orbitals, self.adam = tidied, _Adam.like(np.zeros((len(tidied), 5)))
 
     def _fill(self) -> None:
-        """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be."""
-        p, o = self.params, self.orbitals
+        """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be.
+
+        Frequencies are weighted by a ramp: a background that the model lacks asks for atoms everywhere.
+        """
+        p, o, model = self.params, self.orbitals, self.model
         points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A)), o.positions, p.merge_A)
         if len(points) == 0:
             return
         width = float(np.median(o.width))
         asked = Orbitals(points, np.zeros(len(points)), np.full(len(points), width))
-        found = self.model.gradient(joined(o, asked), self.views, self.images)
+        model.weights = ramp(self.series.scan_shape)
+        slope = model.gradient(joined(o, asked), self.views, self.images).atoms[len(o) :, 3]
         alone = Orbitals(np.zeros((1, 3)), np.ones(1), np.array([width]))
-        curvature = sum(float((self.model.image(alone, view) ** 2).sum(dtype=np.float64)) for view in self.views)
-        weight = -found.atoms[len(o) :, 3] / curvature
+        curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(self.images)).loss.sum())
+        model.weights = None
+        weight = -slope / curvature
         heavy = weight > FILL_WEIGHT * p.weakest * strong_weight(o.weight)
         added = merged(Orbitals(points[heavy], weight[heavy], asked.width[heavy]), p.merge_A, weigh=False)
         if len(added):

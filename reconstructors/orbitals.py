@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.fft import irfft2, rfft2
 
 from benchsuite.compiled import run_pieces
 from benchsuite.geometry import rotation_from_vector
@@ -35,6 +36,15 @@ from reconstructors.probe_stack import ProbeStack
 
 PIECES = 4  # groups of images whose gradients are added up apart, whatever the number of threads
 SPREAD = 2.0  # S in squared fine pixels
+
+
+def ramp(shape: tuple[int, int]) -> np.ndarray:
+    """Return weights (ny, nx//2 + 1) float32 of frequencies in proportion to |q|, 1 at the Nyquist frequency, never 0.
+
+    A projection weighs the frequencies of a specimen by 1/|q|: so weighted, all of them count and converge alike.
+    """
+    qy, qx = np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1])
+    return (2 * np.maximum(np.hypot(qy[:, None], qx), 0.5 / max(shape))).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,7 @@ class OrbitalModel:
 
     def __init__(self, grid: FineGrid, probes: ProbeStack | None = None, threads: int = 1) -> None:
         self.grid, self.probes, self.threads = grid, probes, threads
+        self.weights: np.ndarray | None = None  # of the frequencies of the residual; None: all alike
         self.slices, self.first_depth_A, self.thickness_A, self.spread_A2 = 1, 0.0, np.inf, 0.0
         if probes is not None:
             depths = probes.depths_A
@@ -142,10 +153,11 @@ class OrbitalModel:
                 seen = _Seen(self, atoms, views[j])
                 residual = self._forward(seen, views[j].stack, buffers, keep=with_probes)
                 residual -= measured[j]
-                loss[j] = 0.5 * float(np.vdot(residual, residual))
                 absolute[j] = float(np.abs(residual).sum(dtype=np.float64))
+                weighted = self._weighted(residual)
+                loss[j] = 0.5 * float(np.vdot(residual, weighted))
                 self._backward(
-                    seen, views[j].stack, residual, buffers, by_atom[number], by_view[j], by_probe[number] if with_probes else None
+                    seen, views[j].stack, weighted, buffers, by_atom[number], by_view[j], by_probe[number] if with_probes else None
                 )
             self._free.put(buffers)
 
@@ -160,6 +172,11 @@ class OrbitalModel:
                 else:
                     merged[stack] = one
         return Gradient(loss, absolute, by_atom[0], by_view, merged)
+
+    def _weighted(self, residual: np.ndarray) -> np.ndarray:
+        if self.weights is None:
+            return residual
+        return irfft2(rfft2(residual) * self.weights, s=residual.shape)
 
     def _take(self) -> _Buffers:
         try:

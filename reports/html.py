@@ -23,6 +23,14 @@ CAPTIONS = {
     "slice_grid": "Slices 2 Å thick through the centre of each reconstruction, with the traced atoms of the slice.",
     "histogram_grid": "Intensities of the traced atoms (5×5×5 voxels), relative to the 99.5th percentile.",
     "sweep_lines": "Scores of all methods; bands and bars are the standard deviation over repeats.",
+    "rmsd_against_atoms": "RMSD against the number of atoms; dashed: least-squares lines.",
+    "deviation_distribution": "Distances of traced from true atoms, after the common shift is removed.",
+    "deviation_by_depth": "Deviations by the depth z of the atoms in the untilted specimen, in steps of 4 Å: median, quartiles, "
+    "5th and 95th percentile.",
+    "deviation_at_depths": "Deviations in the middle of the specimen and nearer to its surface.",
+    "difference_images": "The least tilted image, what the fitted atoms and probes make of it, and the difference, as fractions "
+    "of the incident electrons.",
+    "probe_sections": "Intensity of the probes at several depths; framed: the sharpest of each row.",
     "convergence": "Loss against iteration, relative to each method's own first value.",
     "fourier_shell": "Fourier shell correlation of each volume with the true atoms drawn as Gaussians.",
     "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",

@@ -13,11 +13,13 @@ from typing import Any
 import pandas as pd
 
 from benchsuite.results import Run
+from reports.figures.size import lines
 from reports.groups import Group, failures, groups
 from reports.labels import condition, label, labels, number, plus_minus, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
 INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
+TOLERANCE_PM = 10.0  # nLOT asks how many atoms are placed so well
 MORE_METRICS = ("r_factor", "resolution_fsc_A", "bond_length_error_pm", "reconstruct_s", "peak_memory_mb")
 
 
@@ -45,7 +47,7 @@ class Table:
 
 def tables(run: Run) -> list[Table]:
     """Return every table that the run has something for."""
-    found = [summary(run), published(run), confusion(run), failed(run)]
+    found = [summary(run), published(run), sizes(run), confusion(run), failed(run)]
     kept = [table for table in found if table is not None and table.rows]
     if "engine" in run.table and (run.table["engine"] == "incoherent").any():
         kept = [replace(table, note=f"{table.note} {INCOHERENT}".strip()) for table in kept]
@@ -98,6 +100,17 @@ def _measured(group: Group, metric: str, several: bool) -> str:
     """Return the score, or why there is none; with method and setting where one published value fits several groups."""
     text = _marked(group, metric) if group.stat(metric)[2] else f"no result ({group.failure or 'not scored'})"
     return f"{text} ({', '.join(part for part in (group.method, condition(group.swept)) if part)})" if several else text
+
+
+def sizes(run: Run) -> Table | None:
+    """The straight lines of RMSD against the number of atoms."""
+    rows = [
+        [line.method, str(len(line.atoms)), number(line.slope), number(line.intercept_pm), number(1e6 * max(0.0, reach))]
+        for line in lines(run)
+        for reach in [(TOLERANCE_PM - line.intercept_pm) / line.slope if line.slope > 0 else math.inf]
+    ]
+    columns = ["Method", "Sizes", "Slope (pm per million atoms)", "RMSD at no atoms (pm)", f"Atoms at {TOLERANCE_PM:g} pm"]
+    return Table("sizes", "RMSD against the number of atoms", columns, rows) if rows else None
 
 
 def confusion(run: Run) -> Table | None:

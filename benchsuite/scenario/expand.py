@@ -13,6 +13,7 @@ from benchsuite.errors import Problem
 from benchsuite.scenario.positions import Document, KeyPath
 
 MAX_CELLS = 10_000
+OWN = "experiment"  # the key under which a reconstructor says how its data differ
 
 Axis = list[dict[str, Any]]  # the settings of one sweep entry, one mapping of dotted keys per step
 
@@ -65,12 +66,19 @@ def combinations(sweep: Sequence[Axis]) -> Iterator[dict[str, Any]]:
 
 
 def table_keys(sweep: Sequence[Axis]) -> tuple[str, ...]:
-    """Return the swept keys that get a column: all but unnamed mappings that advance together with something that names them."""
+    """Return the swept keys that get a column: all but what advances together with something that names it.
+
+    That is, mappings without a name, and what one reconstructor changes of the experiment.
+    """
     keys: list[str] = []
     for axis in sweep:
-        named = [key for key in axis[0] if not all(_unnamed(step[key]) for step in axis)]
+        named = [key for key in axis[0] if not (_of_one_method(key) or all(_unnamed(step[key]) for step in axis))]
         keys += named or list(axis[0])
     return tuple(dict.fromkeys(keys))
+
+
+def _of_one_method(key: str) -> bool:
+    return key.startswith("reconstructors.") and f".{OWN}." in key
 
 
 def _unnamed(value: Any) -> bool:
@@ -87,12 +95,15 @@ def shown(value: Any) -> Any:
 def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
     """Return a copy of the raw mapping with a dotted key set, and the key's path. Missing mappings on the way are made.
 
-    `reconstructors.LABEL.param` and `reconstructors.0.param` address one entry of that list. Raises KeyError with a message
-    where the path leads through something that is not a mapping.
+    `reconstructors.LABEL.param` and `reconstructors.0.param` address one entry of that list; what follows `experiment` there is one
+    key of it. Raises KeyError with a message where the path leads through something that is not a mapping.
     """
     raw = copy.deepcopy(raw)
     path: list[str | int] = []
     here, parts = raw, key.split(".")
+    if parts[0] == "reconstructors" and OWN in parts[2:-1]:
+        kept = parts.index(OWN, 2) + 1
+        parts = [*parts[:kept], ".".join(parts[kept:])]
     for number, part in enumerate(parts):
         step: str | int = _entry(here, part) if isinstance(here, list) else part
         if not isinstance(here, (dict, list)):

@@ -16,7 +16,6 @@ from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.validation import validate
 
-OWN = "experiment"  # the key under which a reconstructor says how its data differ
 OWN_SECTIONS = ("acquisition", "microscope", "simulation", "grid", "analysis", "limits")
 
 
@@ -159,8 +158,8 @@ def _sections(
 
 def _own_experiment(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
     """Return the experiment of a reconstructor that asks for its own (`experiment: {key: value}`), or None."""
-    entry, path = document.value["reconstructors"][number], ("reconstructors", number, OWN)
-    settings = entry.get(OWN) if isinstance(entry, dict) else None
+    entry, path = document.value["reconstructors"][number], ("reconstructors", number, expand.OWN)
+    settings = entry.get(expand.OWN) if isinstance(entry, dict) else None
     if settings is None:
         return None
     if not isinstance(settings, dict):
@@ -215,7 +214,7 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
             problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
-        given = {key: value for key, value in entry.items() if key not in ("use", "label", OWN)}
+        given = {key: value for key, value in entry.items() if key not in ("use", "label", expand.OWN)}
         params = validate(model, given, document, path, problems)
         if params is not None:
             specs.append(ReconstructorSpec(entry["use"], label, params))
@@ -259,7 +258,7 @@ def _concerns(raw: Any, key: str, position: int) -> bool:
     """Whether a swept key bears on the reconstructor at this position: not if it is another's, or if this one has its own value."""
     if not key.startswith("reconstructors."):
         entry = raw["reconstructors"][position]
-        return key not in (entry.get(OWN) or {})
+        return key not in (entry.get(expand.OWN) or {})
     _, path = expand.with_setting({"reconstructors": raw["reconstructors"]}, key, None)
     return path[1] == position
 

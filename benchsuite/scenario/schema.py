@@ -22,6 +22,12 @@ FigureName = Literal[
     "diffraction_patterns",
     "fourier_shell",
     "pair_distribution",
+    "rmsd_against_atoms",
+    "deviation_distribution",
+    "deviation_by_depth",
+    "deviation_at_depths",
+    "difference_images",
+    "probe_sections",
 ]
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 

@@ -10,13 +10,22 @@ from benchsuite.results import Run
 from reports.figures.atoms_grid import histogram_grid, slice_grid
 from reports.figures.contact_sheet import contact_sheet
 from reports.figures.curves import convergence, fourier_shell, pair_distribution
+from reports.figures.deviations import deviation_at_depths, deviation_by_depth, deviation_distribution
 from reports.figures.diffraction_patterns import diffraction_patterns
+from reports.figures.local_orbitals import difference_images, probe_sections
+from reports.figures.size import rmsd_against_atoms
 from reports.figures.sweep_lines import sweep_lines
 
 FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "slice_grid": slice_grid,
     "histogram_grid": histogram_grid,
     "sweep_lines": sweep_lines,
+    "rmsd_against_atoms": rmsd_against_atoms,
+    "deviation_distribution": deviation_distribution,
+    "deviation_by_depth": deviation_by_depth,
+    "deviation_at_depths": deviation_at_depths,
+    "difference_images": difference_images,
+    "probe_sections": probe_sections,
     "convergence": convergence,
     "fourier_shell": fourier_shell,
     "pair_distribution": pair_distribution,

@@ -21,21 +21,21 @@ MOST_PANELS = 12
 
 def convergence(run: Run) -> dict[str, Figure]:
     """Loss against iteration, each method's divided by its own first value: losses of different methods are different things."""
-    return _panels(run, "convergence", _convergence, "Iteration", "Loss / first loss", None)
+    return panels(run, "convergence", _convergence, "Iteration", "Loss / first loss", None)
 
 
 def fourier_shell(run: Run) -> dict[str, Figure]:
     """Fourier shell correlation with the true atoms, with the 0.5 threshold."""
-    return _panels(run, "fourier_shell", _shell, "Spatial frequency (Å⁻¹)", "Correlation with the truth", _threshold)
+    return panels(run, "fourier_shell", _shell, "Spatial frequency (Å⁻¹)", "Correlation with the truth", _threshold)
 
 
 def pair_distribution(run: Run) -> dict[str, Figure]:
     """Pair distribution of the traced atoms over that of the truth."""
-    return _panels(run, "pair_distribution", _pairs, "Distance (Å)", "Neighbours per atom and Å", None)
+    return panels(run, "pair_distribution", _pairs, "Distance (Å)", "Neighbours per atom and Å", None)
 
 
 @styled
-def _panels(
+def panels(
     run: Run,
     slug: str,
     draw: Callable[[Axes, CellResult, MethodStyle, str], bool],
@@ -43,6 +43,7 @@ def _panels(
     y: str,
     once: Callable[[Axes], None] | None,
 ) -> dict[str, Figure]:
+    """Return one figure: a panel per setting in which `draw` adds a line per method (False: it has none); `once` decorates it."""
     cells, points, styles = first_cells(run), conditions(run), method_styles(methods(run))
     shown = points[:MOST_PANELS]
     columns = min(COLUMNS, len(shown))

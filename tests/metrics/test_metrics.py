@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchsuite.data import Grid, Volume
-from metrics.classify import classify, group, k_means, separation
+from metrics.classify import classify, classify_by_intensity, group, k_means, separation
 from metrics.gaussians import add_gaussians
 from metrics.match import assign, match
 from metrics.resolution import fourier_shell_correlation, render, resolution_at, spectral_amplitude
@@ -226,3 +226,21 @@ def test_pair_distribution_and_bonds():
     assert distance[density_.argmax()] == pytest.approx(2.5, abs=0.05)
     stretched = positions * 1.04
     assert bond_length_error_A(positions, stretched, positions) == pytest.approx(0.1)
+
+
+def test_atoms_of_a_list_are_classified_by_intensity():
+    rng = np.random.default_rng(0)
+    intensity = np.concatenate([rng.normal(1.0, 0.05, 60), rng.normal(0.2, 0.02, 40), rng.normal(0.02, 0.004, 10)])
+    atoms = Atoms("X110", rng.uniform(-9, 9, (110, 3)))
+    atoms.set_array("intensity", intensity)
+    named = classify_by_intensity(atoms, species=["Cu", "Au"], rng=rng)
+    assert named.get_chemical_symbols() == ["Au"] * 60 + ["Cu"] * 40 + ["X"] * 10
+    assert atoms.symbols.get_chemical_formula() == "X110"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_atoms_of_one_element_are_not_split(seed):
+    rng = np.random.default_rng(seed)
+    atoms = Atoms("X40", rng.uniform(-9, 9, (40, 3)))
+    atoms.set_array("intensity", rng.uniform(1.3, 1.5, 40))
+    assert set(classify_by_intensity(atoms, species=["Si"], rng=rng).symbols) == {"Si"}

@@ -219,3 +219,19 @@ def test_a_key_that_a_reconstructor_sets_itself_is_not_swept_for_it(tmp_path):
     cells = [cell for cell in load(write(tmp_path, text)).cells if cell.reconstructor.name == "wbp"]
     assert [dict(cell.swept) for cell in cells] == [{"microscope.defocus_A": None}]
     assert cells[0].experiment.microscope.defocus_A == 10
+
+
+def test_what_one_reconstructor_changes_may_be_swept_with_the_specimen(tmp_path):
+    """A single key of its experiment follows; the rest of that section stays, and the table has no column for it."""
+    entry = "{use: sirt, label: focal, experiment: {microscope.defocus_A: [-1, 1]}}"
+    zipped = (
+        "sweep:\n  - zip:\n      seed: [1, 2]\n      reconstructors.focal.experiment.microscope.defocus_A: [[-2, 2], [-3, 3]]\n"
+    )
+    text = GOOD.replace("reconstructors: [", f"reconstructors: [{entry}, ", 1) + zipped
+    loaded = load(write(tmp_path, text))
+    focal = [cell for cell in loaded.cells if cell.reconstructor.label == "focal"]
+    others = [cell for cell in loaded.cells if cell.reconstructor.label != "focal"]
+    assert [cell.experiment.microscope.defocus_A for cell in focal] == [(-2, 2), (-3, 3)]
+    assert focal[0].experiment.microscope.semiangle_mrad == others[0].experiment.microscope.semiangle_mrad
+    assert all(cell.experiment.microscope.defocus_A == 0 for cell in others)
+    assert list(loaded.sweep_keys) == ["seed"]
