@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from ase import Atoms
 
-from benchsuite.backend import Array, module_for, thread_count
+from benchsuite.backend import DEVICES, Array, module_for, thread_count
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Params
 
@@ -75,6 +75,7 @@ class Reconstructor(ABC, Generic[P]):
 
     Params: ClassVar[type[Params]]
     modalities: ClassVar[tuple[Modality, ...]] = ("adf",)
+    devices: ClassVar[tuple[str, ...]] = DEVICES
     title: ClassVar[str]
     reference: ClassVar[str]
 

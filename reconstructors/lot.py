@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -93,6 +93,7 @@ class LOT(Reconstructor[LOTParams]):
     """
 
     Params = LOTParams
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
     title = "LOT and nLOT: local-orbital tomography"
     reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466"
 
@@ -107,8 +108,6 @@ class LOT(Reconstructor[LOTParams]):
         return gathering + self.params.iterations
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
-        if context.device != "cpu":
-            raise BenchsuiteError("LOT runs on the CPU; use --device cpu")
         return _Fit(self.params, series, context).run()
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:

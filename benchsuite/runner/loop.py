@@ -30,7 +30,10 @@ def run_loop(
 
     Raises CellFailure where it refuses, diverges or breaks the contract.
     """
-    refusal = algorithm.accepts(series)
+    name, where = type(algorithm).__name__, " or ".join(algorithm.devices)
+    refusal = (
+        algorithm.accepts(series) if context.device in algorithm.devices else f"{name} runs on {where}, not on {context.device}"
+    )
     if refusal is not None:
         raise CellFailure("skipped", refusal)
     total, history, last = algorithm.total_iterations(), list[tuple[float, float]](), None

@@ -13,6 +13,7 @@ from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.geometry import single_axis
 from benchsuite.phantoms.amorphous import packing
+from benchsuite.runner.loop import CellFailure, run_loop
 from metrics.match import match
 from reconstructors.lot import LOT, LOTParams, _model
 from reconstructors.orbital_start import apart, grid_points, merged, peak_points, strong
@@ -108,7 +109,7 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(truth):
     for iterate in algorithm.reconstruct(series, context()):
         whole.append(iterate)
         states[iterate.iteration] = {name: np.array(array) for name, array in iterate.state.items()}
-    for stop in (5, 40, 50):
+    for stop in (3, 20, 40):
         state = states[stop]
         again = list(algorithm.reconstruct(series, context(resumed=state)))
         assert len(again) == len(whole) - stop
@@ -163,3 +164,9 @@ def test_series_that_cannot_be_used_are_refused(truth):
     elsewhere[0, 0, 10, 10] = elsewhere[1, 0, 30, 30] = 1.0
     with pytest.raises(BenchsuiteError, match="no point of the grid is within the particle"):
         last(replace(one, data=elsewhere, rotations=np.stack([np.eye(3)] * 2)))
+
+
+def test_on_a_device_without_kernels_a_cell_is_skipped(truth):
+    with pytest.raises(CellFailure, match="LOT runs on cpu, not on cuda") as caught:
+        run_loop(LOT(), series_of(truth, 2), replace(context(), device="cuda"), lambda **_: None)
+    assert caught.value.status == "skipped"
