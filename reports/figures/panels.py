@@ -58,6 +58,8 @@ def method_grid(
     return figures
 
 
-def _chunks(items: list, size: int) -> Iterator[list]:
+def _chunks(items: list, most: int) -> Iterator[list]:
+    """Yield the items in as few groups of at most `most` as will do, of nearly equal size: five as three and two."""
+    size = -(-len(items) // -(-len(items) // most)) if items else 1
     for start in range(0, len(items), size):
         yield items[start : start + size]
