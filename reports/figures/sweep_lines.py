@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchsuite.results import Run
 from reports.groups import Group, conditions, groups, methods
-from reports.labels import condition, label, mean_and_spread, value
+from reports.labels import condition, label, mean_and_spread, number, value
 from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
@@ -72,12 +73,25 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
             axis.set(xlabel=label(key), ylabel=label(metric))
             axis.margins(x=0.12)
             axis.grid(axis="y")
+            if metric == "rmsd_pm":
+                _decades(axis)
             if metric.endswith("_pct"):
                 _percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
             axis.set_title(wrapped(held, 40))
     shown = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=max(1, min(6, len(shown))))
     return figure
+
+
+def _decades(axis: Axes) -> None:
+    """Make the scale logarithmic, with plain numbers, where values span more than a decade."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines] or [np.empty(0)])
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _percentages(axis: Axes, most: float) -> None:

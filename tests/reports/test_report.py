@@ -140,6 +140,14 @@ def test_keys_that_advance_together_are_one_axis_and_single_points_no_row(tmp_pa
     assert panels[2].get_ylim()[1] < 101
 
 
+@pytest.mark.parametrize(("largest", "scale"), [(20.0, "linear"), (60.0, "log")])
+def test_errors_that_span_more_than_a_decade_have_a_logarithmic_axis(tmp_path, largest, scale):
+    rows = [row("SIRT", dose, 0, rmsd) for dose, rmsd in ((2e5, largest), (2e6, 4.0))]
+    figure = FIGURES["sweep_lines"](make_run(tmp_path / "run", rows))["sweep_lines_dose_e_per_A2"]
+    assert figure.axes[0].get_yscale() == scale
+    assert figure.axes[1].get_yscale() == "linear"
+
+
 def test_a_score_that_some_cells_lack_is_marked(tmp_path):
     rows = [{**row("SIRT", 2e5, 0, 4.0), "r_factor": 0.25}, row("SIRT", 2e5, 1, 6.0)]
     table = summary(make_run(tmp_path / "run", rows))
