@@ -15,7 +15,7 @@ from reports.style import VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapp
 
 MOST_FIGURES = 4
 SECTIONS = 7  # depths shown of a probe
-REACH_A = 4.0  # of a probe, from its centre
+REACH_A = 2.5  # of a probe, from its centre
 MOST_ROWS = 6
 
 
@@ -74,13 +74,13 @@ def _sections(extras: Mapping[str, np.ndarray], title: str) -> Figure:
     figure = new_figure(WIDTH_IN, WIDTH_IN / SECTIONS * len(rows) + 0.6)
     axes = figure.subplots(len(rows), len(chosen), squeeze=False)
     half, cut = after.shape[-1] // 2, int(np.ceil(REACH_A / pixel))
-    for line, (name, probes) in zip(axes, rows, strict=True):
+    for number, (line, (name, probes)) in enumerate(zip(axes, rows, strict=True)):
         window = probes[:, max(0, half - cut) : half + cut + 1, max(0, half - cut) : half + cut + 1]
         sharpness = (window[chosen] ** 2).sum(axis=(1, 2))
         for axis, k, sharp in zip(line, chosen, sharpness, strict=True):
             axis.imshow(window[k], cmap="magma", vmin=0, vmax=float(window[chosen].max()), origin="lower")
             axis.set(xticks=[], yticks=[])
-            axis.set_title(f"z = {depths[k] / 10:.1f} nm".replace("-", "−") if line is axes[0] else "", fontsize=6)
+            axis.set_title(f"z = {depths[k] / 10:.1f} nm".replace("-", "−") if number == 0 else "", fontsize=6)
             if sharp == sharpness.max():
                 for spine in axis.spines.values():
                     spine.set(visible=True, color=VERMILLION, linewidth=1.5)
