@@ -355,7 +355,6 @@ class _Fit:
         state["correction"] = np.array([view.correction for view in self.views])
         if probes is not None and self.params.interaction == "adaptive":
             state |= {f"windows_{stack}": windows for stack, windows in enumerate(probes.windows)}
-            state |= {f"transfer_{stack}": transfer for stack, transfer in enumerate(probes.transfer)}
         return state
 
     def _resume(self, state: Mapping[str, np.ndarray]) -> None:
@@ -369,8 +368,7 @@ class _Fit:
         self.views = [view.moved(drift, correction) for view, drift, correction in moves]
         if self.model.probes is not None and self.params.interaction == "adaptive":
             for stack in range(len(self.model.probes.windows)):
-                self.model.probes.windows[stack] = np.array(state[f"windows_{stack}"])
-                self.model.probes.transfer[stack] = np.array(state[f"transfer_{stack}"])
+                self.model.probes.restore(stack, state[f"windows_{stack}"])
 
 
 def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:

@@ -119,7 +119,7 @@ class Gradient:
 class OrbitalModel:
     """The model for images of one shape and step: `direct` without probes, else with a stack for every focus.
 
-    slices: centres of K slices of equal thickness, from the first on; atoms beyond the ends belong to the outermost ones.
+    Slices are those of the probes, all as thick as the first two are apart; atoms beyond the ends belong to the outermost ones.
     """
 
     def __init__(self, grid: FineGrid, probes: ProbeStack | None = None, threads: int = 1) -> None:

@@ -35,8 +35,8 @@ def aperture_function(
     return (wave / np.sqrt((inside**2).sum())).astype(np.complex64)
 
 
-def probe_transfer(optics: Optics, local_defocus_A: float, shape: tuple[int, int], pixel_A: float) -> np.ndarray:
-    """Return the Fourier transform (rows, half columns) complex64 of the probe's intensity of unit sum, centred at the origin.
+def probe_intensity(optics: Optics, local_defocus_A: float, shape: tuple[int, int], pixel_A: float) -> np.ndarray:
+    """Return the probe's intensity (rows, columns) of unit sum, centred at the first pixel.
 
     On a field of (rows, columns) pixels, which must resolve the intensity: pixel ≤ λ/(4α).
     """
@@ -45,8 +45,12 @@ def probe_transfer(optics: Optics, local_defocus_A: float, shape: tuple[int, int
     wave = aperture_function(optics, local_defocus_A, side, pixel_A, wavelength_A(optics.energy_keV))
     intensity = np.abs(np.fft.ifft2(wave)) ** 2
     if (rows, columns) != (side, side):
-        kept = np.fft.fftshift(intensity)[
-            side // 2 - rows // 2 : side // 2 - rows // 2 + rows, side // 2 - columns // 2 : side // 2 - columns // 2 + columns
-        ]
-        intensity = np.fft.ifftshift(kept)
-    return np.fft.rfft2(intensity / intensity.sum()).astype(np.complex64)
+        first = [side // 2 - n // 2 for n in shape]
+        centred = np.fft.fftshift(intensity)[first[0] : first[0] + rows, first[1] : first[1] + columns]
+        intensity = np.fft.ifftshift(centred)
+    return intensity / intensity.sum()
+
+
+def probe_transfer(optics: Optics, local_defocus_A: float, shape: tuple[int, int], pixel_A: float) -> np.ndarray:
+    """Return the Fourier transform (rows, half columns) complex64 of `probe_intensity`."""
+    return np.fft.rfft2(probe_intensity(optics, local_defocus_A, shape, pixel_A)).astype(np.complex64)

@@ -19,7 +19,7 @@ import numpy as np
 from benchsuite.data import Optics
 from benchsuite.electrons import wavelength_A
 from reconstructors.fine_grid import FineGrid
-from reconstructors.probe import probe_transfer
+from reconstructors.probe import probe_intensity
 
 ROUNDS = 40  # of the constrained minimisation
 BAND_MARGIN = 1.02  # a probe passes frequencies up to 2α/λ; what is beyond is not widened, only noise
@@ -42,24 +42,28 @@ class ProbeStack:
         spread_A2: float,
         radius_A: float | None = None,
     ) -> None:
-        self.grid, self.depths_A, self.spread_A2 = grid, depths_A, spread_A2
+        self.grid, self.optics, self.foci_A, self.depths_A, self.spread_A2 = grid, optics, foci_A, depths_A, spread_A2
         semiangle = optics.semiangle_mrad * 1e-3
         squared = grid.frequencies_squared()
         band = squared < (BAND_MARGIN * 2 * semiangle / wavelength_A(optics.energy_keV)) ** 2
         self.widening = np.where(band, np.exp(np.pi**2 * spread_A2 * squared), 0).astype(np.float32)
-        free = [
-            np.stack([probe_transfer(optics, focus - depth, grid.shape, grid.pixel_A) for depth in depths_A]) for focus in foci_A
-        ]
         furthest = max(abs(focus - depth) for focus in foci_A for depth in depths_A)
         radius = radius_A or semiangle * furthest + 4.0
         half = min(int(np.ceil(radius / grid.pixel_A)), min(grid.shape) // 2 - 1)
         axis = np.arange(-half, half + 1)
         self._rows, self._columns = np.ix_(axis % grid.shape[0], axis % grid.shape[1])
-        self.windows = [
-            np.stack([self.window_of(np.fft.irfft2(slice_, s=grid.shape)) for slice_ in stack]).astype(np.float32) for stack in free
-        ]
+        self.windows, self.transfer = [], []
+        for focus in foci_A:
+            free = [self._free(focus - depth) for depth in depths_A]
+            self.windows.append(np.stack([self.window_of(plane) for plane in free]))
+            self.transfer.append(np.stack([self._widened(plane) for plane in free]))
         self._sums = [window.sum(axis=(1, 2), dtype=np.float64) for window in self.windows]
-        self.transfer = [stack * self.widening for stack in free]
+
+    def _free(self, local_defocus_A: float) -> np.ndarray:
+        return probe_intensity(self.optics, local_defocus_A, self.grid.shape, self.grid.pixel_A).astype(np.float32)
+
+    def _widened(self, plane: np.ndarray) -> np.ndarray:
+        return (np.fft.rfft2(plane) * self.widening).astype(np.complex64)
 
     def window_of(self, plane: np.ndarray) -> np.ndarray:
         """Return the (w, w) pixels of a fine plane around the origin, its corner: what may change of a probe."""
@@ -88,9 +92,9 @@ class ProbeStack:
             self._set(stack, k, window)
 
     def _set(self, stack: int, k: int, window: np.ndarray) -> None:
-        change = np.zeros(self.grid.shape, np.float32)
-        change[self._rows, self._columns] = window - self.windows[stack][k]
-        self.transfer[stack][k] += (np.fft.rfft2(change) * self.widening).astype(np.complex64)
+        plane = self._free(self.foci_A[stack] - self.depths_A[k])
+        plane[self._rows, self._columns] = window
+        self.transfer[stack][k] = self._widened(plane)
         self.windows[stack][k] = window
 
 
