@@ -35,7 +35,7 @@ from reconstructors.probe import probe_transfer
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 
-ALONE_A, ALONE_PIXELS = 14.0, 480  # the field of the single atom whose scattering angles are asked for: 0.029 Å pixels
+ALONE_A, ALONE_PIXELS = 14.4, 1152  # the field of the single atom whose scattering angles are asked for: 0.0125 Å pixels
 
 
 def simulate_incoherent(
