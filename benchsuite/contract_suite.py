@@ -88,9 +88,9 @@ def diffraction_series(positions: np.ndarray, rotations: np.ndarray, side: int =
     )
 
 
-def run(cls: type[AnyReconstructor], series: TiltSeries, grid: Grid, seed: int = 1) -> list[Iterate]:
+def run(cls: type[AnyReconstructor], series: TiltSeries, grid: Grid, seed: int = 1, start: Atoms | None = None) -> list[Iterate]:
     """Return all iterates of a reconstructor with default parameters."""
-    return list(cls().reconstruct(series, Context(grid, np.random.default_rng(seed))))
+    return list(cls().reconstruct(series, Context(grid, np.random.default_rng(seed), start=start)))
 
 
 def check_reconstructor(cls: type[AnyReconstructor]) -> None:
@@ -159,6 +159,18 @@ def check_recovers(cls: type[AnyReconstructor]) -> None:
     assert worst < TOLERANCE_A, f"an atom is {worst:.2f} Å from where it should be (allowed {TOLERANCE_A} Å)"
 
 
+def check_refines(cls: type[AnyReconstructor]) -> None:
+    """One that refines brings atoms that are 0.3 Å off to where they belong."""
+    if not cls.refines:
+        return
+    series, grid = small_problem(cls.modalities[0])
+    away = 0.3 / np.sqrt(3) * np.array([[1, -1, 1], [-1, -1, 1], [1, 1, 1], [-1, 1, -1]])
+    last = run(cls, series, grid, start=Atoms("X4", CHIRAL_A + away))[-1]
+    found = strongest_peaks(np.asarray(last.volume), grid, len(CHIRAL_A)) if last.atoms is None else last.atoms.positions
+    worst = _worst(CHIRAL_A, found)
+    assert worst < TOLERANCE_A, f"an atom that started 0.30 Å away ends {worst:.2f} Å away (allowed {TOLERANCE_A} Å)"
+
+
 def check_refuses(cls: type[AnyReconstructor]) -> None:
     """Data of another modality is refused with a reason."""
     for modality in ("adf", "4dstem"):
@@ -192,6 +204,7 @@ RECONSTRUCTOR_CHECKS = (
     check_input_untouched,
     check_deterministic,
     check_recovers,
+    check_refines,
     check_refuses,
 )
 

@@ -8,7 +8,7 @@ over positions, weights and widths of the atoms and, where asked, drifts, tilt a
     rigid      the probe of the optics, propagated in free space to every slice
     adaptive   that probe to begin with, then every pixel of every slice follows the data; each focus has its own
 
-Order of release: (grid start) weights alone; positions and weights, while orbitals that meet are merged and weak ones removed;
+Order of release: weights alone; from a grid, positions and weights, while orbitals that meet are merged and weak ones removed,
 widths towards the end of that; then all together, probes, drifts and angles from a third of the remaining sweeps on. Three times
 during these, orbitals are merged and removed, and added where the residual asks for an atom. The images of a sweep come in random
 order, in batches; after each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`).
@@ -44,7 +44,7 @@ from reconstructors.resire import accelerated_descent, largest_eigenvalue
 Interaction = Literal["direct", "rigid", "adaptive"]
 
 MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
-WEIGHT_SWEEPS = 4  # of a grid start, positions held
+WEIGHT_SWEEPS = 4  # to begin with, positions held
 GATHERING = (
     (0.25, 0.05),
     (0.4, 0.1),
@@ -59,6 +59,7 @@ BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
 ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
 LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
 FILL_SPACING_A = 0.7  # of the points where an atom may be missing
+SIGNIFICANT = 5.0  # deviations of the weight that the residual asks for at all these points
 FILL_WEIGHT = 0.5  # of `weakest`, for one that is beside its place; what stays too weak is removed later
 VOLUME_ITERATIONS = 30  # of the quick tomogram whose peaks are a start
 DRIFT_STEP_A, ANGLE_STEP_RAD = 0.02, 5e-4
@@ -94,6 +95,7 @@ class LOT(Reconstructor[LOTParams]):
 
     Params = LOTParams
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    refines = True
     title = "LOT and nLOT: local-orbital tomography"
     reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466"
 
@@ -104,8 +106,8 @@ class LOT(Reconstructor[LOTParams]):
         return reason
 
     def total_iterations(self) -> int:
-        gathering = WEIGHT_SWEEPS + GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
-        return gathering + self.params.iterations
+        gathering = GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
+        return WEIGHT_SWEEPS + gathering + self.params.iterations
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         return _Fit(self.params, series, context).run()
@@ -197,9 +199,8 @@ class _Fit:
 
     def _phases(self) -> list[_Phase]:
         p = self.params
-        phases: list[_Phase] = []
+        phases = [_Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
         if p.start == "grid" and self.context.start is None:
-            phases += [_Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
             step = GATHERING_STEP_A
             for stage, (part, weakest) in enumerate(GATHERING):
                 width = p.width_step_A2 if stage >= WIDTHS_FROM else 0.0
@@ -301,7 +302,8 @@ class _Fit:
         curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(self.images)).loss.sum())
         model.weights = None
         weight = -slope / curvature
-        heavy = weight > FILL_WEIGHT * p.weakest * strong_weight(o.weight)
+        by_chance = 1.4826 * float(np.median(np.abs(weight - np.median(weight))))  # the deviation, were they all of noise
+        heavy = weight > max(FILL_WEIGHT * p.weakest * strong_weight(o.weight), SIGNIFICANT * by_chance)
         added = merged(Orbitals(points[heavy], weight[heavy], asked.width[heavy]), p.merge_A, weigh=False)
         if len(added):
             self.orbitals = joined(o, added)

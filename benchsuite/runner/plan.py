@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 
 from benchsuite import microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner.stages import AtomsStage, ReconstructionStage, ScoresStage, Stage
+from benchsuite.runner.stages import Stage, flow
 from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.store import Store
@@ -52,8 +52,9 @@ def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
     seen: dict[str, StagePlan] = {}
     for cell in loaded.cells:
         stages, seconds, peak = [], 0.0, BASE_BYTES
-        cached = store.has(ScoresStage(cell, device).key)
-        for stage in _flow(cell, device):
+        made = flow(cell, device)
+        cached = store.has(made.scores.key)
+        for stage in made.stages():
             key = str(stage.key)
             new = key not in seen
             if new:
@@ -66,18 +67,6 @@ def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
                 peak = max(peak, BASE_BYTES + cost.bytes)
         planned.append(CellPlan(cell, tuple(stages), seconds, peak))
     return planned
-
-
-def _flow(cell: Cell, device: str) -> Iterator[Stage]:
-    reconstruction = ReconstructionStage(cell, device)
-    (series,) = reconstruction.upstream()
-    images = series.upstream()
-    yield images[0].upstream()[0]
-    yield from images
-    yield series
-    yield reconstruction
-    yield AtomsStage(cell, device)
-    yield ScoresStage(cell, device)
 
 
 def _why(stage: Stage, store: Store) -> str:

@@ -13,7 +13,7 @@ from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, Stor
 from benchsuite.runner import supervise
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
-from benchsuite.runner.stages import AtomsStage, PhantomStage, ReconstructionStage, ScoresStage, SeriesStage
+from benchsuite.runner.stages import Flow, SeriesStage, flow
 from benchsuite.runner.stages.reconstruction import FACTS
 from benchsuite.runner.stages.scores import VALUES
 from benchsuite.runner.task import Task
@@ -114,18 +114,31 @@ def _submit(
     def task(kind: str, cell: Cell, tilts: tuple[int, ...] = ()) -> Task:
         return Task(kind, cell, str(store.root), settings.device, tilts, settings.plugins)
 
+    def data(cell: Cell, made: Flow) -> list[Any]:
+        if store.has(made.series.key):
+            return []
+        phantom = submit(task("phantom", cell), [], f"phantom {made.phantom.key}")
+        images = [
+            submit(task("images", cell, tilts), [phantom], f"images {tilts} {made.images[tilts[0]].key}")
+            for tilts in _shares(made.series, store, workers)
+        ]
+        return [submit(task("series", cell), images, f"series {made.series.key}")]
+
+    scored: dict[str, Any] = {}  # by the key of the scores: what is refined is often a cell of its own
+
+    def all_before(cell: Cell, made: Flow) -> list[Any]:
+        before = data(cell, made)
+        if cell.first is not None and made.first is not None:
+            other = scored.get(str(made.first.scores.key))
+            before += [other] if other is not None else all_before(cell.first, made.first)
+        return before
+
     futures = []
     for cell in cells:
-        (series,) = ReconstructionStage(cell, settings.device).upstream()
-        after: list[Any] = []
-        if not store.has(series.key):
-            phantom = submit(task("phantom", cell), [], f"phantom {PhantomStage(cell.experiment, cell.repeat).key}")
-            after = [
-                submit(task("images", cell, tilts), [phantom], f"images {tilts} {series.upstream()[tilts[0]].key}")
-                for tilts in _shares(series, store, workers)
-            ]
-            after = [submit(task("series", cell), after, f"series {series.key}")]
-        futures.append((cell, submit(task("scores", cell), after, f"cell {cell.id}")))
+        made = flow(cell, settings.device)
+        future = submit(task("scores", cell), all_before(cell, made), f"cell {cell.id}")
+        scored[str(made.scores.key)] = future
+        futures.append((cell, future))
     return futures
 
 
@@ -155,16 +168,9 @@ def execute(
 
 
 def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, store: Store, folder: RunFolder) -> str:
-    stages = {
-        stage.name: stage
-        for stage in (
-            *ReconstructionStage(cell, settings.device).upstream(),
-            ReconstructionStage(cell, settings.device),
-            AtomsStage(cell, settings.device),
-            ScoresStage(cell, settings.device),
-        )
-    }
-    keys = {name: str(stage.key) for name, stage in stages.items() if store.has(stage.key)}
+    made = flow(cell, settings.device)
+    stages = (made.series, made.reconstruction, made.atoms, made.scores)
+    keys = {stage.name: str(stage.key) for stage in stages if store.has(stage.key)}
     row: dict[str, Any] = {
         "cell": cell.id,
         "scenario": folder.loaded.scenario.name,
@@ -178,17 +184,28 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
         "engine": cell.experiment.engine,
         **cell.swept,
     }
-    scores = store.open(stages["scores"].key) if outcome["status"] == "ok" else None
+    scores = store.open(made.scores.key) if outcome["status"] == "ok" else None
     if outcome["status"] == "ok" and scores is None:
         row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
     if scores is not None:
         row |= json.loads((scores / VALUES).read_text(encoding="utf-8"))["values"]
-        made = store.open(stages["reconstruction"].key)
-        if made is not None:
-            facts = json.loads((made / FACTS).read_text(encoding="utf-8"))
-            row |= {"reconstruct_s": facts["seconds"], "peak_memory_mb": facts["peak_memory_bytes"] / 1e6}
+        row |= _took(made, store)
     elif outcome.get("peak_memory_bytes"):
         row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
     folder.finish_cell(cell, row, keys, outcome.get("log", ""))
     _listener({"event": "cell", **{key: row[key] for key in ("cell", "status", "reason", "reconstructor")}, "row": row})
     return str(row["status"])
+
+
+def _took(made: Flow, store: Store) -> dict[str, float]:
+    """Return time and memory of a reconstruction, with those of what it started from."""
+    folder = store.open(made.reconstruction.key)
+    if folder is None:
+        return {}
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    took = {"reconstruct_s": facts["seconds"], "peak_memory_mb": facts["peak_memory_bytes"] / 1e6}
+    if made.first is not None:
+        before = _took(made.first, store)
+        took["reconstruct_s"] += before.get("reconstruct_s", 0.0)
+        took["peak_memory_mb"] = max(took["peak_memory_mb"], before.get("peak_memory_mb", 0.0))
+    return took

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchsuite import registry
-from benchsuite.runner.stages import ImageStage, PhantomStage, ReconstructionStage, ScoresStage, Stage, ensure
+from benchsuite.runner.stages import ImageStage, Stage, ensure, flow
 from benchsuite.scenario import Cell
 from benchsuite.store import Store
 
@@ -25,14 +25,14 @@ class Task:
 
     def stages(self) -> Sequence[Stage]:
         """Return the stages whose results the task leaves in the store."""
-        experiment, repeat = self.cell.experiment, self.cell.repeat
-        makers: Mapping[str, Callable[[], Sequence[Stage]]] = {
-            "phantom": lambda: [PhantomStage(experiment, repeat)],
-            "images": lambda: [ImageStage(experiment, repeat, tilt) for tilt in self.tilts],
-            "series": lambda: ReconstructionStage(self.cell, self.device).upstream(),
-            "scores": lambda: [ScoresStage(self.cell, self.device)],
+        made = flow(self.cell, self.device)
+        wanted: Mapping[str, Sequence[Stage]] = {
+            "phantom": [made.phantom],
+            "images": [ImageStage(self.cell.experiment, self.cell.repeat, tilt) for tilt in self.tilts],
+            "series": [made.series],
+            "scores": [made.scores],
         }
-        return makers[self.kind]()
+        return wanted[self.kind]
 
     def work(self, notify: Callable[..., None]) -> None:
         """Make every stage that is not in the store yet."""

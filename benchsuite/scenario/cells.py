@@ -62,13 +62,14 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of the results: `swept` maps the swept keys to the values shown in tables."""
+    """One row of the results: `swept` maps the swept keys to the values shown in tables; `first` has the atoms to refine."""
 
     id: str
     swept: Mapping[str, Any]
     repeat: int
     experiment: Experiment
     reconstructor: ReconstructorSpec
+    first: Cell | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain JSON-able values."""
@@ -77,7 +78,8 @@ class Cell:
         experiment |= {name: json_safe(getattr(e, name).model_dump()) for name in SECTIONS}
         reconstructor = _spec(self.reconstructor, name=self.reconstructor.name)
         swept = json_safe(dict(self.swept))
-        return {"id": self.id, "swept": swept, "repeat": self.repeat, "experiment": experiment, "reconstructor": reconstructor}
+        told = {"id": self.id, "swept": swept, "repeat": self.repeat, "experiment": experiment, "reconstructor": reconstructor}
+        return told if self.first is None else {**told, "first": self.first.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
@@ -90,7 +92,8 @@ class Cell:
         )
         params = registry.reconstructor(r["name"]).Params.model_validate(r["params"])
         spec = ReconstructorSpec(r["name"], r["label"], params)
-        return cls(data["id"], data["swept"], data["repeat"], experiment, spec)
+        first = cls.from_json(data["first"]) if "first" in data else None
+        return cls(data["id"], data["swept"], data["repeat"], experiment, spec, first)
 
 
 def _spec(spec: PhantomSpec | ReconstructorSpec, **naming: str) -> dict[str, Any]:

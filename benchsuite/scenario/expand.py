@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from benchsuite.contract import default_label
@@ -14,23 +15,34 @@ from benchsuite.scenario.positions import Document, KeyPath
 
 MAX_CELLS = 10_000
 OWN = "experiment"  # the key under which a reconstructor says how its data differ
+REFINE, FROM = "refine", "from"  # the keys that say whose atoms a reconstructor starts from
 
 Axis = list[dict[str, Any]]  # the settings of one sweep entry, one mapping of dotted keys per step
 
 
 def normalised_reconstructors(raw: Any) -> Any:
-    """Return every entry as {use, label, **params}: `resire`, `resire: {...}` and `{use: resire, ...}` are the same."""
+    """Return every entry as {use, label, **params}: `resire`, `resire: {...}` and `{use: resire, ...}` are the same.
+
+    So are `refine: {use: lot, from: resire}` and `{use: lot, from: resire}`; `from` becomes the label of an entry above.
+    """
     if not isinstance(raw, list):
         return raw
-    entries = []
+    entries: list[Any] = []
     for item in raw:
+        if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
+            item = item[REFINE]
         if isinstance(item, str):
             item = {"use": item}
         elif isinstance(item, dict) and "use" not in item and len(item) == 1:
             ((name, params),) = item.items()
             item = {"use": name, **(params or {})} if isinstance(params, (dict, type(None))) else item
         if isinstance(item, dict) and isinstance(item.get("use"), str):
-            item = {"use": item["use"], "label": default_label(item["use"]), **item}
+            label = default_label(item["use"])
+            if isinstance(item.get(FROM), str):
+                with suppress(KeyError):
+                    item = {**item, FROM: entries[_entry(entries, item[FROM])]["label"]}
+                label = f"{item[FROM]} + {label}"
+            item = {"use": item["use"], "label": label, **item}
         entries.append(item)
     return entries
 
@@ -122,7 +134,8 @@ def _entry(items: list[Any], part: str) -> int:
     if part.isdigit() and int(part) < len(items):
         return int(part)
     labels = [item.get("label", item.get("use")) if isinstance(item, dict) else item for item in items]
-    for names in (labels, [str(label).lower() for label in labels], [i.get("use") for i in items if isinstance(i, dict)]):
-        if part in names:
-            return names.index(part)
+    uses = [item.get("use") if isinstance(item, dict) else item for item in items]
+    for names, name in ((labels, part), ([str(label).lower() for label in labels], part.lower()), (uses, part)):
+        if name in names:
+            return names.index(name)
     raise KeyError(f"{part!r} is none of {labels}")

@@ -119,11 +119,16 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
         if experiment is None or problems:
             continue
         for repeat, (position, spec) in itertools.product(range(repeats), enumerate(specs)):
-            swept = {key: expand.shown(settings[key]) if _concerns(raw, key, position) else None for key in keys}
+            chain = _chain(variant.value["reconstructors"], position)
+            swept = {key: expand.shown(settings[key]) if any(_concerns(raw, key, one) for one in chain) else None for key in keys}
             identity = (spec.label, repeat, *swept.values())
             if identity not in seen:
                 seen.add(identity)
-                cells.append(Cell(f"{len(cells):04d}", swept, repeat, own[position] or experiment, spec))
+                cell = None
+                for one in reversed(chain):
+                    cell = Cell(f"{len(cells):04d}", swept, repeat, own[one] or experiment, specs[one], cell)
+                assert cell is not None
+                cells.append(cell)
     _check_published(scenario, keys, document, problems)
     if problems or scenario is None:
         raise ScenarioError(_unique(problems))
@@ -214,11 +219,34 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
             problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
-        given = {key: value for key, value in entry.items() if key not in ("use", "label", expand.OWN)}
+        given = {key: value for key, value in entry.items() if key not in ("use", "label", expand.OWN, expand.FROM)}
         params = validate(model, given, document, path, problems)
+        first = entry.get(expand.FROM)
+        if first is not None:
+            _check_refinement(entry["use"], first, [spec.label for spec in specs], document, (*path, expand.FROM), problems)
         if params is not None:
             specs.append(ReconstructorSpec(entry["use"], label, params))
     return specs
+
+
+def _check_refinement(
+    name: str, first: Any, above: Sequence[str], document: Document, path: KeyPath, problems: list[Problem]
+) -> None:
+    if not registry.reconstructor(name).refines:
+        able = ", ".join(other for other in registry.names("reconstructor") if registry.reconstructor(other).refines)
+        problems.append(Problem(document.place(path), dotted(path), f"{name} cannot refine atoms; what can: {able}"))
+    if first not in above:
+        message = f"{first!r} is no entry above this one; {choices(str(first), above)}"
+        problems.append(Problem(document.place(path), dotted(path), message))
+
+
+def _chain(entries: Sequence[Mapping[str, Any]], position: int) -> list[int]:
+    """Return the position of a reconstructor, of the one whose atoms it refines, and so on."""
+    labels = [entry["label"] for entry in entries]
+    chain = [position]
+    while (first := entries[chain[-1]].get(expand.FROM)) is not None:
+        chain.append(labels.index(first))
+    return chain
 
 
 def _check_elements(document: Document, sections: Mapping[str, Any], problems: list[Problem]) -> None:

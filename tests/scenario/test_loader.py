@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -177,6 +178,37 @@ def test_a_swept_parameter_concerns_its_reconstructor_only(tmp_path):
         ("slow", 2),
         ("slow", 3),
     ]
+
+
+REFINED = GOOD.replace("iterations: 7}", "iterations: 7}, {refine: {use: lot, from: slow}}")
+
+
+def test_a_refinement_carries_the_cell_whose_atoms_it_starts_from(tmp_path):
+    for text in (REFINED, REFINED.replace("{refine: {use: lot, from: slow}}", "{use: lot, from: Slow}")):
+        cell = load(write(tmp_path, text)).cells[2]
+        assert (cell.reconstructor.label, cell.first.reconstructor.label) == ("slow + LOT", "slow")
+        assert cell.first.reconstructor.params.iterations == 7
+        assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+    again = load(write(tmp_path, yaml.safe_dump(dict(load(write(tmp_path, REFINED)).resolved))))
+    assert again.cells == load(write(tmp_path, REFINED)).cells
+
+
+def test_what_is_swept_for_the_first_concerns_the_refinement(tmp_path):
+    loaded = load(write(tmp_path, REFINED + "sweep: [{reconstructors.slow.iterations: [1, 2]}]\n"))
+    assert [(c.reconstructor.label, c.swept["reconstructors.slow.iterations"]) for c in loaded.cells] == [
+        ("RESIRE", None),
+        ("slow", 1),
+        ("slow + LOT", 1),
+        ("slow", 2),
+        ("slow + LOT", 2),
+    ]
+    assert [c.first.reconstructor.params.iterations for c in loaded.cells if c.first] == [1, 2]
+
+
+def test_a_refinement_of_nothing_is_refused(tmp_path):
+    found = problems(tmp_path, REFINED.replace("from: slow", "from: slov"))
+    assert "reconstructors.2.from: 'slov' is no entry above this one; did you mean 'slow'?" in found
+    assert "wbp cannot refine atoms; what can: lot" in problems(tmp_path, REFINED.replace("use: lot", "use: wbp"))
 
 
 @pytest.mark.parametrize("name", library.names())

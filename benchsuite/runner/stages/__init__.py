@@ -1,20 +1,17 @@
-"""The flow of a cell, one file per stage: phantom → image → series → reconstruction → atoms → scores."""
+"""The flow of a cell, one file per stage: phantom → image → series → reconstruction (or refinement) → atoms → scores."""
 
-from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage, ensure
+from benchsuite.runner.stages.flow import Flow, flow
 from benchsuite.runner.stages.image import ImageStage
 from benchsuite.runner.stages.phantom import PhantomStage
-from benchsuite.runner.stages.reconstruction import ReconstructionStage
-from benchsuite.runner.stages.scores import ScoresStage
 from benchsuite.runner.stages.series import SeriesStage
 
 __all__ = [
-    "AtomsStage",
+    "Flow",
     "ImageStage",
     "PhantomStage",
-    "ReconstructionStage",
-    "ScoresStage",
     "SeriesStage",
     "Stage",
     "ensure",
+    "flow",
 ]

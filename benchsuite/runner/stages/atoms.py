@@ -16,7 +16,7 @@ from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
-from benchsuite.scenario import Cell
+from benchsuite.scenario import Experiment
 from benchsuite.storage import load_reconstruction, save_atoms
 from metrics.classify import classify, classify_by_intensity
 from metrics.trace import trace_atoms
@@ -30,15 +30,14 @@ CLASSIFICATION_KEYS = ("species", "smooth_A", "mask", "non_atoms")
 class AtomsStage(Stage):
     name = "atoms"
 
-    cell: Cell
-    device: str = "cpu"
+    reconstruction: ReconstructionStage
 
     def inputs(self) -> Mapping[str, Any]:
-        analysis = self.cell.experiment.analysis.model_dump(mode="json")
+        analysis = self._experiment().analysis.model_dump(mode="json")
         return {key: analysis[key] for key in (*TRACING_KEYS, *CLASSIFICATION_KEYS)}
 
     def upstream(self) -> Sequence[ReconstructionStage]:
-        return (ReconstructionStage(self.cell, self.device),)
+        return (self.reconstruction,)
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         result = load_reconstruction(sources[0] / RECONSTRUCTION)
@@ -48,15 +47,18 @@ class AtomsStage(Stage):
         """An answer that is a list of atoms keeps its elements; unnamed ones are named by their `intensity`."""
         if "intensity" not in atoms.arrays or (atoms.numbers > 0).any():
             return atoms
-        analysis = self.cell.experiment.analysis
+        analysis = self._experiment().analysis
         return classify_by_intensity(atoms, species=analysis.species, non_atoms=analysis.non_atoms, rng=self._rng())
 
     def _of_volume(self, volume: Volume | None) -> Atoms:
         if volume is None:
             raise CellFailure("error", "the reconstruction has neither volume nor atoms")
-        analysis = self.cell.experiment.analysis
+        analysis = self._experiment().analysis
         found = trace_atoms(volume, **{key: getattr(analysis, key) for key in TRACING_KEYS})
         return classify(volume, found, **{key: getattr(analysis, key) for key in CLASSIFICATION_KEYS}, rng=self._rng())
 
     def _rng(self) -> np.random.Generator:
-        return seeds.generator(self.cell.experiment.seed, "classification")
+        return seeds.generator(self._experiment().seed, "classification")
+
+    def _experiment(self) -> Experiment:
+        return self.reconstruction.cell.experiment

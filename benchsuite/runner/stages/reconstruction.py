@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
 from benchsuite.contract import AnyReconstructor, Context, Cost
@@ -49,8 +51,15 @@ class ReconstructionStage(Stage):
             "seed": self.cell.experiment.seed,
         }
 
-    def upstream(self) -> Sequence[SeriesStage]:
-        return (SeriesStage(self.cell.experiment, self.cell.repeat, self.modality()),)
+    def upstream(self) -> Sequence[Stage]:
+        return (self.series(),)
+
+    def series(self) -> SeriesStage:
+        return SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
+
+    def start(self, sources: Sequence[Path]) -> Atoms | None:
+        """The atoms that the algorithm is asked to refine."""
+        return None
 
     def modality(self) -> Modality:
         """What the algorithm is given of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
@@ -73,7 +82,8 @@ class ReconstructionStage(Stage):
         series = load_series(sources[0] / SERIES)
         rng = seeds.generator(self.cell.experiment.seed, "reconstructor")
         reset_peak()
-        result = run_loop(self.algorithm(), series, Context(self.grid(), rng, self.device), bench.notify, bench.checkpoints)
+        context = Context(self.grid(), rng, self.device, start=self.start(sources))
+        result = run_loop(self.algorithm(), series, context, bench.notify, bench.checkpoints)
         save_reconstruction(folder / FOLDER, result)
         write_text(folder / FACTS, json.dumps({"seconds": result.seconds, "peak_memory_bytes": peak_bytes()}))
         if bench.checkpoints is not None:

@@ -19,7 +19,6 @@ from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.series import FOLDER as SERIES
-from benchsuite.scenario import Cell
 from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_series, save_arrays, save_atoms
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import r_factor, score
@@ -38,22 +37,21 @@ ATOM_SIGMA_A = 0.4  # width of the atoms in the reference volume; the correlatio
 class ScoresStage(Stage):
     name = "scores"
 
-    cell: Cell
-    device: str = "cpu"
+    phantom: PhantomStage
+    atoms: AtomsStage
 
     def inputs(self) -> Mapping[str, Any]:
-        analysis = self.cell.experiment.analysis
+        analysis = self.phantom.experiment.analysis
         return {"match_cutoff_A": analysis.match_cutoff_A, "registration": analysis.registration}
 
     def upstream(self) -> Sequence[Stage]:
-        atoms = AtomsStage(self.cell, self.device)
-        reconstruction = atoms.upstream()[0]
-        return (PhantomStage(self.cell.experiment, self.cell.repeat), reconstruction.upstream()[0], reconstruction, atoms)
+        reconstruction = self.atoms.reconstruction
+        return (self.phantom, reconstruction.series(), reconstruction, self.atoms)
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         phantom, series_folder, reconstruction, atoms = sources
         true_atoms, found = truth(phantom), load_atoms(atoms / TRACED)
-        analysis = self.cell.experiment.analysis
+        analysis = self.phantom.experiment.analysis
         scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
         values: dict[str, Any] = dict(scored.values)
         curves = pair_curves(true_atoms, found)

@@ -1,0 +1,48 @@
+"""All stages of a cell, put together in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchsuite.runner.stages.atoms import AtomsStage
+from benchsuite.runner.stages.base import Stage
+from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.phantom import PhantomStage
+from benchsuite.runner.stages.reconstruction import ReconstructionStage
+from benchsuite.runner.stages.refinement import RefinementStage
+from benchsuite.runner.stages.scores import ScoresStage
+from benchsuite.runner.stages.series import SeriesStage
+from benchsuite.scenario import Cell
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What makes the scores of a cell; `first` is the flow whose atoms are refined, if any."""
+
+    phantom: PhantomStage
+    images: Sequence[ImageStage]
+    series: SeriesStage
+    reconstruction: ReconstructionStage
+    atoms: AtomsStage
+    scores: ScoresStage
+    first: Flow | None
+
+    def stages(self) -> Iterator[Stage]:
+        """Every stage, upstream first, except the scores of what is refined."""
+        if self.first is not None:
+            yield from (stage for stage in self.first.stages() if stage is not self.first.scores)
+        yield self.phantom
+        yield from self.images
+        yield from (self.series, self.reconstruction, self.atoms, self.scores)
+
+
+def flow(cell: Cell, device: str = "cpu") -> Flow:
+    """Return the stages of a cell."""
+    first = flow(cell.first, device) if cell.first is not None else None
+    reconstruction = RefinementStage(cell, device, first.atoms) if first is not None else ReconstructionStage(cell, device)
+    series = reconstruction.series()
+    images = series.upstream()
+    phantom = PhantomStage(cell.experiment, cell.repeat)
+    atoms = AtomsStage(reconstruction)
+    return Flow(phantom, images, series, reconstruction, atoms, ScoresStage(phantom, atoms), first)
