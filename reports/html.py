@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 CAPTIONS = {
     "slice_grid": "Slices 2 Å thick through the centre of each reconstruction, with the traced atoms of the slice.",
-    "histogram_grid": "Intensities of the traced atoms (5×5×5 voxels), relative to the 99.5th percentile.",
+    "histogram_grid": "Intensities of the atoms, relative to the 99.5th percentile: of 5×5×5 voxels, or fitted ones of methods "
+    "that answer with atoms.",
     "sweep_lines": "Scores of all methods; bands and bars are the standard deviation over repeats.",
     "rmsd_against_atoms": "RMSD against the number of atoms; dashed: least-squares lines.",
     "deviation_distribution": "Distances of traced from true atoms, after the common shift is removed.",

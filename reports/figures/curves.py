@@ -42,6 +42,7 @@ def panels(
     x: str,
     y: str,
     once: Callable[[Axes], None] | None,
+    same_y: bool = True,
 ) -> dict[str, Figure]:
     """Return one figure: a panel per setting in which `draw` adds a line per method (False: it has none); `once` decorates it."""
     cells, points, styles = first_cells(run), conditions(run), method_styles(methods(run))
@@ -49,7 +50,7 @@ def panels(
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     figure = new_figure(WIDTH_IN if columns > 1 else 0.62 * WIDTH_IN, 1.9 * rows + 0.5)
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=same_y)
     handles: dict[str, Any] = {}
     for axis, point in zip(axes.flat, shown, strict=False):
         drawn = False

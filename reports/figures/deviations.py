@@ -20,7 +20,7 @@ from reports.style import BLUE, GREY, ORANGE, MethodStyle, plain, say_instead
 DEPTH_STEP_A = 4.0
 FEWEST = 5  # atoms of a depth that make a box
 DEPTHS = (0.0, 0.75)  # of the half-thickness, where histograms are compared
-BINS = 40
+BINS = (8, 40)  # fewest and most
 
 
 def deviation_by_depth(run: Run) -> dict[str, Figure]:
@@ -35,7 +35,7 @@ def deviation_at_depths(run: Run) -> dict[str, Figure]:
 
 def deviation_distribution(run: Run) -> dict[str, Figure]:
     """Distribution of the deviations, all methods together."""
-    return panels(run, "deviation_distribution", _distribution, "Deviation (pm)", "Atoms per pm (%)", None)
+    return panels(run, "deviation_distribution", _distribution, "Deviation (pm)", "Atoms per pm (%)", _from_zero, same_y=False)
 
 
 def deviations(cell: CellResult) -> tuple[np.ndarray, np.ndarray]:
@@ -113,8 +113,12 @@ def _distribution(axis: Axes, cell: CellResult, style: MethodStyle, method: str)
     _, deviation = deviations(cell)
     if len(deviation) < 2:
         return False
-    edges = np.linspace(0, float(np.percentile(deviation, 99.5)) * 1.1 or 1.0, BINS + 1)
+    bins = int(np.clip(np.sqrt(len(deviation)), *BINS))
+    edges = np.linspace(0, float(np.percentile(deviation, 99.5)) * 1.1 or 1.0, bins + 1)
     share, _ = np.histogram(deviation, edges, density=True)
     axis.plot((edges[1:] + edges[:-1]) / 2, 100 * share, color=style.color, linestyle=style.linestyle, label=plain(method))
-    axis.set(xlim=(0, None), ylim=(0, None))
     return True
+
+
+def _from_zero(axis: Axes) -> None:
+    axis.set(xlim=(0, None), ylim=(0, None))

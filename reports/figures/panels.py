@@ -1,4 +1,4 @@
-"""Laying out panels: a row per method and a column per point of the sweep, spread over as many figures as are needed."""
+"""Laying out panels: a column per method and a row per point of the sweep, spread over as many figures as are needed."""
 
 from __future__ import annotations
 
@@ -30,32 +30,45 @@ def first_cells(run: Run) -> dict[tuple[str, Any], str]:
 def method_grid(
     run: Run, slug: str, draw: Callable[[Axes, CellResult], None], height_in: float, legend: Callable[[Figure, Run], None]
 ) -> dict[str, Figure]:
-    """Draw one panel per method (columns) and condition (rows), at most 4 × 4 per figure; more go to further figures."""
-    cells = first_cells(run)
-    columns = list(dict.fromkeys(method for method, _ in cells))
-    points = conditions(run)
+    """Draw one panel per method (columns) and condition (rows), at most 4 × 4 per figure; more go to further figures.
+
+    The conditions of a single method stand side by side.
+    """
+    cells, points = first_cells(run), conditions(run)
     figures: dict[str, Figure] = {}
-    for rows in _chunks(points, ROWS):
-        for methods in _chunks(columns, COLUMNS):
-            figure = new_figure(WIDTH_IN, height_in * len(rows) + 0.55)
-            axes = figure.subplots(len(rows), len(methods), squeeze=False)
-            for i, point in enumerate(rows):
-                for j, method in enumerate(methods):
-                    cell_id = cells.get((method, condition_identity(point)))
-                    axis = axes[i][j]
-                    title = plain(method) if len(points) == 1 else f"{plain(method)}\n{wrapped(condition(point), 34)}"
-                    axis.set_title(title, fontsize=6.5)
-                    if cell_id is None:
-                        say_instead(axis, "not part of this run", len(methods))
-                        continue
-                    cell = run.cell(cell_id)
-                    if cell.row["status"] != "ok":
-                        say_instead(axis, f"{cell.row['status']}: {cell.row['reason']}", len(methods))
-                    else:
-                        draw(axis, cell)
-            legend(figure, run)
-            figures[slug if not figures else f"{slug}_{len(figures) + 1}"] = figure
+    for rows in _pages(list(dict.fromkeys(method for method, _ in cells)), points):
+        columns = max(map(len, rows))
+        figure = new_figure(WIDTH_IN, height_in * len(rows) + 0.55)
+        axes = figure.subplots(len(rows), columns, squeeze=False)
+        for row, of_row in zip(rows, axes, strict=True):
+            for (method, point), axis in zip(row, of_row, strict=False):
+                cell_id = cells.get((method, condition_identity(point)))
+                title = plain(method) if len(points) == 1 else f"{plain(method)}\n{wrapped(condition(point), 34)}"
+                axis.set_title(title, fontsize=6.5)
+                if cell_id is None:
+                    say_instead(axis, "not part of this run", columns)
+                    continue
+                cell = run.cell(cell_id)
+                if cell.row["status"] != "ok":
+                    say_instead(axis, f"{cell.row['status']}: {cell.row['reason']}", columns)
+                else:
+                    draw(axis, cell)
+            for axis in of_row[len(row) :]:
+                axis.set_visible(False)
+        legend(figure, run)
+        figures[slug if not figures else f"{slug}_{len(figures) + 1}"] = figure
     return figures
+
+
+def _pages(methods: list[str], points: list) -> Iterator[list[list[tuple[str, Any]]]]:
+    """Yield the rows of every figure as (method, condition) of their panels."""
+    if len(methods) == 1:
+        rows = [[(methods[0], point) for point in some] for some in _chunks(points, COLUMNS)]
+        yield from _chunks(rows, ROWS)
+        return
+    for some_points in _chunks(points, ROWS):
+        for some_methods in _chunks(methods, COLUMNS):
+            yield [[(method, point) for method in some_methods] for point in some_points]
 
 
 def _chunks(items: list, most: int) -> Iterator[list]:
