@@ -11,11 +11,10 @@ from ase import Atoms
 
 from benchsuite.atomic import temporary_name, write_bytes, write_text
 from benchsuite.data import TiltSeries
-from benchsuite.emd import write_emd
 from benchsuite.errors import BenchsuiteError, choices
 from benchsuite.results import Run
-from benchsuite.series_files import angles_about_y
-from benchsuite.zarr_series import write_zarr
+from benchsuite.series_files import write_emd, write_zarr
+from benchsuite.series_files.description import angles_about_y
 
 T = TypeVar("T")
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.series_files import check_fingerprint, check_intensities, check_series, damage_reported, fingerprint, replacing
+from benchsuite.series_files.checks import check_intensities, check_series, damage_reported
+from benchsuite.series_files.description import check_fingerprint, fingerprint
+from benchsuite.series_files.whole_files import replacing
 from benchsuite.storage import load_series, save_series
 
 ARRAYS = ("data", "defocus_A", "rotations")
