@@ -97,6 +97,11 @@ def test_virtual_images_of_stored_patterns(finished):
         series.virtual_images(0.0, 90.0)
 
 
+def saved(checkpoints):
+    """Whole checkpoints; what a kill left half-written is none."""
+    return [file for file in checkpoints.rglob("manifest.json") if ".tmp-" not in str(file)]
+
+
 def test_a_killed_reconstruction_goes_on_where_it_was(finished):
     """Runner and worker are killed in mid-reconstruction; the same command ends with the result of an undisturbed run."""
     words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=60", "--set", "sweep=[]"]
@@ -105,9 +110,9 @@ def test_a_killed_reconstruction_goes_on_where_it_was(finished):
     first = subprocess.Popen([*command, "--out", "killed"], cwd=finished, env=environment, stderr=subprocess.DEVNULL)
     checkpoints = finished / ".benchsuite" / "store" / "checkpoint"
     deadline = time.monotonic() + 120
-    while not list(checkpoints.rglob("manifest.json")) and time.monotonic() < deadline:
+    while not saved(checkpoints) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert list(checkpoints.rglob("manifest.json")), "no checkpoint was written"
+    assert saved(checkpoints), "no checkpoint was written"
     first.kill()
     first.wait()
     again = subprocess.run(
@@ -119,4 +124,4 @@ def test_a_killed_reconstruction_goes_on_where_it_was(finished):
     assert subprocess.run(undisturbed, cwd=finished, capture_output=True, timeout=300).returncode == 0
     one, two = (pd.read_csv(finished / name / "results.csv") for name in ("killed", "undisturbed"))
     assert one["rmsd_pm"][0] == two["rmsd_pm"][0]
-    assert not list(checkpoints.rglob("manifest.json")), "checkpoints of a finished reconstruction are left"
+    assert not saved(checkpoints), "checkpoints of a finished reconstruction are left"
