@@ -95,6 +95,11 @@ class CellResult:
         folder = self._folder("reconstruction", "reconstruction")
         return load_reconstruction(folder) if folder else None
 
+    def last_good(self) -> Reconstruction | None:
+        """What a reconstruction that diverged had before."""
+        folder = self._folder("diverged", "diverged")
+        return load_reconstruction(folder) if folder else None
+
     def truth(self) -> Atoms | None:
         file = self._folder("scores", "truth_scored.extxyz")
         return load_atoms(file) if file else None

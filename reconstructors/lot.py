@@ -101,9 +101,18 @@ class LOT(Reconstructor[LOTParams]):
 
     def accepts(self, series: TiltSeries) -> str | None:
         reason = reason_to_skip("LOT", series)
-        if reason is None and len(series.rotations) < 2:
+        if reason is not None:
+            return reason
+        if len(series.rotations) < 2:
             return f"LOT needs at least 2 tilts to place atoms in depth, the series has {len(series.rotations)}"
-        return reason
+        empty = np.argwhere(~series.data.any(axis=(2, 3)))
+        if 0 < len(empty) < series.data.shape[0] * series.data.shape[1]:
+            tilt, focus = empty[0]
+            return (
+                f"LOT needs every section of every tilt: {len(empty)} images are empty, the first at tilt {tilt}, defocus "
+                f"{series.defocus_A[focus]:g} Å"
+            )
+        return None
 
     def total_iterations(self) -> int:
         gathering = GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
@@ -230,6 +239,7 @@ class _Fit:
             points, width = self.context.start.positions, ATOM_WIDTH_A2[p.interaction]
             if len(points) == 0:
                 raise BenchsuiteError("the reconstruction to refine holds no atoms")
+            _check_seen(points, series)
         elif p.start == "grid":
             points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
         else:
@@ -371,6 +381,18 @@ class _Fit:
         if self.model.probes is not None and self.params.interaction == "adaptive":
             for stack in range(len(self.model.probes.windows)):
                 self.model.probes.restore(stack, state[f"windows_{stack}"])
+
+
+def _check_seen(points: np.ndarray, series: TiltSeries) -> None:
+    """Raise BenchsuiteError where atoms are outside the field of view in every image."""
+    half = 0.5 * series.scan_step_A * np.array(series.scan_shape[::-1])
+    seen = (np.abs(np.einsum("rij,nj->rni", series.rotations[:, :2], points)) <= half).all(axis=2).any(axis=0)
+    if not seen.all():
+        lost = points[~seen][0]
+        raise BenchsuiteError(
+            f"{np.count_nonzero(~seen)} of {len(points)} atoms to refine are outside the field of view of {2 * half[0]:g} Å × "
+            f"{2 * half[1]:g} Å in every image, the first at ({', '.join(f'{x:.1f}' for x in lost)}) Å"
+        )
 
 
 def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:

@@ -9,8 +9,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from benchsuite.results import Run
 
 TINY = """\
 schema: 1
@@ -74,6 +77,35 @@ def test_a_failing_cell_does_not_stop_the_others(finished):
     assert good["reconstruct_s"].gt(0).all()
     record = json.loads((folder / "out" / "cells" / "0001.json").read_text())
     assert "Traceback" in record["log"]
+
+
+DIVERGES = """
+import numpy as np
+from benchsuite.contract import Iterate, Reconstructor
+from benchsuite.params import Params
+
+class Diverges(Reconstructor):
+    title = "goes wrong in its third iteration"
+    reference = "none"
+    Params = Params
+    def reconstruct(self, series, context):
+        for iteration, loss in enumerate([3.0, 2.0, np.inf], start=1):
+            yield Iterate(iteration, loss, volume=np.full(context.grid.shape, loss, np.float32))
+"""
+
+
+def test_what_diverged_keeps_its_last_good_state(finished):
+    folder, _ = finished
+    (folder / "diverges.py").write_text(DIVERGES)
+    words = ["--plugin", "diverges.py", "--set", "reconstructors=[diverges]", "--set", "sweep=[]", "--out", "diverged"]
+    result = benchsuite("run", "tiny.yaml", *words, cwd=folder)
+    assert result.returncode == 3, result.stderr
+    cell = Run(folder / "diverged").cell("0000")
+    assert cell.row["status"] == "diverged"
+    assert cell.row["reason"] == "the loss is inf at iteration 3; the state of iteration 2 is kept"
+    assert cell.reconstruction() is None
+    assert (cell.last_good().volume.data == 2).all()
+    np.testing.assert_array_equal(cell.last_good().history, [[1, 3], [2, 2]])
 
 
 def test_the_report_shows_failures_and_is_self_contained(finished):

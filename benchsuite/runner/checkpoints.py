@@ -1,6 +1,7 @@
 """What an interrupted reconstruction goes on from: its latest state, in the store, sealed and verified like any entry.
 
-Two slots are written in turn, so that a kill while one is replaced leaves the other.
+Two slots are written in turn, so that a kill while one is replaced leaves the other. Of one that diverged, the last good state is
+kept to be looked at.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchsuite.backend import Array, to_host
-from benchsuite.storage import load_arrays, save_arrays
+from benchsuite.data import Reconstruction
+from benchsuite.storage import load_arrays, save_arrays, save_reconstruction
 from benchsuite.store import Key, Store
 
 STAGE = "checkpoint"
+LAST_GOOD = "diverged"
 FOLDER = "state.zarr"
 EVERY_S = 30.0
 VARIABLE = "BENCHSUITE_CHECKPOINT_S"  # another interval
@@ -25,7 +28,7 @@ class Checkpoints:
     """The checkpoints of one reconstruction, named after its key."""
 
     def __init__(self, store: Store, key: Key, every_s: float | None = None) -> None:
-        self.store = store
+        self.store, self.key = store, key
         self.every_s = float(os.environ.get(VARIABLE, EVERY_S)) if every_s is None else every_s
         self.slots = [Key(STAGE, key.inputs, f"{key.code}-{slot}") for slot in range(2)]
         self.saved, self.latest = 0, time.monotonic()
@@ -50,7 +53,20 @@ class Checkpoints:
         state = {name.removeprefix("state_"): array for name, array in arrays.items() if name.startswith("state_")}
         return state, arrays["history"], float(about["seconds"])
 
+    def keep_last_good(self, result: Reconstruction) -> None:
+        """Save what a reconstruction had before it diverged, and forget what it would go on from."""
+        self.clear()
+        key = last_good_key(self.key)
+        self.store.discard(key)
+        with self.store.writing(key, {"stage": LAST_GOOD}) as folder:
+            save_reconstruction(folder / LAST_GOOD, result)
+
     def clear(self) -> None:
         """Forget them: the reconstruction is done."""
         for slot in self.slots:
             self.store.discard(slot)
+
+
+def last_good_key(key: Key) -> Key:
+    """Return where the last good state of a reconstruction that diverged is kept."""
+    return Key(LAST_GOOD, key.inputs, key.code)

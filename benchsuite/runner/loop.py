@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from benchsuite.runner.checkpoints import Checkpoints
 
 
 class CellFailure(Exception):
-    """A cell that ends without a result, with its status and the reason for it."""
+    """A cell that ends without a result, with its status and the reason for it; `last` is what there was before it went wrong."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
+        self.last: Reconstruction | None = None
 
 
 def run_loop(
@@ -28,7 +30,7 @@ def run_loop(
 ) -> Reconstruction:
     """Drive a reconstructor to its last iterate, from its latest checkpoint where it left one.
 
-    Raises CellFailure where it refuses, diverges or breaks the contract.
+    Raises CellFailure where it refuses, diverges (with the last good state) or breaks the contract.
     """
     name, where = type(algorithm).__name__, " or ".join(algorithm.devices)
     refusal = (
@@ -36,7 +38,8 @@ def run_loop(
     )
     if refusal is not None:
         raise CellFailure("skipped", refusal)
-    total, history, last = algorithm.total_iterations(), list[tuple[float, float]](), None
+    total, history = algorithm.total_iterations(), list[tuple[float, float]]()
+    last: Iterate | None = None
     saved = checkpoints.load() if checkpoints else None
     earlier = 0.0
     if saved is not None:
@@ -45,23 +48,35 @@ def run_loop(
         context = dataclasses.replace(context, resumed=state)
         notify(event="resumed", iteration=int(history[-1][0]), total=total)
     started = time.perf_counter() - earlier
-    for last in algorithm.reconstruct(series, context):
-        _check(last, context)
+
+    def answer(iterate: Iterate) -> Reconstruction:
+        volume = None if iterate.volume is None else np.ascontiguousarray(to_host(iterate.volume), dtype=np.float32)
+        _check_finite(volume, iterate.iteration)
+        return Reconstruction(
+            volume=None if volume is None else Volume(volume, context.grid.voxel_A),
+            atoms=iterate.atoms,
+            history=np.array(history, dtype=np.float64).reshape(-1, 2),
+            seconds=time.perf_counter() - started,
+            extras={name: to_host(array) for name, array in iterate.extras.items()},
+        )
+
+    for iterate in algorithm.reconstruct(series, context):
+        try:
+            _check(iterate, context)
+        except CellFailure as failure:
+            if failure.status == "diverged" and last is not None:
+                with suppress(CellFailure):  # a volume that the algorithm has overwritten since
+                    failure.last = answer(last)
+                    failure.reason += f"; the state of iteration {last.iteration} is kept"
+            raise
+        last = iterate
         history.append((float(last.iteration), math.nan if last.loss is None else float(last.loss)))
         notify(event="iteration", iteration=last.iteration, total=total, loss=last.loss)
         if checkpoints is not None and last.iteration < total:
             checkpoints.offer(last.state, last.iteration, np.array(history), time.perf_counter() - started)
     if last is None:
         raise CellFailure("error", f"{type(algorithm).__name__} yielded no iterate")
-    volume = None if last.volume is None else np.ascontiguousarray(to_host(last.volume), dtype=np.float32)
-    _check_finite(volume, last.iteration)
-    return Reconstruction(
-        volume=None if volume is None else Volume(volume, context.grid.voxel_A),
-        atoms=last.atoms,
-        history=np.array(history, dtype=np.float64).reshape(-1, 2),
-        seconds=time.perf_counter() - started,
-        extras={name: to_host(array) for name, array in last.extras.items()},
-    )
+    return answer(last)
 
 
 def _check(iterate: Iterate, context: Context) -> None:

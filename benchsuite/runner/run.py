@@ -11,6 +11,7 @@ from typing import Any
 
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, StoreError
 from benchsuite.runner import supervise
+from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
 from benchsuite.runner.stages import Flow, SeriesStage, flow
@@ -171,6 +172,8 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
     made = flow(cell, settings.device)
     stages = (made.series, made.reconstruction, made.atoms, made.scores)
     keys = {stage.name: str(stage.key) for stage in stages if store.has(stage.key)}
+    if outcome["status"] == "diverged" and store.has(last_good := last_good_key(made.reconstruction.key)):
+        keys[LAST_GOOD] = str(last_good)
     row: dict[str, Any] = {
         "cell": cell.id,
         "scenario": folder.loaded.scenario.name,

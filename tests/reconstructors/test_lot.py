@@ -155,6 +155,15 @@ def test_peaks_are_local_maxima_apart():
 def test_series_that_cannot_be_used_are_refused(truth):
     one = series_of(truth, 2)
     assert "at least 2 tilts" in LOT().accepts(replace(one, data=one.data[:1], rotations=one.rotations[:1]))
+    focal = series_of(truth, 2, (-10.0, 10.0))
+    focal.data[1, 0] = 0
+    assert LOT().accepts(focal) == "LOT needs every section of every tilt: 1 images are empty, the first at tilt 1, defocus -10 Å"
+    with pytest.raises(ValueError, match="3 defocus values for 2 focus images"):
+        replace(focal, defocus_A=np.zeros(3))
+    with pytest.raises(BenchsuiteError, match=r"1 of 31 atoms to refine are outside the field of view of 14.96 Å × 14.96 Å"):
+        last(one, Atoms("X31", np.concatenate([truth, [[0, 9.0, 0]]])))
+    with pytest.raises(BenchsuiteError, match="the reconstruction to refine holds no atoms"):
+        last(one, Atoms())
     broken = one.data.copy()
     broken[1, 0, 3, 3] = np.nan
     assert "tilt 1" in LOT().accepts(replace(one, data=broken))

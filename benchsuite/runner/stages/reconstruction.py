@@ -14,7 +14,7 @@ from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
 from benchsuite.contract import AnyReconstructor, Context, Cost
 from benchsuite.data import Grid, Modality
-from benchsuite.runner.loop import run_loop
+from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import class_version
@@ -83,7 +83,12 @@ class ReconstructionStage(Stage):
         rng = seeds.generator(self.cell.experiment.seed, "reconstructor")
         reset_peak()
         context = Context(self.grid(), rng, self.device, start=self.start(sources))
-        result = run_loop(self.algorithm(), series, context, bench.notify, bench.checkpoints)
+        try:
+            result = run_loop(self.algorithm(), series, context, bench.notify, bench.checkpoints)
+        except CellFailure as failure:
+            if failure.last is not None and bench.checkpoints is not None:
+                bench.checkpoints.keep_last_good(failure.last)
+            raise
         save_reconstruction(folder / FOLDER, result)
         write_text(folder / FACTS, json.dumps({"seconds": result.seconds, "peak_memory_bytes": peak_bytes()}))
         if bench.checkpoints is not None:
