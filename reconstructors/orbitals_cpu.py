@@ -19,7 +19,13 @@ LARGEST = 256  # pixels of the square of one atom
 
 @compiled
 def _profile(centre, width, length, values, start_and_count):  # type: ignore[no-untyped-def]
-    """Fill `values` with the Gaussian along one axis of `length` pixels; set where it starts and how many pixels it has."""
+    """Fill `values` with the Gaussian along one axis of `length` pixels; set where it starts and how many pixels it has.
+
+    It has none far outside, nor where `centre` is not a number, of which an index cannot be made.
+    """
+    start_and_count[:] = 0
+    if not -LARGEST < centre < length + LARGEST:
+        return
     reach = min(int(np.sqrt(CUT * width)) + 1, LARGEST // 2 - 1)
     nearest = int(np.floor(centre + 0.5))
     first, last = max(nearest - reach, 0), min(nearest + reach, length - 1)

@@ -75,6 +75,17 @@ def test_gaussians_are_drawn_and_gathered_as_by_brute_force():
     np.testing.assert_allclose(sums.T, wanted, atol=2e-3)
 
 
+@pytest.mark.parametrize("centre", [np.nan, np.inf, -np.inf, 1e12, -1e12])
+def test_atoms_that_are_nowhere_are_not_drawn(centre):
+    """A fit that diverges has them, and has to be able to say so."""
+    plane, sums, inside, width = np.zeros((24, 32), np.float32), np.ones((1, 4)), np.array([5.0]), np.array([3.0])
+    for u, v in ((np.array([centre]), inside), (inside, np.array([centre]))):
+        splat(plane, np.arange(1), u, v, np.ones(1), width)
+        assert not plane.any()
+        gather(np.ones_like(plane), np.arange(1), u, v, width, sums)
+        assert not np.nan_to_num(sums).any()
+
+
 def test_splat_and_gather_are_adjoint():
     rng = np.random.default_rng(1)
     u, v, width, peak = rng.uniform(0, 32, 50), rng.uniform(0, 24, 50), rng.uniform(1, 9, 50), rng.normal(size=50)
