@@ -36,7 +36,8 @@ from benchsuite.params import Count, NonNegative, Params, Positive
 from reconstructors.fine_grid import FineGrid
 from reconstructors.images import projections, reason_to_skip
 from reconstructors.orbital_start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
-from reconstructors.orbitals import SPREAD, Gradient, OrbitalModel, Orbitals, ProbeGradient, View, ramp
+from reconstructors.orbital_types import Gradient, Orbitals, ProbeGradient, View
+from reconstructors.orbitals import SPREAD, OrbitalModel, ramp
 from reconstructors.probe_stack import ProbeStack
 from reconstructors.projection import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue

@@ -1,18 +1,31 @@
-"""Gaussians on a plane: splat and gather as compiled loops.
+"""Gaussians on a plane: splat and gather as compiled loops; and the engine of local orbitals on CPU cores, with FFTW.
 
     plane[y, x] += a exp(−((x − u)² + (y − v)²)/b)
 
 within a square that holds all but exp(−CUT) of the peak. The exponential is a product of two one-dimensional ones, each made by
 the recurrence exp(−(t + 1)²/b) = exp(−t²/b) · exp(−(2t + 1)/b), so that an atom costs five exponentials whatever its width. The
-loops over a row are vector code. Atoms are added one after the other: equal input gives equal bits.
+loops over a row are vector code. Atoms are added one after the other: equal input gives equal bits. Images are divided into a fixed
+number of pieces, so that the number of threads does not change a bit either.
 """
 
 from __future__ import annotations
 
+import queue
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from scipy.fft import irfft2, rfft2
 
-from benchsuite.compiled import compiled
+from benchsuite.compiled import compiled, run_pieces
+from reconstructors import fftw
+from reconstructors.fine_grid import FineGrid
+from reconstructors.orbital_types import Gradient, Orbitals, ProbeGradient, Seen, View
 
+if TYPE_CHECKING:
+    from reconstructors.orbitals import OrbitalModel
+
+PIECES = 4  # groups of images whose gradients are added up apart, whatever the number of threads
 CUT = 12.0
 LARGEST = 256  # pixels of the square of one atom
 
@@ -147,3 +160,136 @@ def to_gradient(sums, u, v, w, peak, width, rotation, pixel, gradient, view):  #
         view[2] -= along_v * w[i]
         view[3] += along_u * w[i]
         view[4] += along_v * u[i] - along_u * v[i]
+
+
+class CpuEngine:
+    """Runs an `OrbitalModel` on the CPU, plane by plane."""
+
+    def __init__(self, model: OrbitalModel, threads: int) -> None:
+        self.model, self.threads = model, threads
+        self._free: queue.SimpleQueue[_Buffers] = queue.SimpleQueue()
+
+    def image(self, atoms: Orbitals, view: View) -> np.ndarray:
+        buffers = self._take()
+        image = self._forward(_Seen(self.model, atoms, view), view.stack, buffers, keep=False)
+        self._free.put(buffers)
+        return image
+
+    def gradient(self, atoms: Orbitals, views: Sequence[View], measured: np.ndarray, with_probes: bool) -> Gradient:
+        edges = np.linspace(0, len(views), min(PIECES, len(views)) + 1).astype(int)
+        loss, absolute, by_view = np.empty(len(views)), np.empty(len(views)), np.zeros((len(views), 5))
+        by_atom = [np.zeros((len(atoms), 5)) for _ in edges[1:]]
+        by_probe: list[dict[int, ProbeGradient]] = [{} for _ in edges[1:]]
+
+        def piece(number: int) -> None:
+            buffers = self._take()
+            for j in range(edges[number], edges[number + 1]):
+                seen = _Seen(self.model, atoms, views[j])
+                residual = self._forward(seen, views[j].stack, buffers, keep=with_probes)
+                residual -= measured[j]
+                absolute[j] = float(np.abs(residual).sum(dtype=np.float64))
+                weighted = self._weighted(residual)
+                loss[j] = 0.5 * float(np.vdot(residual, weighted))
+                self._backward(
+                    seen, views[j].stack, weighted, buffers, by_atom[number], by_view[j], by_probe[number] if with_probes else None
+                )
+            self._free.put(buffers)
+
+        run_pieces(piece, range(len(edges) - 1), self.threads)
+        for part in by_atom[1:]:
+            by_atom[0] += part
+        merged: dict[int, ProbeGradient] = {}
+        for found in by_probe:
+            for stack, one in found.items():
+                if stack in merged:
+                    merged[stack].add(one)
+                else:
+                    merged[stack] = one
+        return Gradient(loss, absolute, by_atom[0], by_view, merged)
+
+    def _weighted(self, residual: np.ndarray) -> np.ndarray:
+        if self.model.weights is None:
+            return residual
+        return irfft2(rfft2(residual) * self.model.weights, s=residual.shape)
+
+    def _take(self) -> _Buffers:
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            return _Buffers(self.model.grid, self.model.probes is not None)
+
+    def _forward(self, seen: _Seen, stack: int, buffers: _Buffers, keep: bool) -> np.ndarray:
+        grid = self.model.grid
+        if self.model.probes is None:
+            buffers.plane[...] = 0
+            splat(buffers.plane, seen.order, seen.u, seen.v, seen.peak, seen.width)
+            return grid.picked(buffers.plane).copy()
+        buffers.total[...] = 0
+        buffers.kept.clear()
+        for k, atoms in seen.slices():
+            buffers.plane[...] = 0
+            splat(buffers.plane, atoms, seen.u, seen.v, seen.peak, seen.width)
+            grid.forward(buffers.plane, buffers.spectrum)
+            add_product(buffers.total.ravel(), buffers.spectrum.ravel(), self.model.probes.transfer[stack][k].ravel())
+            if keep:
+                buffers.kept[k] = buffers.spectrum.copy()
+        grid.backward(buffers.total, buffers.plane)
+        return grid.picked(buffers.plane) * np.float32(1 / buffers.plane.size)
+
+    def _backward(
+        self,
+        seen: _Seen,
+        stack: int,
+        residual: np.ndarray,
+        buffers: _Buffers,
+        by_atom: np.ndarray,
+        by_view: np.ndarray,
+        by_probe: dict[int, ProbeGradient] | None,
+    ) -> None:
+        grid, sums = self.model.grid, np.zeros((len(seen.u), 4))
+        buffers.plane[...] = 0
+        grid.picked(buffers.plane)[...] = residual
+        if self.model.probes is None:
+            gather(buffers.plane, seen.order, seen.u, seen.v, seen.width, sums)
+        else:
+            transfer, factor = self.model.probes.transfer[stack], np.float32(1 / buffers.plane.size)
+            grid.forward(buffers.plane, buffers.total)
+            if by_probe is not None and stack not in by_probe:
+                windows = np.zeros_like(self.model.probes.windows[stack])
+                by_probe[stack] = ProbeGradient(windows, np.zeros(grid.half_shape, np.float32))
+            for k, atoms in seen.slices():
+                if by_probe is not None:
+                    drawn = buffers.kept[k].ravel()
+                    add_power(by_probe[stack].power.ravel(), drawn)
+                    set_product(buffers.spectrum.ravel(), buffers.total.ravel(), drawn, factor)
+                    buffers.spectrum *= self.model.probes.widening
+                    grid.backward(buffers.spectrum, buffers.plane)
+                    by_probe[stack].gradient[k] += self.model.probes.window_of(buffers.plane)
+                set_product(buffers.spectrum.ravel(), buffers.total.ravel(), transfer[k].ravel(), factor)
+                grid.backward(buffers.spectrum, buffers.plane)
+                gather(buffers.plane, atoms, seen.u, seen.v, seen.width, sums)
+        width_A2 = seen.width * grid.pixel_A**2
+        to_gradient(sums, *seen.lab, seen.peak, width_A2, seen.rotation, grid.pixel_A, by_atom, by_view)
+
+
+class _Seen(Seen):
+    """Ordered by slice."""
+
+    def __init__(self, model: OrbitalModel, atoms: Orbitals, view: View) -> None:
+        super().__init__(model, atoms, view)
+        self.order, self.start = in_slices(self.lab[2], model.first_depth_A, model.thickness_A, model.slices)
+
+    def slices(self) -> list[tuple[int, np.ndarray]]:
+        """Return (slice, atoms in it) of every slice that holds some."""
+        occupied = np.flatnonzero(np.diff(self.start))
+        return [(int(k), self.order[self.start[k] : self.start[k + 1]]) for k in occupied]
+
+
+class _Buffers:
+    """What one thread draws on."""
+
+    def __init__(self, grid: FineGrid, spectra: bool) -> None:
+        rows, columns = grid.shape
+        self.plane = fftw.aligned((rows, columns // 2)).view(np.float32)
+        self.spectrum, self.total = (fftw.aligned(grid.half_shape) if spectra else np.empty(0) for _ in range(2))
+        self.kept: dict[int, np.ndarray] = {}

@@ -17,7 +17,7 @@ from benchsuite.runner.loop import CellFailure, run_loop
 from metrics.match import match
 from reconstructors.lot import LOT, LOTParams, _model
 from reconstructors.orbital_start import apart, grid_points, merged, peak_points, strong
-from reconstructors.orbitals import Orbitals, View
+from reconstructors.orbital_types import Orbitals, View
 
 SIDE, STEP = 44, 0.34
 WIDTH = 0.06

@@ -8,7 +8,8 @@ import pytest
 from benchsuite.data import Optics
 from benchsuite.geometry import rotation
 from reconstructors.fine_grid import FineGrid
-from reconstructors.orbitals import SPREAD, OrbitalModel, Orbitals, View
+from reconstructors.orbital_types import Orbitals, View
+from reconstructors.orbitals import SPREAD, OrbitalModel
 from reconstructors.orbitals_cpu import gather, in_slices, splat
 from reconstructors.probe import aperture_function, probe_transfer
 from reconstructors.probe_stack import ProbeStack, onto_simplex
