@@ -21,11 +21,14 @@ B ≥ 0 is exact to the error of the gridding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
+from reconstructors import fftw
 from reconstructors.fine_grid import FineGrid
 from reconstructors.orbital_types import Gradient, Orbitals, View
+from reconstructors.orbitals_arrays import ArrayEngine
 from reconstructors.orbitals_cpu import CpuEngine
 from reconstructors.probe_stack import ProbeStack
 
@@ -45,10 +48,18 @@ class OrbitalModel:
     """The model for images of one shape and step: `direct` without probes, else with a stack for every focus.
 
     Slices are those of the probes, all as thick as the first two are apart; atoms beyond the ends belong to the outermost ones.
+    Atoms, views and images come and go in host memory, wherever `xp` calculates.
     """
 
-    def __init__(self, grid: FineGrid, probes: ProbeStack | None = None, threads: int = 1) -> None:
-        self.grid, self.probes = grid, probes
+    def __init__(
+        self,
+        grid: FineGrid,
+        probes: ProbeStack | None = None,
+        threads: int = 1,
+        xp: ModuleType = np,
+        compiled: bool = True,
+    ) -> None:
+        self.grid, self.probes, self.xp = grid, probes, xp
         self.weights: np.ndarray | None = None  # of the frequencies of the residual; None: all alike
         self.slices, self.first_depth_A, self.thickness_A, self.spread_A2 = 1, 0.0, np.inf, 0.0
         if probes is not None:
@@ -56,7 +67,8 @@ class OrbitalModel:
             self.slices, self.spread_A2 = len(depths), probes.spread_A2
             self.thickness_A = float(depths[1] - depths[0]) if len(depths) > 1 else np.inf
             self.first_depth_A = float(depths[0]) - self.thickness_A / 2 if len(depths) > 1 else 0.0
-        self.engine = CpuEngine(self, threads)
+        use_compiled = compiled and xp is np and fftw.available()
+        self.engine: CpuEngine | ArrayEngine = CpuEngine(self, threads) if use_compiled else ArrayEngine(self)
 
     def image(self, atoms: Orbitals, view: View) -> np.ndarray:
         """Return I (ny, nx) float32 of one view."""

@@ -163,7 +163,7 @@ def to_gradient(sums, u, v, w, peak, width, rotation, pixel, gradient, view):  #
 
 
 class CpuEngine:
-    """Runs an `OrbitalModel` on the CPU, plane by plane."""
+    """Runs an `OrbitalModel` on the CPU, plane by plane. The same methods as `ArrayEngine`."""
 
     def __init__(self, model: OrbitalModel, threads: int) -> None:
         self.model, self.threads = model, threads

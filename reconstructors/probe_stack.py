@@ -30,7 +30,8 @@ class ProbeStack:
     """Probes on a fine grid.
 
     foci_A: (n,) defocus of each stack at depth 0; depths_A: (K,) centres of the slices. spread_A2: S of `orbitals`.
-    `transfer`: a list of (K, rows, half columns) complex64, one for each focus, widening included.
+    `transfer`: a list of (K, rows, half columns) complex64, one for each focus, widening included; `versions`: a number for each,
+    which grows when it changes. `inside`: the rows (w, 1) and columns (1, w) of a fine plane that are the window of a probe.
     """
 
     def __init__(
@@ -51,12 +52,13 @@ class ProbeStack:
         radius = radius_A or semiangle * furthest + 4.0
         half = min(int(np.ceil(radius / grid.pixel_A)), min(grid.shape) // 2 - 1)
         axis = np.arange(-half, half + 1)
-        self._rows, self._columns = np.ix_(axis % grid.shape[0], axis % grid.shape[1])
+        self.inside = np.ix_(axis % grid.shape[0], axis % grid.shape[1])
         self.windows, self.transfer = [], []
         for focus in foci_A:
             free = [self._free(focus - depth) for depth in depths_A]
             self.windows.append(np.stack([self.window_of(plane) for plane in free]))
             self.transfer.append(np.stack([self._widened(plane) for plane in free]))
+        self.versions = [0] * len(foci_A)
         self._sums = [window.sum(axis=(1, 2), dtype=np.float64) for window in self.windows]
 
     def _free(self, local_defocus_A: float) -> np.ndarray:
@@ -67,7 +69,7 @@ class ProbeStack:
 
     def window_of(self, plane: np.ndarray) -> np.ndarray:
         """Return the (w, w) pixels of a fine plane around the origin, its corner: what may change of a probe."""
-        return plane[self._rows, self._columns]
+        return plane[self.inside]
 
     def follow(self, stack: int, gradient: np.ndarray, power: np.ndarray, images: int, step: float = 1.0) -> None:
         """Move the probes of a stack, for ∂L/∂p (K, w, w) and the power Σ_k Σ_images |O_k|² of so many images."""
@@ -93,9 +95,10 @@ class ProbeStack:
 
     def _set(self, stack: int, k: int, window: np.ndarray) -> None:
         plane = self._free(self.foci_A[stack] - self.depths_A[k])
-        plane[self._rows, self._columns] = window
+        plane[self.inside] = window
         self.transfer[stack][k] = self._widened(plane)
         self.windows[stack][k] = window
+        self.versions[stack] += 1
 
 
 def constrained_minimum(start: np.ndarray, slope: np.ndarray, curvature: np.ndarray, total: float) -> np.ndarray:
