@@ -22,12 +22,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from types import ModuleType
+from typing import Literal
 
 import numpy as np
 from ase import Atoms
 from pydantic import Field
 
+from benchsuite.backend import to_host
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.electrons import wavelength_A
@@ -95,7 +97,6 @@ class LOT(Reconstructor[LOTParams]):
     """
 
     Params = LOTParams
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)
     refines = True
     title = "LOT and nLOT: local-orbital tomography"
     reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466"
@@ -189,7 +190,7 @@ class _Fit:
         self.images = (np.asarray(series.data, np.float32) / np.float32(self.scale)).reshape(-1, *series.scan_shape)
         nothing = np.zeros(3), np.zeros(2)
         self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
-        self.model = _model(params, series, context.threads)
+        self.model = _model(params, series, context.threads, context.xp)
         self.seed = int(context.rng.integers(2**62))
         self.sweep, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
         if context.resumed is not None:
@@ -249,13 +250,13 @@ class _Fit:
         return Orbitals(np.array(points), np.full(len(points), total / len(points)), np.full(len(points), width))
 
     def _peaks(self) -> np.ndarray:
-        series, grid = self.series, self.context.grid
-        projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, threads=self.context.threads)
-        volume = np.zeros(grid.shape, np.float32)
+        series, grid, xp = self.series, self.context.grid, self.context.xp
+        projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, xp, threads=self.context.threads)
+        volume = xp.zeros(grid.shape, np.float32)
         step = 1 / largest_eigenvalue(projector)
-        for iterate in accelerated_descent(projector, projections(series, np), volume, step, VOLUME_ITERATIONS):
-            volume = np.asarray(iterate.volume)
-        points = peak_points(volume, grid, self.params.merge_A)
+        for iterate in accelerated_descent(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS):
+            volume = iterate.volume
+        points = peak_points(to_host(volume), grid, self.params.merge_A)
         if len(points) == 0:
             raise BenchsuiteError("the quick tomogram has no peaks")
         return points
@@ -404,10 +405,10 @@ def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:
             total[stack] = one
 
 
-def _model(params: LOTParams, series: TiltSeries, threads: int) -> OrbitalModel:
+def _model(params: LOTParams, series: TiltSeries, threads: int, xp: ModuleType = np) -> OrbitalModel:
     """Return the forward model that the parameters ask for."""
     if params.interaction == "direct":
-        return OrbitalModel(FineGrid(series.scan_shape, series.scan_step_A, 1), threads=threads)
+        return OrbitalModel(FineGrid(series.scan_shape, series.scan_step_A, 1), threads=threads, xp=xp)
     optics, step = series.optics, series.scan_step_A
     resolved_A = wavelength_A(optics.energy_keV) / (4e-3 * optics.semiangle_mrad)
     grid = FineGrid(series.scan_shape, step, params.oversampling or max(1, math.ceil(step / resolved_A - 1e-6)))
@@ -417,4 +418,4 @@ def _model(params: LOTParams, series: TiltSeries, threads: int) -> OrbitalModel:
     reference = 0.0 if optics.focal_plane == "centre" else -depth_A / 2
     foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + reference for defocus in series.defocus_A]
     spread = SPREAD * grid.pixel_A**2
-    return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads)
+    return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads, xp)

@@ -176,6 +176,9 @@ def test_series_that_cannot_be_used_are_refused(truth):
 
 
 def test_on_a_device_without_kernels_a_cell_is_skipped(truth):
-    with pytest.raises(CellFailure, match="LOT runs on cpu, not on cuda") as caught:
-        run_loop(LOT(), series_of(truth, 2), replace(context(), device="cuda"), lambda **_: None)
+    class Compiled(LOT):
+        devices = ("cpu",)
+
+    with pytest.raises(CellFailure, match="Compiled runs on cpu, not on cuda") as caught:
+        run_loop(Compiled(), series_of(truth, 2), context(device="cuda"), lambda **_: None)
     assert caught.value.status == "skipped"
