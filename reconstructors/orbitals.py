@@ -59,7 +59,7 @@ class OrbitalModel:
         xp: ModuleType = np,
         compiled: bool = True,
     ) -> None:
-        self.grid, self.probes, self.xp = grid, probes, xp
+        self.grid, self.probes, self.threads, self.xp = grid, probes, threads, xp
         self.weights: np.ndarray | None = None  # of the frequencies of the residual; None: all alike
         self.slices, self.first_depth_A, self.thickness_A, self.spread_A2 = 1, 0.0, np.inf, 0.0
         if probes is not None:
@@ -68,7 +68,7 @@ class OrbitalModel:
             self.thickness_A = float(depths[1] - depths[0]) if len(depths) > 1 else np.inf
             self.first_depth_A = float(depths[0]) - self.thickness_A / 2 if len(depths) > 1 else 0.0
         use_compiled = compiled and xp is np and fftw.available()
-        self.engine: CpuEngine | ArrayEngine = CpuEngine(self, threads) if use_compiled else ArrayEngine(self)
+        self.engine: CpuEngine | ArrayEngine = CpuEngine(self) if use_compiled else ArrayEngine(self)
 
     def image(self, atoms: Orbitals, view: View) -> np.ndarray:
         """Return I (ny, nx) float32 of one view."""

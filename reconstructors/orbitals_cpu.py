@@ -165,8 +165,8 @@ def to_gradient(sums, u, v, w, peak, width, rotation, pixel, gradient, view):  #
 class CpuEngine:
     """Runs an `OrbitalModel` on the CPU, plane by plane. The same methods as `ArrayEngine`."""
 
-    def __init__(self, model: OrbitalModel, threads: int) -> None:
-        self.model, self.threads = model, threads
+    def __init__(self, model: OrbitalModel) -> None:
+        self.model = model
         self._free: queue.SimpleQueue[_Buffers] = queue.SimpleQueue()
 
     def image(self, atoms: Orbitals, view: View) -> np.ndarray:
@@ -195,7 +195,7 @@ class CpuEngine:
                 )
             self._free.put(buffers)
 
-        run_pieces(piece, range(len(edges) - 1), self.threads)
+        run_pieces(piece, range(len(edges) - 1), self.model.threads)
         for part in by_atom[1:]:
             by_atom[0] += part
         merged: dict[int, ProbeGradient] = {}
