@@ -131,18 +131,21 @@ class LOT(Reconstructor[LOTParams]):
         atoms, blobs = DENSITY * particle, particle / p.grid_A**3
         pixels = 4.0 * ny * nx
         slices = 0.0 if p.interaction == "direct" else 0.85 * field_A / p.slice_A
-        transforms = PLANE_S * (slices + 1) * pixels * math.log2(pixels)
+        transforms = PLANE_S * (slices + 1) * pixels * math.log2(pixels) * (1 if 4 * pixels < CACHE_BYTES else 2)
         early = WEIGHT_SWEEPS + 2 if p.start == "grid" else 0
         sweeps = self.total_iterations() + 0.5
-        seconds = images * (sweeps * transforms + ORBITAL_S * (early * blobs + (sweeps - early) * atoms))
-        held = 1500.0 * (blobs if p.start == "grid" else atoms) + 12.0 * images * ny * nx
-        spectra = 4.0 * pixels * slices * series_shape[1] * {"direct": 0, "rigid": 2, "adaptive": 8}[p.interaction]
-        return Cost(1.0 + seconds, 1e8 + held + spectra)
+        with_probes = p.iterations / 3 if p.interaction == "adaptive" else 0.0  # which take half as long again
+        seconds = images * ((sweeps + with_probes) * transforms + ORBITAL_S * (early * blobs + (sweeps - early) * atoms))
+        held = ORBITAL_BYTES * (blobs if p.start == "grid" else atoms) + 12.0 * images * ny * nx
+        stacks = {"direct": 0, "rigid": series_shape[1] + 1, "adaptive": series_shape[1] + 3}[p.interaction]
+        return Cost(1.0 + seconds, 1e8 + held + 4.0 * pixels * slices * stacks)
 
 
 DENSITY = 0.06  # atoms per Å³
 PLANE_S = 4.0e-10  # per fine pixel and its log2, slice and image: both transforms and products
+CACHE_BYTES = 8e6  # planes beyond it are transformed half as fast
 ORBITAL_S = 6.0e-7  # per orbital and image: splat and gather
+ORBITAL_BYTES = 1000.0  # with gradients, averages and the search for neighbours
 
 
 @dataclass

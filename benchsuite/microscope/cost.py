@@ -18,7 +18,7 @@ TRANSFORM_S = 5.0e-10  # per pixel, slice and log2(pixels): transmission, propag
 REDUCTION_S = 1.4e-10  # per plane wave, pixel of the cropped region and probe
 DETECTION_S = 1.5e-9  # per pixel of a probe's window and log2(pixels)
 NATIVE_S = 2.2e-10  # per pixel, slice and log2(pixels) with the native engine
-INCOHERENT_S, PRODUCT_S = 1.2e-9, 1.5e-10  # per fine pixel, slice and log2(pixels): three transforms and a cosine; a focus
+INCOHERENT_S, PRODUCT_S = 4.5e-10, 2e-11  # per fine pixel, slice and log2(pixels): three transforms and a cosine; a focus
 BASE_BYTES = 5e8
 PROBES_AT_ONCE = 16
 POSITIONS_AT_ONCE = 64
@@ -54,7 +54,7 @@ def simulate_cost(microscope: Microscope, simulation: Simulation, acquisition: A
         seconds = configurations * images * positions * (NATIVE_S * slices * wave * math.log2(wave) + detection)
         return Cost(STARTING_S + seconds, BASE_BYTES + 2 * sliced + 8.0 * (8 * slices * wave + POSITIONS_AT_ONCE * pixels))
     if simulation.engine == "incoherent":
-        fine = pixels * (1.0 + 0.1)  # a whole number of pixels for every step of the scan
+        fine = positions * math.ceil(scan.step_A / simulation.sampling_A - 1e-9) ** 2
         seconds = slices * fine * math.log2(fine) * (INCOHERENT_S + images * PRODUCT_S)
         return Cost(STARTING_S + seconds, BASE_BYTES + 4.0 * fine * slices * images + 30 * fine)
     if simulation.method == "multislice":
