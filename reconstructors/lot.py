@@ -356,11 +356,10 @@ class _Fit:
             "drift_A": np.array([view.drift for view in self.views]),
             "angle_corrections_deg": np.rad2deg([view.correction for view in self.views]),
         }
-        if self.model.probes is not None:
-            fresh = _model(self.params, self.series, 1).probes
-            assert fresh is not None
-            extras |= {"probes": np.stack(self.model.probes.windows), "probes_initial": np.stack(fresh.windows)}
-            extras |= {"probe_depths_A": fresh.depths_A, "probe_pixel_A": np.array(self.model.grid.pixel_A)}
+        if (probes := self.model.probes) is not None:
+            extras |= {"probes": np.stack(probes.windows), "probes_initial": np.stack(probes.initial)}
+            extras |= {"probe_depths_A": probes.depths_A, "probe_pixel_A": np.array(self.model.grid.pixel_A)}
+            extras["probe_focus_A"] = probes.sharpest_depths_A() - _reference_A(self.series)
         return extras
 
     def _state(self) -> dict[str, np.ndarray]:
@@ -418,7 +417,11 @@ def _model(params: LOTParams, series: TiltSeries, threads: int, xp: ModuleType =
     depth_A = step * max(series.scan_shape)
     slices = math.ceil(depth_A / params.slice_A)
     depths_A = params.slice_A * (np.arange(slices) - (slices - 1) / 2)
-    reference = 0.0 if optics.focal_plane == "centre" else -depth_A / 2
-    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + reference for defocus in series.defocus_A]
+    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + _reference_A(series) for defocus in series.defocus_A]
     spread = SPREAD * grid.pixel_A**2
     return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads, xp)
+
+
+def _reference_A(series: TiltSeries) -> float:
+    """Return the depth of the plane that defocus refers to."""
+    return 0.0 if series.optics.focal_plane == "centre" else -series.scan_step_A * max(series.scan_shape) / 2

@@ -59,6 +59,7 @@ class ProbeStack:
             self.windows.append(np.stack([self.window_of(plane) for plane in free]))
             self.transfer.append(np.stack([self._widened(plane) for plane in free]))
         self.versions = [0] * len(foci_A)
+        self.initial = [window.copy() for window in self.windows]
         self._sums = [window.sum(axis=(1, 2), dtype=np.float64) for window in self.windows]
 
     def _free(self, local_defocus_A: float) -> np.ndarray:
@@ -70,6 +71,25 @@ class ProbeStack:
     def window_of(self, plane: np.ndarray) -> np.ndarray:
         """Return the (w, w) pixels of a fine plane around the origin, its corner: what may change of a probe."""
         return plane[self.inside]
+
+    def sharpest_depths_A(self) -> np.ndarray:
+        """Return (n_focus,) the depth where the probes of each stack are sharpest: Σ p², a parabola through five slices.
+
+        Among the slices in which they followed the data; where none did, among all.
+        """
+        found = []
+        for windows, initial in zip(self.windows, self.initial, strict=True):
+            changed = (windows != initial).any(axis=(1, 2))
+            used = np.flatnonzero(changed) if changed.any() else np.arange(len(windows))
+            depths, sharpness = self.depths_A[used], (windows[used].astype(np.float64) ** 2).sum(axis=(1, 2))
+            best = int(sharpness.argmax())
+            near = slice(max(0, best - 2), best + 3)
+            if len(depths[near]) < 3:
+                found.append(depths[best])
+                continue
+            bend, slope, _ = np.polyfit(depths[near], sharpness[near], 2)
+            found.append(np.clip(-slope / (2 * bend), depths[near][0], depths[near][-1]) if bend < 0 else depths[best])
+        return np.array(found)
 
     def follow(self, stack: int, gradient: np.ndarray, power: np.ndarray, images: int, step: float = 1.0) -> None:
         """Move the probes of a stack, for ∂L/∂p (K, w, w) and the power Σ_k Σ_images |O_k|² of so many images."""

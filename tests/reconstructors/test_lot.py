@@ -84,6 +84,8 @@ def test_sections_that_do_not_know_their_focus_find_it():
     series = series_of(truth, 16, foci, semiangle=40.0)
     iterate = last(series, initial_defocus="zero", iterations=40, slice_A=3.0)
     assert rmsd_pm(truth, iterate.atoms) < 4
+    below, within, above = iterate.extras["probe_focus_A"]  # two foci are beyond the particle, which ends at 6.6 Å
+    assert below < -4 < within < 4 < above
     spread = [(probe.reshape(len(probe), -1) ** 2).sum(axis=1) for probe in iterate.extras["probes"]]
     assert spread[1].mean() > 2 * spread[0].mean()
     assert spread[1].mean() > 2 * spread[2].mean()

@@ -194,6 +194,7 @@ def test_order_of_atoms_and_number_of_threads_do_not_matter():
 def test_a_probe_has_unit_sum_and_is_sharpest_in_its_focus():
     stack = ProbeStack(FineGrid((64, 64), 0.17, 1), OPTICS, (8.0,), DEPTHS, 0.0)
     np.testing.assert_allclose([transfer[0, 0].real for transfer in stack.transfer[0]], 1, rtol=1e-5)
+    np.testing.assert_allclose(stack.sharpest_depths_A(), 8.0, atol=0.5)
     peaks = stack.windows[0].max(axis=(1, 2))
     assert DEPTHS[peaks.argmax()] == 8.0
     assert probe_transfer(OPTICS, 0.0, (64, 60), 0.17).shape == (64, 31)

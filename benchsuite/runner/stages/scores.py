@@ -60,6 +60,8 @@ class ScoresStage(Stage):
         if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
             curves["r_factor_per_image"] = result.extras["r_factor_per_image"]
             values["r_factor"] = float(curves["r_factor_per_image"].mean())
+        if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
+            values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
         if volume is not None:
             if series.modality == "adf":
                 values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
