@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from benchsuite import registry
 from benchsuite.errors import UnknownNameError
+from benchsuite.params import Params
+from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import library
 from benchsuite.scenario.positions import read_document
 
@@ -52,11 +54,18 @@ def describe(name: str) -> str:
 
 def _describe_class(kind: str, name: str) -> str:
     cls = registry.reconstructor(name) if kind == "reconstructor" else registry.phantom(name)
-    lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}", "parameters:"]
-    for key, field in cls.Params.model_fields.items():
+    lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}", "parameters:", *_described(cls.Params)]
+    if kind == "phantom":
+        lines += ["on a film, of any phantom (substrate: {...}):", *_described(Substrate)]
+    return "\n".join(lines)
+
+
+def _described(params: type[Params]) -> list[str]:
+    lines = []
+    for key, field in params.model_fields.items():
         default = "required" if field.is_required() else f"default {field.default!r}"
         lines.append(f"  {key:<22} {default:<24} {field.description or ''}".rstrip())
-    return "\n".join(lines)
+    return lines
 
 
 def _title(name: str) -> str:

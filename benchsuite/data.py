@@ -15,6 +15,17 @@ from ase import Atoms
 from benchsuite.electrons import wavelength_A
 
 Modality = Literal["adf", "4dstem"]
+SUBSTRATE = "substrate"  # the array of a ground truth that is true for atoms which belong to no answer
+
+
+def particle_of(truth: Atoms) -> Atoms:
+    """Return a ground truth without its substrate."""
+    return truth[~truth.arrays[SUBSTRATE]] if SUBSTRATE in truth.arrays else truth
+
+
+def substrate_of(truth: Atoms) -> np.ndarray:
+    """Return the positions (n, 3) of the substrate of a ground truth."""
+    return truth.positions[truth.arrays[SUBSTRATE]] if SUBSTRATE in truth.arrays else np.empty((0, 3))
 
 
 @dataclass(frozen=True)

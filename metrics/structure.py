@@ -1,8 +1,9 @@
-"""Distances between atoms: the pair distribution of a finite cluster, and the error of bond lengths."""
+"""Distances between atoms: the pair distribution of a finite cluster, the error of bond lengths, what lies in a substrate."""
 
 from __future__ import annotations
 
 import numpy as np
+from ase import Atoms
 
 BIN_A = 0.05
 LONGEST_A = 10.0
@@ -38,3 +39,16 @@ def bond_length_error_A(truth: np.ndarray, traced: np.ndarray, all_true: np.ndar
     a, b = pairs.T
     error = np.linalg.norm(traced[a] - traced[b], axis=1) - np.linalg.norm(truth[a] - truth[b], axis=1)
     return float(np.sqrt((error**2).mean()))
+
+
+def outside(traced: Atoms, particle: np.ndarray, substrate: np.ndarray) -> Atoms:
+    """Return the traced atoms without those that are nearer to an atom of the substrate (m, 3) than to one of the particle (n, 3).
+
+    What a method makes of the substrate is neither right nor wrong.
+    """
+    from scipy.spatial import cKDTree
+
+    if len(substrate) == 0 or len(traced) == 0:
+        return traced
+    to_particle, to_substrate = (np.asarray(cKDTree(atoms).query(traced.positions)[0]) for atoms in (particle, substrate))
+    return traced[to_particle <= to_substrate]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchsuite import microscope, registry, seeds
+from benchsuite import microscope, seeds
 from benchsuite.errors import BenchsuiteError
 from benchsuite.runner.stages import Stage, flow
 from benchsuite.runner.stages.image import true_rotations
@@ -90,7 +90,7 @@ def check_specimens(loaded: Loaded) -> None:
             continue
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
-        atoms = registry.phantom(e.phantom.kind)(e.phantom.params).build(rng)
+        atoms = e.phantom.build(rng)
         box = microscope.specimen_box_A(e.acquisition.scan)
         microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
 

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from ase import Atoms
+
 from benchsuite import registry
 from benchsuite.params import Params
+from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario.schema import Acquisition, Analysis, Limits, Microscope, Simulation, VolumeGrid
 from benchsuite.storage import json_safe
 
@@ -26,6 +30,12 @@ class PhantomSpec:
     kind: str
     label: str
     params: Params
+    substrate: Substrate | None = None
+
+    def build(self, rng: np.random.Generator) -> Atoms:
+        """Return the ground truth; the particle is the same with and without a substrate."""
+        atoms = registry.phantom(self.kind)(self.params).build(rng)
+        return atoms if self.substrate is None else self.substrate.under(atoms, rng)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,10 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain JSON-able values."""
         e = self.experiment
-        experiment = {"seed": e.seed, "redraw": e.redraw, "phantom": _spec(e.phantom, kind=e.phantom.kind)}
+        phantom = _spec(e.phantom, kind=e.phantom.kind)
+        if e.phantom.substrate is not None:
+            phantom["substrate"] = json_safe(e.phantom.substrate.model_dump())
+        experiment = {"seed": e.seed, "redraw": e.redraw, "phantom": phantom}
         experiment |= {name: json_safe(getattr(e, name).model_dump()) for name in SECTIONS}
         reconstructor = _spec(self.reconstructor, name=self.reconstructor.name)
         swept = json_safe(dict(self.swept))
@@ -85,11 +98,11 @@ class Cell:
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
         """Return the cell that `to_json` described."""
         e, r = data["experiment"], data["reconstructor"]
-        phantom = registry.phantom(e["phantom"]["kind"]).Params.model_validate(e["phantom"]["params"])
+        p = e["phantom"]
+        substrate = Substrate.model_validate(p["substrate"]) if "substrate" in p else None
+        phantom = PhantomSpec(p["kind"], p["label"], registry.phantom(p["kind"]).Params.model_validate(p["params"]), substrate)
         sections: dict[str, Any] = {name: model.model_validate(e[name]) for name, model in SECTIONS.items()}
-        experiment = Experiment(
-            e["seed"], e["redraw"], PhantomSpec(e["phantom"]["kind"], e["phantom"]["label"], phantom), **sections
-        )
+        experiment = Experiment(e["seed"], e["redraw"], phantom, **sections)
         params = registry.reconstructor(r["name"]).Params.model_validate(r["params"])
         spec = ReconstructorSpec(r["name"], r["label"], params)
         first = cls.from_json(data["first"]) if "first" in data else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchsuite import microscope, registry
 from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
+from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
 from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
@@ -196,8 +197,14 @@ def _phantom(document: Document, problems: list[Problem]) -> PhantomSpec | None:
     except BenchsuiteError as error:
         problems.append(Problem(document.place(("phantom", "kind")), "phantom.kind", str(error)))
         return None
-    params = validate(model, {k: v for k, v in raw.items() if k not in ("kind", "label")}, document, ("phantom",), problems)
-    return PhantomSpec(kind, str(raw.get("label", kind)), params) if params is not None else None
+    given = {key: value for key, value in raw.items() if key not in ("kind", "label", "substrate")}
+    params = validate(model, given, document, ("phantom",), problems)
+    under, substrate = raw.get("substrate"), None
+    if under is not None:
+        substrate = validate(Substrate, under, document, ("phantom", "substrate"), problems)
+        if substrate is None:
+            return None
+    return PhantomSpec(kind, str(raw.get("label", kind)), params, substrate) if params is not None else None
 
 
 def _reconstructors(document: Document, problems: list[Problem]) -> list[ReconstructorSpec]:

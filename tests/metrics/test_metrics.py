@@ -16,7 +16,7 @@ from metrics.gaussians import add_gaussians
 from metrics.match import assign, match
 from metrics.resolution import fourier_shell_correlation, render, resolution_at, spectral_amplitude
 from metrics.scores import r_factor, score
-from metrics.structure import bond_length_error_A, pair_distribution
+from metrics.structure import bond_length_error_A, outside, pair_distribution
 from metrics.trace import trace_atoms
 
 GRID = Grid((48, 48, 48), 0.4)
@@ -244,3 +244,12 @@ def test_few_atoms_of_one_element_are_not_split(seed):
     atoms = Atoms("X40", rng.uniform(-9, 9, (40, 3)))
     atoms.set_array("intensity", rng.uniform(1.3, 1.5, 40))
     assert set(classify_by_intensity(atoms, species=["Si"], rng=rng).symbols) == {"Si"}
+
+
+def test_what_lies_in_the_substrate_is_left_out():
+    traced = Atoms("X4", [(0.2, 0, 0), (0, 0, 2.4), (0, 0, 5.1), (9.0, 0, 0)])
+    particle_sites, film = np.array([[0.0, 0, 0], [0, 0, 2.0]]), np.array([[0.0, 0, 5.0], [0, 0, 6.5]])
+    kept = outside(traced, particle_sites, film)
+    np.testing.assert_array_equal(kept.positions, traced.positions[[0, 1, 3]])
+    assert outside(traced, particle_sites, np.empty((0, 3))) is traced
+    assert len(outside(Atoms(), particle_sites, film)) == 0

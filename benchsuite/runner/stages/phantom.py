@@ -29,24 +29,26 @@ class PhantomStage(Stage):
     def inputs(self) -> Mapping[str, Any]:
         spec = self.experiment.phantom
         built = registry.phantom(spec.kind)(spec.params)
-        return {
+        inputs = {
             "kind": spec.kind,
             "params": spec.params.model_dump(mode="json"),
             "outside": built.outside_content(),
             "seed": self.experiment.seed,
             "repeat": self.experiment.specimen_repeat(self.repeat),
         }
+        return inputs if spec.substrate is None else {**inputs, "substrate": spec.substrate.model_dump(mode="json")}
 
     def upstream(self) -> Sequence[Stage]:
         return ()
 
     def code(self) -> dict[str, str]:
-        return class_version(registry.phantom(self.experiment.phantom.kind), type(self))
+        spec = self.experiment.phantom
+        versions = class_version(registry.phantom(spec.kind), type(self))
+        return versions if spec.substrate is None else {**versions, **code_version([type(spec.substrate).__module__])}
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
-        spec = self.experiment.phantom
         rng = seeds.generator(self.experiment.seed, "phantom", self.experiment.specimen_repeat(self.repeat))
-        save_atoms(folder / FILE, registry.phantom(spec.kind)(spec.params).build(rng))
+        save_atoms(folder / FILE, self.experiment.phantom.build(rng))
 
 
 def truth(folder: Path) -> Atoms:

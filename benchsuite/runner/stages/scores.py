@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import TiltSeries, Volume
+from benchsuite.data import TiltSeries, Volume, particle_of, substrate_of
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Bench, Stage
@@ -22,7 +22,7 @@ from benchsuite.runner.stages.series import FOLDER as SERIES
 from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_series, save_arrays, save_atoms
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import r_factor, score
-from metrics.structure import pair_distribution
+from metrics.structure import outside, pair_distribution
 from reconstructors.projection import Projector
 
 VALUES = "values.json"
@@ -50,7 +50,9 @@ class ScoresStage(Stage):
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         phantom, series_folder, reconstruction, atoms = sources
-        true_atoms, found = truth(phantom), load_atoms(atoms / TRACED)
+        specimen = truth(phantom)
+        true_atoms = particle_of(specimen)
+        found = outside(load_atoms(atoms / TRACED), true_atoms.positions, substrate_of(specimen))
         analysis = self.phantom.experiment.analysis
         scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
         values: dict[str, Any] = dict(scored.values)
@@ -66,7 +68,7 @@ class ScoresStage(Stage):
             if series.modality == "adf":
                 values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
             shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
-            fsc = fsc_against_truth(volume, true_atoms, shift)
+            fsc = fsc_against_truth(volume, specimen, shift)
             curves |= dict(zip(("fsc_frequency", "fsc_correlation"), fsc, strict=True))
             values["resolution_fsc_A"] = resolution_at(*fsc, FSC_THRESHOLD)
         write_text(folder / VALUES, json.dumps(json_safe({"values": values, "confusion": scored.confusion})))

@@ -1,0 +1,61 @@
+"""A spinel nanocube such as the Co3O4 cube of Romanov et al. (2025): {100} faces, lying on one of them.
+
+Fd-3m, Co2+ on the tetrahedral sites 8a, Co3+ on the octahedral ones 16d, O on 32e: a = 8.084 Å, u = 0.2631
+(Smith & Hobson, Acta Cryst. B29 (1973) 362).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field
+
+from benchsuite.contract import Phantom
+from benchsuite.geometry import rotation, rotation_from_vector
+from benchsuite.params import NonNegative, Params, Positive
+from benchsuite.phantoms.elements import Element
+from benchsuite.phantoms.lattice import zone_axis_distance_deg
+from benchsuite.phantoms.particle import finished
+
+INSIDE_A = 1e-6  # atoms on a face belong to the cube
+
+
+class Spinel(Phantom["Spinel.Params"]):
+    title = "spinel nanocube with {100} faces"
+    reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
+
+    class Params(Params):
+        cation: Element = Field("Co", description="element on the tetrahedral and octahedral sites")
+        anion: Element = Field("O", description="element of the anions")
+        lattice_A: Positive = Field(8.084, description="lattice constant in Å")
+        oxygen_u: float = Field(
+            0.2631, gt=0.24, lt=0.28, description="parameter u of the anions, origin at the centre of inversion"
+        )
+        edge_A: Positive = Field(30.0, description="edge of the cube in Å")
+        azimuth_deg: float = Field(12.0, description="rotation of the cube about the beam, away from the tilt axis")
+        mistilt_deg: float = Field(4.0, ge=0, le=30, description="inclination of its lower face, in a random direction")
+        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
+
+    def build(self, rng: np.random.Generator) -> Atoms:
+        from ase.spacegroup import crystal
+
+        p = self.params
+        basis = [(0.125,) * 3, (0.5,) * 3, (p.oxygen_u,) * 3]
+        cell = crystal([p.cation, p.cation, p.anion], basis, spacegroup=227, setting=2, cellpar=[p.lattice_A] * 3 + [90.0] * 3)
+        block = cell.repeat(int(np.ceil(p.edge_A / p.lattice_A)) + 1)
+        sites = block.positions - rng.uniform(0, p.lattice_A, 3)
+        inside = ((sites >= -INSIDE_A) & (sites <= p.edge_A + INSIDE_A)).all(axis=1)
+        symbols = np.array(block.get_chemical_symbols())[inside]
+        orientation = lying(rng, p.azimuth_deg, p.mistilt_deg)
+        atoms = finished(rng, symbols, sites[inside] @ orientation.T, p.displacement_rms_A)
+        n_cation = int((symbols == p.cation).sum())
+        atoms.info |= {"n_cation": n_cation, "n_anion": len(symbols) - n_cation, "lattice_A": p.lattice_A}
+        atoms.info["zone_axis_deg"] = round(zone_axis_distance_deg(orientation), 2)
+        return atoms
+
+
+def lying(rng: np.random.Generator, azimuth_deg: float, mistilt_deg: float) -> np.ndarray:
+    """Return the (3, 3) orientation of a cube turned about z and then inclined, about an axis of random direction in the plane."""
+    direction = rng.uniform(0, 2 * np.pi)
+    inclination = np.deg2rad(mistilt_deg) * np.array([np.cos(direction), np.sin(direction), 0.0])
+    return rotation_from_vector(inclination) @ rotation("z", azimuth_deg)
