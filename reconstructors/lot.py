@@ -41,7 +41,7 @@ from reconstructors.orbital_start import apart, grid_points, joined, merged, pea
 from reconstructors.orbital_types import Gradient, Orbitals, ProbeGradient, View
 from reconstructors.orbitals import SPREAD, OrbitalModel, ramp
 from reconstructors.probe_stack import ProbeStack
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue
 
 Interaction = Literal["direct", "rigid", "adaptive"]

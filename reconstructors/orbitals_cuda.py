@@ -14,7 +14,7 @@ import numpy as np
 
 from benchsuite.backend import Array, get_array_module
 from reconstructors.orbitals_cpu import CUT, LARGEST
-from reconstructors.projection_cuda import BLOCK, FIXED_BITS
+from reconstructors.projection.cuda import BLOCK, FIXED_BITS
 
 SOURCE = (
     f"constexpr double CUT = {CUT};\nconstexpr int LARGEST = {LARGEST};\n"

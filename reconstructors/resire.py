@@ -28,7 +28,7 @@ from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from reconstructors.images import projections, reason_to_skip
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 
 
 class RESIREParams(Params):

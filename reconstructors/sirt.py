@@ -16,7 +16,7 @@ from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
 from reconstructors.images import projections, reason_to_skip
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 from reconstructors.resire import iterate
 
 

@@ -21,7 +21,7 @@ from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Params
 from reconstructors.images import fft_threads, projections, reason_to_skip
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 
 
 class WBPParams(Params):

@@ -106,7 +106,7 @@ def test_keys_depend_on_inputs_upstream_and_code():
 
 def test_code_version_follows_imports():
     versions = code_version(["reconstructors.resire"])
-    assert {"reconstructors.resire", "reconstructors.projection", "reconstructors.projection_cpu"} <= set(versions)
+    assert {"reconstructors.resire", "reconstructors.projection.projector", "reconstructors.projection.cpu"} <= set(versions)
     assert not {"benchsuite.runner.run", "reconstructors.genfire", "benchsuite.storage"} & set(versions)
 
 

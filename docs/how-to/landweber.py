@@ -14,7 +14,7 @@ from pydantic import Field
 from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params, Positive
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 from reconstructors.resire import half_square, largest_eigenvalue
 
 

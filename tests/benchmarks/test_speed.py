@@ -13,7 +13,7 @@ from benchsuite.geometry import single_axis, tilt_angles
 from metrics.match import match
 from reconstructors.genfire import cropped_inverse, padded_shape, padded_transform
 from reconstructors.images import fft_threads
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 from reconstructors.resire import RESIRE, RESIREParams, accelerated_descent
 
 SIDE, TILTS = 128, 20

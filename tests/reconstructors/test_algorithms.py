@@ -21,7 +21,7 @@ from reconstructors.genfire import (
     padded_transform,
     transform_at,
 )
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 from reconstructors.resire import RESIRE, RESIREParams, half_square, largest_eigenvalue
 from reconstructors.sirt import SIRT, SIRTParams
 from reconstructors.wbp import exact_filter

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from benchsuite.contract_suite import CHIRAL_A, gaussian_series
 from benchsuite.data import Grid
 from benchsuite.geometry import random_rotation, single_axis
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 
 sides = st.integers(3, 9)
 

@@ -23,7 +23,7 @@ from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import r_factor, score
 from metrics.structure import outside, pair_distribution
-from reconstructors.projection import Projector
+from reconstructors.projection.projector import Projector
 
 VALUES = "values.json"
 CURVES = "curves.zarr"

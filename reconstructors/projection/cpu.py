@@ -21,7 +21,7 @@ ADJOINT_VOXELS = 1 << 16  # per piece, at least
 
 
 def forward(volume: np.ndarray, affine: np.ndarray, image_shape: tuple[int, int], weight: float, threads: int) -> np.ndarray:
-    """Splat the volume (nz, ny, nx) into the images (n_tilt, ny, nx); affine as from projection.voxel_to_pixel."""
+    """Splat the volume (nz, ny, nx) into the images (n_tilt, ny, nx); affine as from projector.voxel_to_pixel."""
     tilts, nz = len(affine), len(volume)
     slabs = _slabs(nz, min(nz, -(-FORWARD_PIECES // max(tilts, 1))))
     rows, columns = image_shape[0] + 2 * PAD, image_shape[1] + 2 * PAD

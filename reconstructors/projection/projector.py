@@ -60,23 +60,23 @@ class Projector:
         """Return the images (n_tilt, ny, nx) of a volume (nz, ny, nx)."""
         volume = self._checked(volume, self.grid.shape, "volume")
         if self.xp is np:
-            from reconstructors import projection_cpu
+            from reconstructors.projection import cpu
 
-            return projection_cpu.forward(volume, self.affine, self.image_shape, self.weight, self.threads)
-        from reconstructors import projection_cuda
+            return cpu.forward(volume, self.affine, self.image_shape, self.weight, self.threads)
+        from reconstructors.projection import cuda
 
-        return projection_cuda.forward(self.xp, volume, self.affine, self.series_shape, self.weight)
+        return cuda.forward(self.xp, volume, self.affine, self.series_shape, self.weight)
 
     def adjoint(self, images: Array) -> Array:
         """Return the volume (nz, ny, nx) that the adjoint makes of images (n_tilt, ny, nx)."""
         images = self._checked(images, self.series_shape, "images")
         if self.xp is np:
-            from reconstructors import projection_cpu
+            from reconstructors.projection import cpu
 
-            return projection_cpu.adjoint(images, self.affine, self.grid.shape, self.weight, self.threads)
-        from reconstructors import projection_cuda
+            return cpu.adjoint(images, self.affine, self.grid.shape, self.weight, self.threads)
+        from reconstructors.projection import cuda
 
-        return projection_cuda.adjoint(self.xp, images, self.affine, self.grid.shape, self.weight)
+        return cuda.adjoint(self.xp, images, self.affine, self.grid.shape, self.weight)
 
     @property
     def threads(self) -> int:
