@@ -2,7 +2,7 @@
 
     minimise  Σ_tilts Σ_probes L(|Ψ(V)|², I)   over V ≥ 0
 
-with the multislice model of `forward_model`, V the potential in V. L is the squared distance of the amplitudes, as in the paper, or
+with the model of `multislice.forward_model`, V the potential in V. L is the squared distance of the amplitudes, as in the paper, or
 the Poisson likelihood, which stays unbiased where a pixel counts less than an electron (default where the series has a dose).
 Two updates, both from V = 0:
 
@@ -31,8 +31,8 @@ from benchsuite.backend import Array, get_array_module
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.forward_model import Discretisation, ForwardModel, reason_to_skip, scaled, window_pixels
-from reconstructors.rotation import Interpolation, sheared
+from reconstructors.multislice.forward_model import Discretisation, ForwardModel, reason_to_skip, scaled, window_pixels
+from reconstructors.multislice.rotation import Interpolation, sheared
 
 MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
 DAMPING = 1e-2  # of the largest preconditioner, added to all

@@ -2,8 +2,8 @@
 
 Band limits are those of abTEM: potential, transmission and propagator keep two thirds of the Nyquist frequency. Unlike there, the
 specimen is not repeated beyond the box: a probe at the edge of the scan sees vacuum outside. Where the scenario gives
-`simulation.window_A`, each probe is computed in a window of that size instead of the whole box; `reconstructors.multislice` says
-what that neglects.
+`simulation.window_A`, each probe is computed in a window of that size instead of the whole box;
+`reconstructors.multislice.kernel` says what that neglects.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.microscope.cost import window_pixels
 from benchsuite.microscope.scattering import ADF, PATTERNS, Detect, Sliced
-from reconstructors.multislice import Multislice, band_limit
+from reconstructors.multislice.kernel import Multislice, band_limit
 from reconstructors.probe import aperture_function
 
 if TYPE_CHECKING:

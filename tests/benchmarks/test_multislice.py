@@ -18,7 +18,7 @@ from benchsuite.microscope.diffraction import simulate_diffraction
 from benchsuite.scenario.schema import Acquisition, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from reconstructors import fftw
 from reconstructors.mset import MSET, MSETParams
-from reconstructors.multislice import Multislice
+from reconstructors.multislice.kernel import Multislice
 from reconstructors.probe import aperture_function
 
 PIXEL_A = 0.4

@@ -8,8 +8,8 @@ import pytest
 from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from reconstructors import fftw
-from reconstructors.forward_model import scaled
-from reconstructors.multislice import Multislice
+from reconstructors.multislice.forward_model import scaled
+from reconstructors.multislice.kernel import Multislice
 from reconstructors.probe import aperture_function
 
 WAVELENGTH, PIXEL, SLICE, SLICES, FULL = wavelength_A(300), 0.4, 1.6, 5, 64
@@ -189,7 +189,7 @@ def test_probe_and_patterns_are_those_of_abtem(defocus):
     from ase import Atoms
 
     from benchsuite.microscope.scattering import abtem_session
-    from reconstructors.multislice import band_limit
+    from reconstructors.multislice.kernel import band_limit
 
     box, pixels = 12.8, 96
     atoms = Atoms("AuCuO", [[5.0, 6.1, 1.0], [7.4, 6.0, 3.2], [6.5, 7.9, 5.1]], cell=[box, box, 6.0])

@@ -7,7 +7,7 @@ import pytest
 
 from benchsuite.data import Grid
 from benchsuite.geometry import random_rotation, rotation
-from reconstructors.rotation import SlicedView, euler_zyz, sheared, slice_edges_A
+from reconstructors.multislice.rotation import SlicedView, euler_zyz, sheared, slice_edges_A
 
 GRID = Grid((32, 28, 30), 0.4)
 CUBE = Grid((32, 32, 32), 0.4)

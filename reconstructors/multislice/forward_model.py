@@ -11,9 +11,9 @@ from benchsuite.contract import Context
 from benchsuite.data import TiltSeries
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import is_rotation
-from reconstructors.multislice import Multislice, Waves
+from reconstructors.multislice.kernel import Multislice, Waves
+from reconstructors.multislice.rotation import Interpolation, SlicedView, slice_edges_A
 from reconstructors.probe import aperture_function
-from reconstructors.rotation import Interpolation, SlicedView, slice_edges_A
 
 FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
 MOVES_A = 2.0  # how far a refined position may leave the volume

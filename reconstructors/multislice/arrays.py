@@ -9,7 +9,7 @@ import numpy as np
 from benchsuite.backend import Array, fft_module
 
 if TYPE_CHECKING:
-    from reconstructors.multislice import Multislice, Waves
+    from reconstructors.multislice.kernel import Multislice, Waves
 
 BATCH_BYTES = {True: 1 << 22, False: 1 << 30}  # waves of one batch: a cache on the CPU, a share of memory on a GPU
 

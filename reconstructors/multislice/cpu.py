@@ -16,10 +16,10 @@ import numpy as np
 from benchsuite.compiled import compiled, run_pieces
 from reconstructors import fftw
 from reconstructors.fftw import execute
-from reconstructors.simd import BYTES, accumulate_imag, multiply, multiply_conj
+from reconstructors.multislice.simd import BYTES, accumulate_imag, multiply, multiply_conj
 
 if TYPE_CHECKING:
-    from reconstructors.multislice import Multislice, Waves
+    from reconstructors.multislice.kernel import Multislice, Waves
 
 PIECES = 8
 EXECUTOR, OUT_OF_STATE, FORWARD, BACKWARD, ROWS, COLUMNS, ROWS_BACK, COLUMNS_BACK = range(8)  # places in the list of plans

@@ -28,8 +28,8 @@ import numpy as np
 
 from benchsuite.backend import Array, fft_module, get_array_module
 from reconstructors import fftw
-from reconstructors.multislice_arrays import ArrayEngine
-from reconstructors.multislice_cpu import CpuEngine
+from reconstructors.multislice.arrays import ArrayEngine
+from reconstructors.multislice.cpu import CpuEngine
 
 
 @dataclass(frozen=True)
