@@ -1,6 +1,6 @@
 """LOT and nLOT: local-orbital tomography, with one image per tilt or a focal series (n sections).
 
-    minimise  ε = 1/(2mpq) Σ_images Σ_pixels (I_obs − Σ_k p_k ⊗ O_k)²        (LOT, eqs. 4-5; the model: `orbitals`)
+    minimise  ε = 1/(2mpq) Σ_images Σ_pixels (I_obs − Σ_k p_k ⊗ O_k)²        (LOT, eqs. 4-5; the model: `orbitals.model`)
 
 over positions, weights and widths of the atoms and, where asked, drifts, tilt angles and probes. Interactions of the paper:
 
@@ -35,12 +35,12 @@ from benchsuite.data import Grid, TiltSeries
 from benchsuite.electrons import wavelength_A
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.fine_grid import FineGrid
 from reconstructors.images import projections, reason_to_skip
-from reconstructors.orbital_start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
-from reconstructors.orbital_types import Gradient, Orbitals, ProbeGradient, View
-from reconstructors.orbitals import SPREAD, OrbitalModel, ramp
-from reconstructors.probe_stack import ProbeStack
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.model import SPREAD, OrbitalModel, ramp
+from reconstructors.orbitals.probe_stack import ProbeStack
+from reconstructors.orbitals.start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
+from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, View
 from reconstructors.projection.projector import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue
 

@@ -9,7 +9,7 @@ displacements.
 
 What is missing: scattering of electrons that have been scattered (channelling, loss of intensity with depth) and interference
 between atoms. In return the cost of an image grows as the number of slices times that of a transform, which makes a million
-atoms possible. Atoms are put on the grid by Gaussian gridding (see `reconstructors.orbitals`), exactly up to its band limit.
+atoms possible. Atoms are put on the grid by Gaussian gridding (see `reconstructors.orbitals.model`), exactly up to its band limit.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits
 from benchsuite.microscope.tilts import field_of_view_A, specimen_box_A
 from reconstructors import fftw
-from reconstructors.fine_grid import FineGrid
-from reconstructors.orbitals import SPREAD
-from reconstructors.orbitals_cpu import add_product, in_slices, splat
+from reconstructors.orbitals.cpu import add_product, in_slices, splat
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.model import SPREAD
 from reconstructors.probe import probe_transfer
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from benchsuite import registry
 from benchsuite.backend import thread_count
 from benchsuite.data import Optics
 from benchsuite.geometry import single_axis
-from reconstructors.fine_grid import FineGrid
-from reconstructors.orbitals import SPREAD, Gradient, OrbitalModel, Orbitals, View
-from reconstructors.orbitals_cpu import CUT, gather, splat
-from reconstructors.probe_stack import ProbeStack
+from reconstructors.orbitals.cpu import CUT, gather, splat
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.model import SPREAD, OrbitalModel
+from reconstructors.orbitals.probe_stack import ProbeStack
+from reconstructors.orbitals.types import Gradient, Orbitals, View
 
 OPTICS = Optics(300.0, 25.0)
 STEP_A = 0.34

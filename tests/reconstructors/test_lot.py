@@ -16,8 +16,8 @@ from benchsuite.phantoms.amorphous import packing
 from benchsuite.runner.loop import CellFailure, run_loop
 from metrics.match import match
 from reconstructors.lot import LOT, LOTParams, _model
-from reconstructors.orbital_start import apart, grid_points, merged, peak_points, strong
-from reconstructors.orbital_types import Orbitals, View
+from reconstructors.orbitals.start import apart, grid_points, merged, peak_points, strong
+from reconstructors.orbitals.types import Orbitals, View
 
 SIDE, STEP = 44, 0.34
 WIDTH = 0.06

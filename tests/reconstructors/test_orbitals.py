@@ -7,12 +7,12 @@ import pytest
 
 from benchsuite.data import Optics
 from benchsuite.geometry import rotation
-from reconstructors.fine_grid import FineGrid
-from reconstructors.orbital_types import Orbitals, View
-from reconstructors.orbitals import SPREAD, OrbitalModel
-from reconstructors.orbitals_cpu import gather, in_slices, splat
+from reconstructors.orbitals.cpu import gather, in_slices, splat
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.model import SPREAD, OrbitalModel
+from reconstructors.orbitals.probe_stack import ProbeStack, onto_simplex
+from reconstructors.orbitals.types import Orbitals, View
 from reconstructors.probe import aperture_function, probe_transfer
-from reconstructors.probe_stack import ProbeStack, onto_simplex
 
 OPTICS = Optics(300.0, 25.0, {"C12": 15.0, "phi12_deg": 30.0})
 SHAPE, STEP = (34, 40), 0.34

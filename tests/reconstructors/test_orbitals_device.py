@@ -11,11 +11,12 @@ import pytest
 
 from benchsuite.data import Optics
 from benchsuite.geometry import rotation
-from reconstructors import fftw, orbitals_cpu, orbitals_cuda
-from reconstructors.fine_grid import FineGrid
-from reconstructors.orbital_types import Orbitals, View
-from reconstructors.orbitals import SPREAD, OrbitalModel, ramp
-from reconstructors.probe_stack import ProbeStack
+from reconstructors import fftw
+from reconstructors.orbitals import cpu, cuda
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.model import SPREAD, OrbitalModel, ramp
+from reconstructors.orbitals.probe_stack import ProbeStack
+from reconstructors.orbitals.types import Orbitals, View
 
 SHAPE, STEP = (34, 40), 0.34
 DEPTHS = 3.0 * (np.arange(7) - 3)
@@ -33,7 +34,7 @@ extern "C" void become(unsigned block, unsigned size, unsigned thread) {
     blockIdx.x = block; blockDim.x = size; threadIdx.x = thread;
 }
 """
-    + orbitals_cuda.SOURCE
+    + cuda.SOURCE
 )
 
 
@@ -112,19 +113,19 @@ def test_both_engines_agree(interaction, batch):
 
 
 def test_the_cuda_kernels_compute_what_the_compiled_loops_compute(kernel, monkeypatch):
-    monkeypatch.setattr(orbitals_cuda, "_kernel", kernel)
+    monkeypatch.setattr(cuda, "_kernel", kernel)
     rng, shape = np.random.default_rng(0), (3, 48, 60)
     u, v = rng.uniform(-12, 72, 300), rng.uniform(-12, 60, 300)
     u[:3], v[3:6] = (-1e12, 1e12, np.nan), (-1e12, 1e12, np.nan)
     peak, width = rng.normal(size=300), np.concatenate([rng.uniform(0.3, 20, 299), [3e3]])
     atoms, place = rng.permutation(300)[:280], rng.integers(0, 3, 280).astype(np.int32)
-    ours = orbitals_cuda.splat(shape, atoms, place, u, v, peak, width)
+    ours = cuda.splat(shape, atoms, place, u, v, peak, width)
     theirs, given = np.zeros(shape, np.float32), rng.normal(size=shape).astype(np.float32)
     sums, wanted = np.zeros((300, 4)), np.zeros((300, 4))
-    orbitals_cuda.gather(given, atoms, place, u, v, width, sums)
+    cuda.gather(given, atoms, place, u, v, width, sums)
     for k in range(3):
-        orbitals_cpu.splat(theirs[k], atoms[place == k], u, v, peak, width)
-        orbitals_cpu.gather(given[k], atoms[place == k], u, v, width, wanted)
+        cpu.splat(theirs[k], atoms[place == k], u, v, peak, width)
+        cpu.gather(given[k], atoms[place == k], u, v, width, wanted)
     assert ours.dtype == np.float32
     of_noise = np.sqrt(width)[:, None] * np.stack([np.ones(300), np.sqrt(width), np.sqrt(width), width], axis=1)
     assert_same([ours, sums / of_noise], [theirs, wanted / of_noise])
@@ -141,21 +142,21 @@ class Elsewhere:
 
 @pytest.mark.parametrize("interaction", ["direct", "rigid"])
 def test_the_engine_agrees_with_the_cuda_kernels_too(kernel, monkeypatch, interaction):
-    monkeypatch.setattr(orbitals_cuda, "_kernel", kernel)
+    monkeypatch.setattr(cuda, "_kernel", kernel)
     ours = model(interaction, compiled=False)
     ours.engine.xp = Elsewhere()
-    ours.engine.splat, ours.engine.gather = orbitals_cuda.splat, orbitals_cuda.gather
+    ours.engine.splat, ours.engine.gather = cuda.splat, cuda.gather
     assert_same(answers(ours), answers(model(interaction)))
 
 
 def test_a_weight_that_is_not_finite_is_seen_in_the_planes(kernel, monkeypatch):
     """Fixed point has no word for it."""
-    monkeypatch.setattr(orbitals_cuda, "_kernel", kernel)
+    monkeypatch.setattr(cuda, "_kernel", kernel)
     atoms, centre, place = np.arange(2), np.array([3.0, 4.0]), np.zeros(2, np.int32)
     for wrong in (np.nan, np.inf):
-        drawn = orbitals_cuda.splat((1, 8, 8), atoms, place, centre, centre, np.array([1.0, wrong]), np.ones(2))
+        drawn = cuda.splat((1, 8, 8), atoms, place, centre, centre, np.array([1.0, wrong]), np.ones(2))
         assert not np.isfinite(drawn).any()
-    assert not orbitals_cuda.splat((1, 8, 8), atoms, place, centre, centre, np.zeros(2), np.ones(2)).any()
+    assert not cuda.splat((1, 8, 8), atoms, place, centre, centre, np.zeros(2), np.ones(2)).any()
 
 
 @pytest.mark.gpu

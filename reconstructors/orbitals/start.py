@@ -11,7 +11,7 @@ import psutil
 
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from reconstructors.orbital_types import Orbitals
+from reconstructors.orbitals.types import Orbitals
 
 PARTICLE_BLUR_A = 2.0  # about the distance of neighbouring atoms: closes the gaps between them
 PARTICLE_LEVEL = 0.12  # of the brightest spot of a blurred image, above its darkest

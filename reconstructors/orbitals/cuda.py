@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.backend import Array, get_array_module
-from reconstructors.orbitals_cpu import CUT, LARGEST
+from reconstructors.orbitals.cpu import CUT, LARGEST
 from reconstructors.projection.cuda import BLOCK, FIXED_BITS
 
 SOURCE = (

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchsuite.data import Optics
 from benchsuite.electrons import wavelength_A
-from reconstructors.fine_grid import FineGrid
+from reconstructors.orbitals.fine_grid import FineGrid
 from reconstructors.probe import probe_intensity
 
 ROUNDS = 40  # of the constrained minimisation
@@ -29,7 +29,7 @@ DAMPING = 1e-3  # of the greatest curvature: the least
 class ProbeStack:
     """Probes on a fine grid.
 
-    foci_A: (n,) defocus of each stack at depth 0; depths_A: (K,) centres of the slices. spread_A2: S of `orbitals`.
+    foci_A: (n,) defocus of each stack at depth 0; depths_A: (K,) centres of the slices. spread_A2: S of `model`.
     `transfer`: a list of (K, rows, half columns) complex64, one for each focus, widening included; `versions`: a number for each,
     which grows when it changes. `inside`: the rows (w, 1) and columns (1, w) of a fine plane that are the window of a probe.
     """

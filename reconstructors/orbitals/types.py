@@ -1,4 +1,4 @@
-"""Atoms as local orbitals, how an image sees them, and what is known of a loss: what `orbitals` and its engines work on."""
+"""Atoms as local orbitals, how an image sees them, and what is known of a loss: what the model and its engines work on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchsuite.backend import Array, get_array_module
 from benchsuite.geometry import rotation_from_vector
 
 if TYPE_CHECKING:
-    from reconstructors.orbitals import OrbitalModel
+    from reconstructors.orbitals.model import OrbitalModel
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchsuite.backend import Array, fft_module, get_array_module, to_host
-from reconstructors import orbitals_cpu, orbitals_cuda
-from reconstructors.orbital_types import Gradient, Orbitals, ProbeGradient, Seen, View
+from reconstructors.orbitals import cpu, cuda
+from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, Seen, View
 
 if TYPE_CHECKING:
-    from reconstructors.orbitals import OrbitalModel
+    from reconstructors.orbitals.model import OrbitalModel
 
 BATCH_BYTES = {True: 1 << 22, False: 1 << 31}  # what one batch needs: a cache on the CPU, a share of memory on a GPU
 PIXEL_BYTES = 40  # for each pixel of a plane: in fixed point, as a number, transformed, and multiplied
@@ -29,8 +29,8 @@ class ArrayEngine:
     def __init__(self, model: OrbitalModel) -> None:
         self.model, self.xp = model, model.xp
         self.fft = fft_module(self.xp)
-        self.splat: Callable[..., Array] = _splat if self.xp is np else orbitals_cuda.splat
-        self.gather: Callable[..., None] = _gather if self.xp is np else orbitals_cuda.gather
+        self.splat: Callable[..., Array] = _splat if self.xp is np else cuda.splat
+        self.gather: Callable[..., None] = _gather if self.xp is np else cuda.gather
         self.batch = max(1, BATCH_BYTES[self.xp is np] // (PIXEL_BYTES * math.prod(model.grid.shape)))
         self._held: dict[int, tuple[int, Array]] = {}  # by stack: version and transfer functions
         if model.probes is not None:
@@ -160,10 +160,10 @@ class _Seen(Seen):
 def _splat(shape: tuple[int, int, int], atoms: Array, place: Array, u: Array, v: Array, peak: Array, width: Array) -> np.ndarray:
     planes = np.zeros(shape, np.float32)
     for k, plane in enumerate(planes):
-        orbitals_cpu.splat(plane, atoms[place == k], u, v, peak, width)
+        cpu.splat(plane, atoms[place == k], u, v, peak, width)
     return planes
 
 
 def _gather(planes: Array, atoms: Array, place: Array, u: Array, v: Array, width: Array, sums: Array) -> None:
     for k, plane in enumerate(planes):
-        orbitals_cpu.gather(plane, atoms[place == k], u, v, width, sums)
+        cpu.gather(plane, atoms[place == k], u, v, width, sums)

@@ -19,11 +19,11 @@ from scipy.fft import irfft2, rfft2
 
 from benchsuite.compiled import compiled, run_pieces
 from reconstructors import fftw
-from reconstructors.fine_grid import FineGrid
-from reconstructors.orbital_types import Gradient, Orbitals, ProbeGradient, Seen, View
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, Seen, View
 
 if TYPE_CHECKING:
-    from reconstructors.orbitals import OrbitalModel
+    from reconstructors.orbitals.model import OrbitalModel
 
 PIECES = 4  # groups of images whose gradients are added up apart, whatever the number of threads
 CUT = 12.0

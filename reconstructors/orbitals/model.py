@@ -26,11 +26,11 @@ from types import ModuleType
 import numpy as np
 
 from reconstructors import fftw
-from reconstructors.fine_grid import FineGrid
-from reconstructors.orbital_types import Gradient, Orbitals, View
-from reconstructors.orbitals_arrays import ArrayEngine
-from reconstructors.orbitals_cpu import CpuEngine
-from reconstructors.probe_stack import ProbeStack
+from reconstructors.orbitals.arrays import ArrayEngine
+from reconstructors.orbitals.cpu import CpuEngine
+from reconstructors.orbitals.fine_grid import FineGrid
+from reconstructors.orbitals.probe_stack import ProbeStack
+from reconstructors.orbitals.types import Gradient, Orbitals, View
 
 SPREAD = 2.0  # S in squared fine pixels
 
