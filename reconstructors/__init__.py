@@ -1,1 +1,1 @@
-"""Reconstruction algorithms, one per file, over a few shared kernels."""
+"""Reconstruction algorithms, one per file, over kernels in rooms of their own: projection, multislice, orbitals."""

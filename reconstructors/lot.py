@@ -12,6 +12,7 @@ Order of release: weights alone; from a grid, positions and weights, while orbit
 widths towards the end of that; then all together, probes, drifts and angles from a third of the remaining sweeps on. Three times
 during these, orbitals are merged and removed, and added where the residual asks for an atom. The images of a sweep come in random
 order, in batches; after each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`).
+`orbitals.schedule` has this in numbers, `orbitals.fit` does it.
 
 L. Mao, J. Cui, R. Yu, arXiv:2401.12466 (2024), doi:10.48550/arXiv.2401.12466 (LOT), and "3D reconstruction of a million atoms by
 multiple-section local-orbital tomography" (2024, nLOT). D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam).
@@ -20,52 +21,20 @@ multiple-section local-orbital tomography" (2024, nLOT). D. Kingma, J. Ba, ICLR 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from ase import Atoms
 from pydantic import Field
 
-from benchsuite.backend import to_host
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
-from benchsuite.electrons import wavelength_A
-from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.images import projections, reason_to_skip
-from reconstructors.orbitals.fine_grid import FineGrid
-from reconstructors.orbitals.model import SPREAD, OrbitalModel, ramp
-from reconstructors.orbitals.probe_stack import ProbeStack
-from reconstructors.orbitals.start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
-from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, View
-from reconstructors.projection.projector import Projector
-from reconstructors.resire import accelerated_descent, largest_eigenvalue
+from reconstructors.images import reason_to_skip
+from reconstructors.orbitals.fit import Fit
+from reconstructors.orbitals.schedule import GATHERING, GATHERING_SWEEPS, WEIGHT_SWEEPS
 
 Interaction = Literal["direct", "rigid", "adaptive"]
-
-MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
-WEIGHT_SWEEPS = 4  # to begin with, positions held
-GATHERING = (
-    (0.25, 0.05),
-    (0.4, 0.1),
-    (0.55, 0.2),
-    (0.75, 0.4),
-    (1.0, 1.0),
-)  # parts of merge_A and of weakest, one stage after another
-GATHERING_SWEEPS = 6  # of each stage
-WIDTHS_FROM = 3  # stage of the gathering from which widths follow
-GATHERING_STEP_A, GATHERING_WEIGHT = 0.06, 0.1  # steps while gathering; of the weight, relative to the mean
-BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
-ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
-LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
-FILL_SPACING_A = 0.7  # of the points where an atom may be missing
-SIGNIFICANT = 5.0  # deviations of the weight that the residual asks for at all these points
-FILL_WEIGHT = 0.5  # of `weakest`, for one that is beside its place; what stays too weak is removed later
-VOLUME_ITERATIONS = 30  # of the quick tomogram whose peaks are a start
-DRIFT_STEP_A, ANGLE_STEP_RAD = 0.02, 5e-4
 
 
 class LOTParams(Params):
@@ -121,7 +90,7 @@ class LOT(Reconstructor[LOTParams]):
         return WEIGHT_SWEEPS + gathering + self.params.iterations
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
-        return _Fit(self.params, series, context).run()
+        return Fit(self.params, series, context).run()
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         p, images = self.params, math.prod(series_shape[:2])
@@ -146,282 +115,3 @@ PLANE_S = 4.0e-10  # per fine pixel and its log2, slice and image: both transfor
 CACHE_BYTES = 8e6  # planes beyond it are transformed half as fast
 ORBITAL_S = 6.0e-7  # per orbital and image: splat and gather
 ORBITAL_BYTES = 1000.0  # with gradients, averages and the search for neighbours
-
-
-@dataclass
-class _Adam:
-    """Adam's averages for an array of parameters."""
-
-    mean: np.ndarray
-    square: np.ndarray
-    count: int = 0
-
-    @classmethod
-    def like(cls, values: np.ndarray) -> _Adam:
-        return cls(np.zeros_like(values), np.zeros_like(values))
-
-    def direction(self, gradient: np.ndarray) -> np.ndarray:
-        """Return the unit-free direction to go, downhill."""
-        self.count += 1
-        self.mean += (1 - MOMENTUM) * (gradient - self.mean)
-        self.square += (1 - MEMORY) * (gradient * gradient - self.square)
-        scale = np.sqrt(self.square / (1 - MEMORY**self.count))
-        least = 1e-12 * float(scale.max(initial=0.0)) + np.finfo(np.float64).tiny
-        return -(self.mean / (1 - MOMENTUM**self.count)) / (scale + least)
-
-
-@dataclass(frozen=True)
-class _Phase:
-    """What a sweep does: first steps by x, y, z, W (relative to the mean), B; and what happens before it."""
-
-    steps: tuple[float, float, float, float, float]
-    merge_A: float = 0.0
-    weakest: float = 0.0
-    fill: bool = False
-    views: bool = False
-    probes: bool = False
-
-
-class _Fit:
-    """One reconstruction under way."""
-
-    def __init__(self, params: LOTParams, series: TiltSeries, context: Context) -> None:
-        self.params, self.series, self.context = params, series, context
-        self.scale = float(series.data.max())
-        if self.scale <= 0:
-            raise BenchsuiteError("the images are empty: the brightest pixel is not above zero")
-        self.images = (np.asarray(series.data, np.float32) / np.float32(self.scale)).reshape(-1, *series.scan_shape)
-        nothing = np.zeros(3), np.zeros(2)
-        self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
-        self.model = _model(params, series, context.threads, context.xp)
-        self.seed = int(context.rng.integers(2**62))
-        self.sweep, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
-        if context.resumed is not None:
-            self._resume(context.resumed)
-        else:
-            self.orbitals = self._start()
-            self.adam, self.adam_views = _Adam.like(np.zeros((len(self.orbitals), 5))), _Adam.like(np.zeros((len(self.views), 5)))
-
-    def run(self) -> Iterator[Iterate]:
-        """Sweep by sweep."""
-        phases = self._phases()
-        while self.sweep < len(phases):
-            loss = self._sweep(phases[self.sweep])
-            self.sweep += 1
-            last = self.sweep == len(phases)
-            yield Iterate(self.sweep, loss, atoms=self._atoms(), extras=self._extras() if last else {}, state=self._state())
-
-    def _phases(self) -> list[_Phase]:
-        p = self.params
-        phases = [_Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
-        if p.start == "grid" and self.context.start is None:
-            step = GATHERING_STEP_A
-            for stage, (part, weakest) in enumerate(GATHERING):
-                width = p.width_step_A2 if stage >= WIDTHS_FROM else 0.0
-                following = _Phase((step, step, step, GATHERING_WEIGHT, width))
-                first = _Phase(following.steps, part * p.merge_A, weakest * p.weakest)
-                phases += [first, *[following] * (GATHERING_SWEEPS - 1)]
-        for number in range(p.iterations):
-            fade = 0.5 * (1 + math.cos(math.pi * number / p.iterations))
-            released = number >= p.iterations // 3
-            clean = number % max(1, p.iterations // 3) == 0
-            steps = fade * np.array([*[p.position_step_A] * 3, p.weight_step, p.width_step_A2])
-            phases.append(
-                _Phase(
-                    tuple(steps.tolist()),
-                    p.merge_A if clean else 0.0,
-                    p.weakest if clean else 0.0,
-                    clean and not number >= 2 * (p.iterations // 3),
-                    released and (p.refine_drift or p.refine_angles),
-                    released and p.interaction == "adaptive",
-                )
-            )
-        return phases
-
-    def _start(self) -> Orbitals:
-        p, series = self.params, self.series
-        if self.context.start is not None:
-            points, width = self.context.start.positions, ATOM_WIDTH_A2[p.interaction]
-            if len(points) == 0:
-                raise BenchsuiteError("the reconstruction to refine holds no atoms")
-            _check_seen(points, series)
-        elif p.start == "grid":
-            points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
-        else:
-            points, width = self._peaks(), ATOM_WIDTH_A2[p.interaction]
-        total = float(self.images.sum(dtype=np.float64)) / len(self.images) * series.scan_step_A**2
-        return Orbitals(np.array(points), np.full(len(points), total / len(points)), np.full(len(points), width))
-
-    def _peaks(self) -> np.ndarray:
-        series, grid, xp = self.series, self.context.grid, self.context.xp
-        projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, xp, threads=self.context.threads)
-        volume = xp.zeros(grid.shape, np.float32)
-        step = 1 / largest_eigenvalue(projector)
-        for iterate in accelerated_descent(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS):
-            volume = iterate.volume
-        points = peak_points(to_host(volume), grid, self.params.merge_A)
-        if len(points) == 0:
-            raise BenchsuiteError("the quick tomogram has no peaks")
-        return points
-
-    def _sweep(self, phase: _Phase) -> float:
-        """Go once through all images; return ε before the steps, on average."""
-        if phase.merge_A or phase.weakest:
-            self._tidy(phase.merge_A, phase.weakest)
-        if phase.fill:
-            self._fill()
-        mean_weight = float(self.orbitals.weight.mean())
-        steps = np.array(phase.steps) * [1, 1, 1, mean_weight, 1]
-        order = np.random.default_rng([self.seed, self.sweep]).permutation(len(self.views))
-        batches = np.array_split(order, max(1, round(len(order) / self.params.batch)))
-        loss, of_views, of_probes = 0.0, np.zeros((len(self.views), 5)), dict[int, ProbeGradient]()
-        for batch in batches:
-            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self.images[batch], phase.probes)
-            loss += float(found.loss.sum())
-            of_views[batch] = found.views
-            _gather(of_probes, found)
-            self._step(self.adam.direction(found.atoms) * steps)
-        if phase.views:
-            self._move_views(of_views)
-        for stack, one in of_probes.items():
-            assert self.model.probes is not None
-            images = len(self.views) // len(self.model.probes.windows)
-            self.model.probes.follow(stack, one.gradient, one.power, images, self.params.probe_step)
-        return loss / self.images.size
-
-    def _step(self, change: np.ndarray) -> None:
-        o = self.orbitals
-        width = np.maximum(o.width + change[:, 4], LEAST_WIDTH_A2[self.params.interaction])
-        self.orbitals = Orbitals(o.positions + change[:, :3], np.maximum(o.weight + change[:, 3], 0), width)
-
-    def _tidy(self, merge_A: float, weakest: float) -> None:
-        tidied = strong(merged(self.orbitals, merge_A), weakest)
-        if len(tidied) == 0:
-            raise BenchsuiteError("no orbital is left: every weight has fallen to zero")
-        self.orbitals, self.adam = tidied, _Adam.like(np.zeros((len(tidied), 5)))
-
-    def _fill(self) -> None:
-        """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be.
-
-        Frequencies are weighted by a ramp: a background that the model lacks asks for atoms everywhere.
-        """
-        p, o, model = self.params, self.orbitals, self.model
-        points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A)), o.positions, p.merge_A)
-        if len(points) == 0:
-            return
-        width = float(np.median(o.width))
-        asked = Orbitals(points, np.zeros(len(points)), np.full(len(points), width))
-        model.weights = ramp(self.series.scan_shape)
-        slope = model.gradient(joined(o, asked), self.views, self.images).atoms[len(o) :, 3]
-        alone = Orbitals(np.zeros((1, 3)), np.ones(1), np.array([width]))
-        curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(self.images)).loss.sum())
-        model.weights = None
-        weight = -slope / curvature
-        by_chance = 1.4826 * float(np.median(np.abs(weight - np.median(weight))))  # the deviation, were they all of noise
-        heavy = weight > max(FILL_WEIGHT * p.weakest * strong_weight(o.weight), SIGNIFICANT * by_chance)
-        added = merged(Orbitals(points[heavy], weight[heavy], asked.width[heavy]), p.merge_A, weigh=False)
-        if len(added):
-            self.orbitals = joined(o, added)
-            self.adam = _Adam.like(np.zeros((len(self.orbitals), 5)))
-
-    def _move_views(self, gradient: np.ndarray) -> None:
-        """Shift and turn the views; a shift of all of them is one of the specimen, and is left to it."""
-        p = self.params
-        steps = np.array([p.refine_drift * DRIFT_STEP_A] * 2 + [p.refine_angles * ANGLE_STEP_RAD] * 3)
-        change = self.adam_views.direction(gradient) * steps
-        tilts = len(self.series.rotations)
-        change[:, 2:] = np.repeat(change[:, 2:].reshape(tilts, -1, 3).mean(axis=1), len(self.views) // tilts, axis=0)
-        axes = np.concatenate([view.rotation[:2] for view in self.views])
-        common = np.linalg.lstsq(axes, change[:, :2].ravel(), rcond=None)[0]
-        change[:, :2] -= (axes @ common).reshape(-1, 2)
-        self.views = [view.moved(row[:2], row[2:]) for view, row in zip(self.views, change, strict=True)]
-
-    def _atoms(self) -> Atoms:
-        o = self.orbitals
-        atoms = Atoms(numbers=np.zeros(len(o), dtype=int), positions=o.positions)
-        atoms.set_array("intensity", o.weight * self.scale)
-        atoms.set_array("height", o.height * self.scale)
-        atoms.set_array("width_A2", o.width)
-        return atoms
-
-    def _extras(self) -> dict[str, np.ndarray]:
-        """What the figures show: fit of every image, the least tilted one, probes, and what was corrected."""
-        calculated = [self.model.image(self.orbitals, view) for view in self.views]
-        difference = [float(np.abs(a - b).sum(dtype=np.float64)) for a, b in zip(calculated, self.images, strict=True)]
-        shown = int(np.argmax([np.trace(view.rotation) for view in self.views]))
-        extras = {
-            "r_factor_per_image": np.array(difference) / np.abs(self.images).sum(axis=(1, 2), dtype=np.float64),
-            "image_measured": self.images[shown] * np.float32(self.scale),
-            "image_calculated": calculated[shown] * np.float32(self.scale),
-            "drift_A": np.array([view.drift for view in self.views]),
-            "angle_corrections_deg": np.rad2deg([view.correction for view in self.views]),
-        }
-        if (probes := self.model.probes) is not None:
-            extras |= {"probes": np.stack(probes.windows), "probes_initial": np.stack(probes.initial)}
-            extras |= {"probe_depths_A": probes.depths_A, "probe_pixel_A": np.array(self.model.grid.pixel_A)}
-            extras["probe_focus_A"] = probes.sharpest_depths_A() - _reference_A(self.series)
-        return extras
-
-    def _state(self) -> dict[str, np.ndarray]:
-        o, probes = self.orbitals, self.model.probes
-        state = {"positions": o.positions, "weight": o.weight, "width": o.width, "sweep": np.array(self.sweep)}
-        for name, adam in (("adam", self.adam), ("views", self.adam_views)):
-            state |= {f"{name}_mean": adam.mean, f"{name}_square": adam.square, f"{name}_count": np.array(adam.count)}
-        state["drift"] = np.array([view.drift for view in self.views])
-        state["correction"] = np.array([view.correction for view in self.views])
-        if probes is not None and self.params.interaction == "adaptive":
-            state |= {f"windows_{stack}": windows for stack, windows in enumerate(probes.windows)}
-        return state
-
-    def _resume(self, state: Mapping[str, np.ndarray]) -> None:
-        self.sweep = int(state["sweep"])
-        self.orbitals = Orbitals(state["positions"], state["weight"], state["width"])
-        self.adam, self.adam_views = (
-            _Adam(np.array(state[f"{name}_mean"]), np.array(state[f"{name}_square"]), int(state[f"{name}_count"]))
-            for name in ("adam", "views")
-        )
-        moves = zip(self.views, state["drift"], state["correction"], strict=True)
-        self.views = [view.moved(drift, correction) for view, drift, correction in moves]
-        if self.model.probes is not None and self.params.interaction == "adaptive":
-            for stack in range(len(self.model.probes.windows)):
-                self.model.probes.restore(stack, state[f"windows_{stack}"])
-
-
-def _check_seen(points: np.ndarray, series: TiltSeries) -> None:
-    """Raise BenchsuiteError where atoms are outside the field of view in every image."""
-    half = 0.5 * series.scan_step_A * np.array(series.scan_shape[::-1])
-    seen = (np.abs(np.einsum("rij,nj->rni", series.rotations[:, :2], points)) <= half).all(axis=2).any(axis=0)
-    if not seen.all():
-        lost = points[~seen][0]
-        raise BenchsuiteError(
-            f"{np.count_nonzero(~seen)} of {len(points)} atoms to refine are outside the field of view of {2 * half[0]:g} Å × "
-            f"{2 * half[1]:g} Å in every image, the first at ({', '.join(f'{x:.1f}' for x in lost)}) Å"
-        )
-
-
-def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:
-    for stack, one in found.probes.items():
-        if stack in total:
-            total[stack].add(one)
-        else:
-            total[stack] = one
-
-
-def _model(params: LOTParams, series: TiltSeries, threads: int, xp: ModuleType = np) -> OrbitalModel:
-    """Return the forward model that the parameters ask for."""
-    if params.interaction == "direct":
-        return OrbitalModel(FineGrid(series.scan_shape, series.scan_step_A, 1), threads=threads, xp=xp)
-    optics, step = series.optics, series.scan_step_A
-    resolved_A = wavelength_A(optics.energy_keV) / (4e-3 * optics.semiangle_mrad)
-    grid = FineGrid(series.scan_shape, step, params.oversampling or max(1, math.ceil(step / resolved_A - 1e-6)))
-    depth_A = step * max(series.scan_shape)
-    slices = math.ceil(depth_A / params.slice_A)
-    depths_A = params.slice_A * (np.arange(slices) - (slices - 1) / 2)
-    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + _reference_A(series) for defocus in series.defocus_A]
-    spread = SPREAD * grid.pixel_A**2
-    return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads, xp)
-
-
-def _reference_A(series: TiltSeries) -> float:
-    """Return the depth of the plane that defocus refers to."""
-    return 0.0 if series.optics.focal_plane == "centre" else -series.scan_step_A * max(series.scan_shape) / 2

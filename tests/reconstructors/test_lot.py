@@ -15,7 +15,8 @@ from benchsuite.geometry import single_axis
 from benchsuite.phantoms.amorphous import packing
 from benchsuite.runner.loop import CellFailure, run_loop
 from metrics.match import match
-from reconstructors.lot import LOT, LOTParams, _model
+from reconstructors.lot import LOT, LOTParams
+from reconstructors.orbitals.fit import model_for
 from reconstructors.orbitals.start import apart, grid_points, merged, peak_points, strong
 from reconstructors.orbitals.types import Orbitals, View
 
@@ -33,7 +34,7 @@ def series_of(positions, tilts=24, foci=(0.0,), turned=None, drift=None, **optic
     rotations = single_axis(np.linspace(-80, 80, tilts))
     empty = np.ones((tilts, len(foci), SIDE, SIDE), np.float32)
     series = TiltSeries("adf", empty, rotations, STEP, Optics(300.0, optics.get("semiangle", 25.0)), np.array(foci))
-    model = _model(LOTParams(interaction="rigid"), series, 2)
+    model = model_for(LOTParams(interaction="rigid"), series, 2)
     atoms = Orbitals(positions, np.full(len(positions), 0.06), np.full(len(positions), WIDTH))
     turned = np.zeros((tilts, 3)) if turned is None else turned
     drift = np.zeros((tilts, 2)) if drift is None else drift

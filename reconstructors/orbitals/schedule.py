@@ -1,0 +1,65 @@
+"""The order in which local orbitals are released, in numbers: what each sweep of a fit moves and how far, and what precedes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from reconstructors.lot import LOTParams
+
+WEIGHT_SWEEPS = 4  # to begin with, positions held
+GATHERING = (
+    (0.25, 0.05),
+    (0.4, 0.1),
+    (0.55, 0.2),
+    (0.75, 0.4),
+    (1.0, 1.0),
+)  # parts of merge_A and of weakest, one stage after another
+GATHERING_SWEEPS = 6  # of each stage
+WIDTHS_FROM = 3  # stage of the gathering from which widths follow
+GATHERING_STEP_A, GATHERING_WEIGHT = 0.06, 0.1  # steps while gathering; of the weight, relative to the mean
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a sweep does: first steps by x, y, z, W (relative to the mean), B; and what happens before it."""
+
+    steps: tuple[float, float, float, float, float]
+    merge_A: float = 0.0
+    weakest: float = 0.0
+    fill: bool = False
+    views: bool = False
+    probes: bool = False
+
+
+def phases(params: LOTParams, gathering: bool) -> list[Phase]:
+    """Return what every sweep does; `gathering`: orbitals of a regular grid gather before the last sweeps."""
+    p = params
+    order = [Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
+    if gathering:
+        step = GATHERING_STEP_A
+        for stage, (part, weakest) in enumerate(GATHERING):
+            width = p.width_step_A2 if stage >= WIDTHS_FROM else 0.0
+            following = Phase((step, step, step, GATHERING_WEIGHT, width))
+            first = Phase(following.steps, part * p.merge_A, weakest * p.weakest)
+            order += [first, *[following] * (GATHERING_SWEEPS - 1)]
+    for number in range(p.iterations):
+        fade = 0.5 * (1 + math.cos(math.pi * number / p.iterations))
+        released = number >= p.iterations // 3
+        clean = number % max(1, p.iterations // 3) == 0
+        steps = fade * np.array([*[p.position_step_A] * 3, p.weight_step, p.width_step_A2])
+        order.append(
+            Phase(
+                tuple(steps.tolist()),
+                p.merge_A if clean else 0.0,
+                p.weakest if clean else 0.0,
+                clean and not number >= 2 * (p.iterations // 3),
+                released and (p.refine_drift or p.refine_angles),
+                released and p.interaction == "adaptive",
+            )
+        )
+    return order
