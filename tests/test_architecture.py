@@ -58,6 +58,12 @@ def test_only_the_runner_ties_the_rooms_together():
             assert not wrong, f"{relative} imports {wrong}"
 
 
+def test_rooms_of_kernels_import_nothing_themselves():
+    """A stage's key covers all that its modules import: an `__init__` that gathers a room would make all of it one."""
+    for file in (ROOT / "reconstructors").rglob("__init__.py"):
+        assert [type(node) for node in ast.parse(file.read_text(encoding="utf-8")).body] == [ast.Expr], file.relative_to(ROOT)
+
+
 def test_cupy_is_imported_in_the_backend_alone():
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
