@@ -76,6 +76,7 @@ class Reconstructor(ABC, Generic[P]):
     Params: ClassVar[type[Params]]
     modalities: ClassVar[tuple[Modality, ...]] = ("adf",)
     devices: ClassVar[tuple[str, ...]] = DEVICES
+    single_view: ClassVar[bool] = False  # whether it takes one untilted view instead of a tilt series, and does not resolve depth
     refines: ClassVar[bool] = False  # whether it can start from the atoms of another one, `Context.start`
     title: ClassVar[str]
     reference: ClassVar[str]

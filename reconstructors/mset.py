@@ -20,6 +20,7 @@ D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam). L. Rudin, S. Osher, E. Fa
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
@@ -31,25 +32,22 @@ from benchsuite.backend import Array, get_array_module
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.multislice.forward_model import Discretisation, ForwardModel, reason_to_skip, scaled, window_pixels
+from reconstructors.multislice.forward_model import Discretisation, ForwardModel, reason_to_skip, window_pixels
+from reconstructors.multislice.objective import Loss, Objective, pattern_extras
+from reconstructors.multislice.refinement import Refinement
 from reconstructors.multislice.rotation import Interpolation, sheared
 
 MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
 DAMPING = 1e-2  # of the largest preconditioner, added to all
-POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
-NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
 BACKTRACKING, SMALLEST_STEP = 0.1, 1e-5  # ρ of the paper, and where it stops
 TV_EDGE = 30.0  # V per voxel below which total variation is smooth
-SLOW_MOMENTUM = 0.7  # for what is visited once a sweep
-POSITION_STEP_A = 0.05  # first move of a refined position
-PROBE_STEP = 0.05  # first change of the aperture function, relative to its modulus
 REFINE_FROM = 3  # sweep from which probe and positions may follow
 
 
 class SSETParams(Params):
     iterations: Count = Field(14, description="sweeps over all tilts")
     update: Literal["adaptive", "paper"] = Field("adaptive", description="preconditioned momentum, or the paper's line search")
-    loss: Literal["auto", "amplitude", "poisson"] = Field("auto", description="auto: poisson where the series has a dose")
+    loss: Loss = Field("auto", description="auto: poisson where the series has a dose")
     step_V: Positive = Field(30.0, description="adaptive: how far a voxel moves in a step of the first sweep")
     paper_step: Positive = Field(1.0, description="paper: first step, in units of the largest that a single probe allows")
     decay: float = Field(0.8, gt=0, le=1, description="adaptive: factor of the step from sweep to sweep")
@@ -123,52 +121,13 @@ class MSET(SSET):
         return float(self.params.slice_A)  # type: ignore[attr-defined]
 
 
-class Objective:
-    """The loss of one image of the series and its gradient, in the normalisation that the parameters ask for."""
-
-    def __init__(self, model: ForwardModel, loss: str) -> None:
-        self.model = model
-        series = model.series
-        dosed = math.isfinite(series.dose_e_per_A2)
-        self.floor = None
-        if loss == "poisson" or (loss == "auto" and dosed):
-            self.floor = POISSON_FLOOR / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
-        self.energy = np.array([[self._energy(t, f) for f in range(series.data.shape[1])] for t in range(len(series.data))])
-
-    def _energy(self, tilt: int, focus: int) -> float:
-        return float(self.model.measured(tilt, focus).sum(dtype=np.float64)) / self.model.probe_count
-
-    def value(self, tilt: int, focus: int, transmission: Array) -> float:
-        """Return the loss summed over all probes of an image (the gradient costs twice as much)."""
-        model, xp = self.model, self.model.xp
-        corners, waves = model.probes(tilt, focus)
-        found = model.kernel.intensities(transmission, corners, scaled(waves, self.energy[tilt, focus]))
-        measured = model.measured(tilt, focus)
-        if self.floor is None:
-            return float(((xp.sqrt(found) - xp.sqrt(measured)) ** 2).sum(dtype=np.float64))
-        expected, counted = found + np.float32(self.floor), measured + np.float32(self.floor)
-        return float((expected - counted + counted * xp.log(counted / expected)).sum(dtype=np.float64))
-
-    def __call__(
-        self, tilt: int, focus: int, transmission: Array, some: slice, back: bool = False
-    ) -> tuple[float, Array, tuple[Array, Array] | None]:
-        """Return the loss summed over some probes of an image, its gradient on the padded slices, and the waves at both ends."""
-        model = self.model
-        corners, waves = model.probes(tilt, focus)
-        some_waves = scaled(waves, self.energy[tilt, focus])
-        some_waves = type(waves)(some_waves.entrance, some_waves.rest, some_waves.which[some])
-        measured = model.measured(tilt, focus)[some]
-        seen = measured if self.floor is not None else model.xp.sqrt(measured)
-        losses, gradient, ends = model.kernel.gradient(transmission, corners[some], some_waves, seen, self.floor, back)
-        return float(losses.sum()), gradient, ends
-
-
 class Adaptive:
     """Adam on the unrotated volume, one step per batch of probes, images in random order."""
 
     def __init__(self, model: ForwardModel, params: SSETParams, context: Context) -> None:
         self.model, self.params = model, params
         self.objective = Objective(model, params.loss)
+        self.refinement = Refinement(self.objective, params.refine_probe, params.refine_positions)
         tilts, foci = model.series.data.shape[:2]
         images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
         self.order = [[images[i] for i in context.rng.permutation(len(images))] for _ in range(params.iterations)]
@@ -191,7 +150,7 @@ class Adaptive:
     def _image(self, sweep: int, tilt: int, focus: int) -> float:
         """One pass over the probes of an image; returns their summed loss."""
         model, size = self.model, self.params.batch or self.model.probe_count
-        refining = sweep + 1 >= REFINE_FROM and (self.params.refine_probe or self.params.refine_positions)
+        refining = sweep + 1 >= REFINE_FROM and self.refinement.wanted
         total = 0.0
         for start in range(0, model.probe_count, size):
             some = slice(start, min(start + size, model.probe_count))
@@ -200,7 +159,7 @@ class Adaptive:
             total += loss
             self._step(model.views[tilt].adjoint(model.kernel.unpadded(gradient)), sweep)
             if refining and ends is not None:
-                self._refine(sweep, tilt, focus, some, *ends)
+                self.refinement.follow(tilt, focus, some, ends, self.params.decay ** (sweep + 1 - REFINE_FROM))
         return total
 
     def _step(self, gradient: Array, sweep: int) -> None:
@@ -218,56 +177,17 @@ class Adaptive:
         step = self.params.step_V * self.model.sigma * self.params.decay**sweep / (1 - MOMENTUM**self.steps)
         state["phase"] = xp.maximum(state["phase"] - np.float32(step) * state["mean"] / scale, 0)
 
-    def _refine(self, sweep: int, tilt: int, focus: int, some: slice, at_entrance: Array, at_detector: Array) -> None:
-        """Let positions and aperture function follow their gradients with Adam.
-
-        What they change shows only where scattered and unscattered waves interfere: the curvature is small, and measured by the
-        gradients themselves.
-        """
-        model, late = self.model, self.params.decay ** (sweep + 1 - REFINE_FROM)
-        aperture = model.apertures[focus]
-        root = np.float32(math.sqrt(self.objective.energy[tilt, focus]))
-        offsets = model.offsets_A(tilt, focus)[some]
-        gradient, slopes = model.kernel.refinement_gradients(aperture * root, offsets, at_entrance, at_detector)
-        if self.params.refine_positions:
-            here = (tilt, focus, some)
-            model.positions_A[here] -= (
-                POSITION_STEP_A * late * self._adam("positions", model.positions_A.shape, here, slopes[:, ::-1])
-            )
-        if self.params.refine_probe:
-            modulus = abs(aperture)
-            shape = (len(model.apertures), *aperture.shape)
-            change = self._adam("apertures", shape, (focus,), gradient * (modulus > 0))
-            new = aperture - np.float32(PROBE_STEP * late) * modulus.max() * change
-            model.apertures[focus] = new / model.xp.sqrt((abs(new) ** 2).sum())
-
-    def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | slice, ...], gradient: Array) -> Array:
-        """Return the normalised step for a part of some parameters; its averages are part of the state."""
-        xp = get_array_module(gradient)
-        kinds = {"mean": gradient.dtype, "square": abs(gradient).dtype, "visits": np.int64}
-        mean, square, visits = (self.state.setdefault(f"{name}_{kind}", xp.zeros(shape, dtype)) for kind, dtype in kinds.items())
-        visits[here] += 1
-        mean[here] += (1 - SLOW_MOMENTUM) * (gradient - mean[here])
-        square[here] += (1 - MEMORY) * (abs(gradient) ** 2 - square[here])
-        unbiased = mean[here] / (1 - SLOW_MOMENTUM ** visits[here])
-        scale = xp.sqrt(square[here] / (1 - MEMORY ** visits[here]))
-        return (unbiased / (scale + DAMPING * scale.max() + 1e-30)).astype(gradient.dtype)
-
     def _extras(self) -> Mapping[str, Array]:
-        return pattern_extras(self.model, self.objective, self.state["phase"])
+        return pattern_extras(self.objective, lambda tilt: self.model.transmission(tilt, self.state["phase"]))
 
     def _snapshot(self, sweeps: int) -> dict[str, Array]:
-        refined = {"positions_A": self.model.positions_A, "apertures": self.model.xp.stack(self.model.apertures)}
-        return {**self.state, **refined, "sweeps": np.array([sweeps, self.steps])}
+        return {**self.state, **self.refinement.snapshot(), "sweeps": np.array([sweeps, self.steps])}
 
     def _resume(self, saved: Mapping[str, np.ndarray] | None) -> int:
         if saved is None:
             return 0
-        xp = self.model.xp
-        of_runner = ("positions_A", "apertures", "sweeps")
-        self.state = {name: xp.asarray(value) for name, value in saved.items() if name not in of_runner}
-        self.model.positions_A = np.array(saved["positions_A"])
-        self.model.apertures = [xp.asarray(one) for one in saved["apertures"]]
+        self.state = {name: self.model.xp.asarray(saved[name]) for name in self.state}
+        self.refinement.resume(saved)
         sweeps, self.steps = (int(number) for number in saved["sweeps"])
         return sweeps
 
@@ -305,7 +225,7 @@ class LineSearch:
             else:
                 step *= BACKTRACKING
             done = sweep == self.params.iterations - 1 or step < SMALLEST_STEP * self.params.paper_step
-            extras = pattern_extras(self.model, self.objective, phase) if done else {}
+            extras = pattern_extras(self.objective, functools.partial(self._transmission, phase)) if done else {}
             state = {"phase": phase, "progress": np.array([step, error, sweep + 1])}
             yield Iterate(sweep + 1, error, phase / sigma, extras=extras, state=state)
             if done:
@@ -334,21 +254,17 @@ class LineSearch:
             slices[number] += turned[z] * np.float32(self.model.grid.voxel_A)
         return slices
 
+    def _transmission(self, phase: Array, tilt: int) -> Array:
+        return self.model.kernel.transmission(self._slices(phase, self.angles[tilt]))
+
     def _error(self, phase: Array) -> float:
         """The mean loss of a probe over the series."""
         model, total = self.model, 0.0
-        for tilt, angle in enumerate(self.angles):
-            transmission = model.kernel.transmission(self._slices(phase, angle))
+        for tilt in range(len(self.angles)):
+            transmission = self._transmission(phase, tilt)
             for focus in range(model.series.data.shape[1]):
                 total += self.objective.value(tilt, focus, transmission)
         return total / (model.series.data.shape[0] * model.series.data.shape[1] * model.probe_count)
-
-
-def pattern_extras(model: ForwardModel, objective: Objective, phase: Array) -> Mapping[str, Array]:
-    """Return what figures and tables show of the fit: R-factors per tilt, the probe, and a measured and a calculated pattern."""
-    tilts = len(model.series.data)
-    per_tilt = np.array([model.r_factor(tilt, phase, objective.energy[tilt]) for tilt in range(tilts)])
-    return {"r_factor_per_image": per_tilt, "apertures": model.xp.stack(model.apertures), "positions_A": model.positions_A}
 
 
 def tilt_about_y(rotation: np.ndarray) -> float:

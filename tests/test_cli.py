@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -198,7 +199,9 @@ def test_a_particle_larger_than_its_box_is_refused_with_the_numbers(tmp_path):
 
 def test_an_interrupted_run_says_so_and_continues(tmp_path):
     words = [sys.executable, "-m", "benchsuite.cli", "run", "quickstart", "--scale", "smoke", "--out", "out", "--only", "WBP"]
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(words, cwd=tmp_path, preexec_fn=heard, **streams)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".benchsuite/store/image/*/*/*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.05)

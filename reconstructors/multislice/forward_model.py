@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchsuite.backend import Array
 from benchsuite.contract import Context
-from benchsuite.data import TiltSeries
+from benchsuite.data import Grid, TiltSeries
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import is_rotation
 from reconstructors.multislice.kernel import Multislice, Waves
@@ -59,11 +60,21 @@ def field_pixels(series: TiltSeries, voxel_A: float) -> int:
 
 @dataclass(frozen=True)
 class Discretisation:
-    """How the physics is sampled: slices no thicker than `slice_A`, a probe window of at least `window_A` (None: the field)."""
+    """How the physics is sampled: slices no thicker than `slice_A`, a probe window of at least `window_A` (None: the field).
+
+    With `slices`, so many of exactly that thickness, about the centre of the volume, whatever the depth of the grid.
+    """
 
     slice_A: float
     window_A: float | None
-    interpolation: Interpolation
+    interpolation: Interpolation = "cubic"
+    slices: int | None = None
+
+    def edges_A(self, grid: Grid) -> np.ndarray:
+        """Return the (slices + 1,) depths between the slices."""
+        if self.slices is None:
+            return slice_edges_A(grid, self.slice_A)
+        return self.slice_A * (np.arange(self.slices + 1) - self.slices / 2)
 
 
 class ForwardModel:
@@ -77,7 +88,7 @@ class ForwardModel:
         self.series, self.grid, self.xp, self.how = series, grid, xp, how
         self.sigma = interaction_per_VA(series.optics.energy_keV)
         wavelength = wavelength_A(series.optics.energy_keV)
-        self.edges_A = slice_edges_A(grid, how.slice_A)
+        self.edges_A = how.edges_A(grid)
         thickness = float(self.edges_A[1] - self.edges_A[0])
         full = field_pixels(series, grid.voxel_A)
         qy, qx = (min(have, full) for have in series.data.shape[4:])
@@ -98,7 +109,6 @@ class ForwardModel:
             xp=xp,
             threads=context.threads,
         )
-        self.views = [SlicedView(rotation, grid, self.edges_A, how.interpolation, xp) for rotation in series.rotations]
         x, y = (series.scan_step_A * (np.arange(count) - count // 2) for count in (nx, ny))
         raster = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
         self._check_scan(raster)
@@ -110,6 +120,13 @@ class ForwardModel:
         self._waves: dict[int, tuple[Array, np.ndarray, Waves]] = {}
         self._latest: tuple[tuple[int, int], Array] | None = None
         self.probes(0, 0)
+
+    @functools.cached_property
+    def views(self) -> list[SlicedView]:
+        """How every tilt slices the volume."""
+        return [
+            SlicedView(rotation, self.grid, self.edges_A, self.how.interpolation, self.xp) for rotation in self.series.rotations
+        ]
 
     def _defocus_A(self, defocus_A: float) -> float:
         """The defocus in the plane where the first slice acts."""
@@ -192,15 +209,19 @@ class ForwardModel:
 
     def calculated(self, tilt: int, focus: int, phase: Array, energy: float = 1.0) -> Array:
         """Return the patterns (n, rows, columns) of one image, zero beam first."""
-        corners, waves = self.probes(tilt, focus)
-        return self.kernel.intensities(self.transmission(tilt, phase), corners, scaled(waves, energy))
+        return self.through(tilt, focus, self.transmission(tilt, phase), energy)
 
-    def r_factor(self, tilt: int, phase: Array, energy: np.ndarray) -> float:
+    def through(self, tilt: int, focus: int, transmission: Array, energy: float = 1.0) -> Array:
+        """Return the patterns (n, rows, columns) of one image behind given transmission functions."""
+        corners, waves = self.probes(tilt, focus)
+        return self.kernel.intensities(transmission, corners, scaled(waves, energy))
+
+    def r_factor(self, tilt: int, transmission: Array, energy: np.ndarray) -> float:
         """Return Σ|I − I_calc| / ΣI over all images of a tilt; `energy` (n_focus,) scales the probes."""
         wrong, all_of_it = 0.0, 0.0
         for focus in range(self.series.data.shape[1]):
             measured = self.measured(tilt, focus)
-            found = self.calculated(tilt, focus, phase, float(energy[focus]))
+            found = self.through(tilt, focus, transmission, float(energy[focus]))
             wrong += float(abs(found - measured).sum(dtype=np.float64))
             all_of_it += float(measured.sum(dtype=np.float64))
         return wrong / all_of_it if all_of_it > 0 else 0.0

@@ -26,10 +26,12 @@ from types import ModuleType
 
 import numpy as np
 
-from benchsuite.backend import Array, fft_module, get_array_module
+from benchsuite.backend import Array, fft_module, get_array_module, to_host
 from reconstructors import fftw
 from reconstructors.multislice.arrays import ArrayEngine
 from reconstructors.multislice.cpu import CpuEngine
+
+PROBES_AT_ONCE = 64  # whose full fields are held at once
 
 
 @dataclass(frozen=True)
@@ -120,40 +122,45 @@ class Multislice:
         aperture: (full, full) complex64, the probe in Fourier space (order of the FFT), Σ|aperture|² the incident intensity.
         """
         different, which = np.unique(np.round(offsets_A, 6), axis=0, return_inverse=True)
-        entrance, rest = zip(*(self._wave(aperture, offset) for offset in different), strict=True)
-        return Waves(self.xp.stack(entrance), self.xp.stack(rest), self.xp.asarray(which.reshape(-1)))
+        xp, w = self.xp, self.window
+        entrance = xp.empty((len(different), w, w), np.complex64)
+        rest = xp.zeros((len(different), *self.detector), np.complex64)
+        for some in batches(len(different)):
+            entrance[some], rest[some] = self._waves(aperture * self._ramps(different[some]))
+        return Waves(entrance, rest, xp.asarray(which.reshape(-1)))
 
-    def _ramp(self, offset_A: np.ndarray) -> Array:
-        """exp(−2πi q·r) for a probe at the offset from index window//2, in the frame of the window."""
-        q, there = self.frequencies(self.full), np.asarray(offset_A) + self.pixel_A * (self.window // 2)
-        phase = q[:, None] * there[0] + q * there[1]
-        return self.xp.asarray(np.exp(-2j * np.pi * phase).astype(np.complex64))
+    def _ramps(self, offsets_A: np.ndarray) -> Array:
+        """exp(−2πi q·r) (n, full, full) of probes at offsets from index window//2, in the frame of the window."""
+        q, there = self.frequencies(self.full), np.asarray(offsets_A) + self.pixel_A * (self.window // 2)
+        down, across = (np.exp(-2j * np.pi * q * there[:, axis, None]) for axis in (0, 1))
+        return self.xp.asarray((down[:, :, None] * across[:, None, :]).astype(np.complex64))
 
-    def _wave(self, aperture: Array, offset_A: np.ndarray) -> tuple[Array, Array]:
+    def _waves(self, shifted: Array) -> tuple[Array, Array]:
+        """From shifted apertures (n, full, full) to waves in the window and what it does not hold, at the detector."""
         fft, w = fft_module(self.xp), self.window
-        shifted = aperture * self._ramp(offset_A)
-        entrance = fft.ifft2(shifted, norm="ortho")[:w, :w]
-        kept = self.xp.asarray(self.kept(self.detector[0]))[:, None], self.xp.asarray(self.kept(self.detector[1]))[None, :]
+        entrance = fft.ifft2(shifted, norm="ortho")[:, :w, :w]
         if w == self.full:
-            return entrance, self.xp.zeros(self.detector, np.complex64)
+            return entrance, self.xp.zeros((len(shifted), *self.detector), np.complex64)
         there = shifted * self._through_vacuum(self.full)
         inside = fft.ifft2(fft.fft2(entrance) * self._through_vacuum(w))
         padded = fft.fft2(inside, s=(self.full, self.full), norm="ortho")
-        return entrance, (there - padded)[kept].astype(np.complex64)
+        return entrance, (there - padded)[:, *self._kept()]
+
+    def _kept(self) -> tuple[Array, Array]:
+        rows, columns = (self.xp.asarray(self.kept(count)) for count in self.detector)
+        return rows[:, None], columns[None, :]
 
     def _through_vacuum(self, side: int) -> Array:
         return self.xp.asarray(self._vacuum(side, self.slice_A * (self.slices - 1)))
 
-    def back_to_aperture(self, at_entrance: Array, at_detector: Array, offset_A: np.ndarray) -> Array:
-        """Return ∂L/∂(shifted aperture)*, (full, full), of one probe: the adjoint of `waves`, before its phase ramp."""
+    def back_to_aperture(self, at_entrance: Array, at_detector: Array) -> Array:
+        """Return ∂L/∂(shifted aperture)*, (n, full, full): the adjoint of `_waves`."""
         fft, w = fft_module(self.xp), self.window
-        full_pattern = self.xp.zeros((self.full, self.full), np.complex64)
-        kept = self.xp.asarray(self.kept(self.detector[0]))[:, None], self.xp.asarray(self.kept(self.detector[1]))[None, :]
-        full_pattern[kept] = at_detector
-        total = at_entrance
-        result = self.xp.zeros_like(full_pattern)
+        result, total = 0, at_entrance
         if w != self.full:
-            cut = fft.ifft2(full_pattern, norm="ortho")[:w, :w]
+            full_pattern = self.xp.zeros((len(at_detector), self.full, self.full), np.complex64)
+            full_pattern[:, *self._kept()] = at_detector
+            cut = fft.ifft2(full_pattern, norm="ortho")[:, :w, :w]
             total = total - fft.ifft2(fft.fft2(cut) * self._through_vacuum(w).conj())
             result = full_pattern * self._through_vacuum(self.full).conj()
         return result + fft.fft2(total, s=(self.full, self.full), norm="ortho")
@@ -168,13 +175,13 @@ class Multislice:
         total = self.xp.zeros_like(aperture)
         slopes = np.empty((len(offsets_A), 2))
         q = self.xp.asarray(self.frequencies(self.full).astype(np.float32))
-        for p, offset in enumerate(offsets_A):
-            ramp = self._ramp(offset)
-            here = self.back_to_aperture(at_entrance[p], at_detector[p], offset)
-            total += ramp.conj() * here
-            product = here.conj() * (aperture * ramp)  # d(shifted)/dr = −2πi q · shifted
-            turned = 4 * np.pi * product.imag
-            slopes[p] = float((turned * q[:, None]).sum()), float((turned * q).sum())
+        for some in batches(len(offsets_A)):
+            ramps = self._ramps(offsets_A[some])
+            back = ramps.conj() * self.back_to_aperture(at_entrance[some], at_detector[some])
+            total += back.sum(axis=0)
+            turned = 4 * np.pi * (back.conj() * aperture).imag  # d(shifted)/dr = −2πi q · shifted
+            slopes[some, 0] = to_host(turned.sum(axis=2) @ q)
+            slopes[some, 1] = to_host(turned.sum(axis=1) @ q)
         return total, slopes
 
     # ---- the model
@@ -215,6 +222,11 @@ class Multislice:
     def unpadded(self, gradient: Array) -> Array:
         """Return the part of a gradient that belongs to the volume."""
         return gradient[:, self.pad : -self.pad, self.pad : -self.pad]
+
+
+def batches(count: int) -> list[slice]:
+    """Return places of probes whose full fields are held at once."""
+    return [slice(first, min(first + PROBES_AT_ONCE, count)) for first in range(0, count, PROBES_AT_ONCE)]
 
 
 def band_limit(squared: np.ndarray, pixel_A: float, fraction: float, taper: float = 0.01) -> np.ndarray:

@@ -50,7 +50,7 @@ def test_cpu_and_gpu_agree(name):
         pytest.skip("no CUDA device")
     if "cuda" not in registry.reconstructor(name).devices:
         pytest.skip(f"{name} has no CUDA kernels")
-    series, grid = contract_suite.small_problem(registry.reconstructor(name).modalities[0])
+    series, grid = contract_suite.problem_for(registry.reconstructor(name))
     answers = []
     for device in ("cpu", "cuda"):
         context = Context(grid, np.random.default_rng(0), device)

@@ -13,8 +13,9 @@ from benchsuite.contract import Context
 from benchsuite.contract_suite import CHIRAL_A, small_problem, strongest_peaks
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.electrons import interaction_per_VA
-from reconstructors.mset import MSET, SSET, MSETParams, Objective, SSETParams, total_variation_gradient
+from reconstructors.mset import MSET, SSET, MSETParams, SSETParams, total_variation_gradient
 from reconstructors.multislice.forward_model import Discretisation, ForwardModel, field_pixels, window_pixels
+from reconstructors.multislice.objective import Objective
 
 FINE = Discretisation(2.0, None, "cubic")
 

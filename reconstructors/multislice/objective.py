@@ -1,0 +1,68 @@
+"""How well calculated patterns agree with measured ones: amplitudes or counting statistics, in the energy of every image.
+
+amplitude   Σ (√I_calc − √I)²
+poisson     Σ I_calc − I + (I + ε) ln((I + ε)/(I_calc + ε)), unbiased where a pixel counts less than an electron
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+
+from benchsuite.backend import Array
+from reconstructors.multislice.forward_model import ForwardModel, scaled
+
+Loss = Literal["auto", "amplitude", "poisson"]
+Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
+POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
+NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
+
+
+class Objective:
+    """The loss of one image of the series and its gradient, in the normalisation that the parameters ask for."""
+
+    def __init__(self, model: ForwardModel, loss: Loss) -> None:
+        self.model = model
+        series = model.series
+        dosed = math.isfinite(series.dose_e_per_A2)
+        self.floor = None
+        if loss == "poisson" or (loss == "auto" and dosed):
+            self.floor = POISSON_FLOOR / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
+        self.energy = np.array([[self._energy(t, f) for f in range(series.data.shape[1])] for t in range(len(series.data))])
+
+    def _energy(self, tilt: int, focus: int) -> float:
+        return float(self.model.measured(tilt, focus).sum(dtype=np.float64)) / self.model.probe_count
+
+    def value(self, tilt: int, focus: int, transmission: Array) -> float:
+        """Return the loss summed over all probes of an image (the gradient costs twice as much)."""
+        model, xp = self.model, self.model.xp
+        corners, waves = model.probes(tilt, focus)
+        found = model.kernel.intensities(transmission, corners, scaled(waves, self.energy[tilt, focus]))
+        measured = model.measured(tilt, focus)
+        if self.floor is None:
+            return float(((xp.sqrt(found) - xp.sqrt(measured)) ** 2).sum(dtype=np.float64))
+        expected, counted = found + np.float32(self.floor), measured + np.float32(self.floor)
+        return float((expected - counted + counted * xp.log(counted / expected)).sum(dtype=np.float64))
+
+    def __call__(
+        self, tilt: int, focus: int, transmission: Array, some: Chosen, back: bool = False
+    ) -> tuple[float, Array, tuple[Array, Array] | None]:
+        """Return the loss summed over some probes of an image, its gradient on the padded slices, and the waves at both ends."""
+        model = self.model
+        corners, waves = model.probes(tilt, focus)
+        some_waves = scaled(waves, self.energy[tilt, focus])
+        some_waves = type(waves)(some_waves.entrance, some_waves.rest, some_waves.which[some])
+        measured = model.measured(tilt, focus)[some]
+        seen = measured if self.floor is not None else model.xp.sqrt(measured)
+        losses, gradient, ends = model.kernel.gradient(transmission, corners[some], some_waves, seen, self.floor, back)
+        return float(losses.sum()), gradient, ends
+
+
+def pattern_extras(objective: Objective, transmission: Callable[[int], Array]) -> Mapping[str, Array]:
+    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions."""
+    model = objective.model
+    per_tilt = np.array([model.r_factor(tilt, transmission(tilt), energy) for tilt, energy in enumerate(objective.energy)])
+    return {"r_factor_per_image": per_tilt, "apertures": model.xp.stack(model.apertures), "positions_A": model.positions_A}

@@ -1,0 +1,75 @@
+"""Probe positions and aperture functions that follow the data.
+
+What they change shows only where scattered and unscattered waves interfere: the curvature is small, and measured by the gradients
+themselves (Adam).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchsuite.backend import Array, get_array_module
+from reconstructors.multislice.objective import Chosen, Objective
+
+MOMENTUM, MEMORY = 0.7, 0.99  # of the averages of what is visited once a sweep
+DAMPING = 1e-2  # of the largest scale, added to all
+POSITION_STEP_A = 0.05  # first move of a position
+PROBE_STEP = 0.05  # first change of the aperture function, relative to its modulus
+
+
+class Refinement:
+    """Follows the gradients at both ends of the specimen, for the model of an objective."""
+
+    def __init__(self, objective: Objective, probe: bool, positions: bool) -> None:
+        self.objective, self.model, self.probe, self.positions = objective, objective.model, probe, positions
+        self.state: dict[str, Array] = {}
+
+    @property
+    def wanted(self) -> bool:
+        return self.probe or self.positions
+
+    def follow(self, tilt: int, focus: int, some: Chosen, ends: tuple[Array, Array], step: float) -> None:
+        """Take a step, as a fraction of the first, from ∂L/∂ψ* at the entrance and at the detector of some probes."""
+        model = self.model
+        aperture = model.apertures[focus]
+        root = np.float32(math.sqrt(self.objective.energy[tilt, focus]))
+        offsets = model.offsets_A(tilt, focus)[some]
+        gradient, slopes = model.kernel.refinement_gradients(aperture * root, offsets, *ends)
+        if self.positions:
+            here = (tilt, focus, some)
+            model.positions_A[here] -= (
+                POSITION_STEP_A * step * self._adam("positions", model.positions_A.shape, here, slopes[:, ::-1])
+            )
+        if self.probe:
+            modulus = abs(aperture)
+            shape = (len(model.apertures), *aperture.shape)
+            change = self._adam("apertures", shape, (focus,), gradient * (modulus > 0))
+            new = aperture - np.float32(PROBE_STEP * step) * modulus.max() * change
+            model.apertures[focus] = new / model.xp.sqrt((abs(new) ** 2).sum())
+
+    def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | Chosen, ...], gradient: Array) -> Array:
+        """Return the normalised step for a part of some parameters; its averages are part of the state."""
+        xp = get_array_module(gradient)
+        kinds = {"mean": gradient.dtype, "square": abs(gradient).dtype, "visits": np.int64}
+        mean, square, visits = (self.state.setdefault(f"{name}_{kind}", xp.zeros(shape, dtype)) for kind, dtype in kinds.items())
+        visits[here] += 1
+        mean[here] += (1 - MOMENTUM) * (gradient - mean[here])
+        square[here] += (1 - MEMORY) * (abs(gradient) ** 2 - square[here])
+        unbiased = mean[here] / (1 - MOMENTUM ** visits[here])
+        scale = xp.sqrt(square[here] / (1 - MEMORY ** visits[here]))
+        return (unbiased / (scale + DAMPING * scale.max() + 1e-30)).astype(gradient.dtype)
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return positions, apertures and averages: what `resume` goes on from."""
+        return {**self.state, "positions_A": self.model.positions_A, "apertures": self.model.xp.stack(self.model.apertures)}
+
+    def resume(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot, which may hold other arrays, too."""
+        xp = self.model.xp
+        names = (f"{name}_{kind}" for name in ("positions", "apertures") for kind in ("mean", "square", "visits"))
+        self.state = {name: xp.asarray(saved[name]) for name in names if name in saved}
+        self.model.positions_A = np.array(saved["positions_A"])
+        self.model.apertures = [xp.asarray(one) for one in saved["apertures"]]
