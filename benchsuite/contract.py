@@ -98,6 +98,10 @@ class Reconstructor(ABC, Generic[P]):
         """How many iterates will come at most: for the progress bar."""
         return int(getattr(self.params, "iterations", 1))
 
+    def refined_iterations(self) -> int:
+        """The same for one that starts from the atoms of another."""
+        return self.total_iterations()
+
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         """Predict time and memory for `plan` from the shape of the series' data and the grid.
 

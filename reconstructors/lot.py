@@ -8,10 +8,12 @@ over positions, weights and widths of the atoms and, where asked, drifts, tilt a
     rigid      the probe of the optics, propagated in free space to every slice
     adaptive   that probe to begin with, then every pixel of every slice follows the data; each focus has its own
 
-Order of release: weights alone; from a grid, positions and weights, while orbitals that meet are merged and weak ones removed,
-widths towards the end of that; then all together, probes, drifts and angles from a third of the remaining sweeps on. Three times
-during these, orbitals are merged and removed, and added where the residual asks for an atom. The images of a sweep come in random
-order, in batches; after each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`).
+Order of release: from a grid, weights alone, then positions and weights, while orbitals that meet are merged and weak ones removed,
+widths towards the end of that; atoms that are given begin with the weights of least squares. Then all together, probes, drifts and
+angles from a third of these sweeps on. Before the first of them and after a third, orbitals are merged, removed, and added where
+the residual asks for an atom; after two thirds merged and removed. The images of a sweep come in random order, in batches; after
+each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`), drifts and angles, too, by
+steps of one length. Images whose faintest pixels are not dark have a constant background, which follows in the last sweeps.
 `orbitals.schedule` has this in numbers, `orbitals.fit` does it.
 
 L. Mao, J. Cui, R. Yu, arXiv:2401.12466 (2024), doi:10.48550/arXiv.2401.12466 (LOT), and "3D reconstruction of a million atoms by
@@ -45,7 +47,7 @@ class LOTParams(Params):
     merge_A: Positive = Field(1.6, description="orbitals nearer than this are one atom; less than the shortest bond")
     weakest: float = Field(0.3, ge=0, lt=1, description="least weight of an atom, as a fraction of the strongest 5%")
     slice_A: Positive = Field(4.0, description="thickness of the slices, each with its own probe")
-    batch: Count = Field(6, description="images per step")
+    batch: Count = Field(6, description="images per step, about")
     position_step_A: Positive = Field(0.03, description="first step of the positions in the last sweeps")
     weight_step: Positive = Field(0.05, description="first step of the weights, relative to their mean")
     width_step_A2: NonNegative = Field(0.02, description="first step of the widths; 0 keeps them")
@@ -54,8 +56,10 @@ class LOTParams(Params):
     initial_defocus: Literal["nominal", "zero"] = Field(
         "nominal", description="zero: probes do not know the focus of their section"
     )
-    refine_drift: bool = Field(False, description="shift of every image")
-    refine_angles: bool = Field(False, description="rotation of every tilt, about all three axes")
+    refine_drift: bool = Field(False, description="shift of every image, once a sweep in the last two thirds of the sweeps")
+    refine_angles: bool = Field(False, description="rotation of every tilt, about all three axes, as often")
+    drift_step_A: Positive = Field(0.02, description="a drift moves about so far in a sweep, and that only")
+    angle_step_deg: Positive = Field(0.03, description="an angle likewise")
     oversampling: Count | None = Field(None, description="fine pixels per scan step; default: what resolves the probe")
 
 
@@ -86,8 +90,11 @@ class LOT(Reconstructor[LOTParams]):
         return None
 
     def total_iterations(self) -> int:
-        gathering = GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
-        return WEIGHT_SWEEPS + gathering + self.params.iterations
+        gathering = WEIGHT_SWEEPS + GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
+        return gathering + self.params.iterations
+
+    def refined_iterations(self) -> int:
+        return self.params.iterations
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         return Fit(self.params, series, context).run()

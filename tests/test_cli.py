@@ -88,17 +88,22 @@ from benchsuite.params import Params
 class Diverges(Reconstructor):
     title = "goes wrong in its third iteration"
     reference = "none"
-    Params = Params
+    class Params(Params):
+        in_place: bool = False
     def reconstruct(self, series, context):
+        volume = np.empty(context.grid.shape, np.float32)
         for iteration, loss in enumerate([3.0, 2.0, np.inf], start=1):
-            yield Iterate(iteration, loss, volume=np.full(context.grid.shape, loss, np.float32))
+            volume = volume if self.params.in_place else np.empty_like(volume)
+            volume[:] = min(loss, 1e30)
+            yield Iterate(iteration, loss, volume=volume)
 """
 
 
 def test_what_diverged_keeps_its_last_good_state(finished):
     folder, _ = finished
     (folder / "diverges.py").write_text(DIVERGES)
-    words = ["--plugin", "diverges.py", "--set", "reconstructors=[diverges]", "--set", "sweep=[]", "--out", "diverged"]
+    both = "reconstructors=[diverges, {use: diverges, label: gone, in_place: true}, {refine: {use: lot, from: diverges}}]"
+    words = ["--plugin", "diverges.py", "--set", both, "--set", "sweep=[]", "--out", "diverged"]
     result = benchsuite("run", "tiny.yaml", *words, cwd=folder)
     assert result.returncode == 3, result.stderr
     cell = Run(folder / "diverged").cell("0000")
@@ -107,6 +112,9 @@ def test_what_diverged_keeps_its_last_good_state(finished):
     assert cell.reconstruction() is None
     assert (cell.last_good().volume.data == 2).all()
     np.testing.assert_array_equal(cell.last_good().history, [[1, 3], [2, 2]])
+    gone, refined = (Run(folder / "diverged").cell(name) for name in ("0001", "0002"))
+    assert (gone.row["reason"], gone.last_good()) == ("the loss is inf at iteration 3", None)
+    assert refined.row["reason"].startswith("diverges, whose atoms are refined: the loss is inf at iteration 3")
 
 
 def test_the_report_shows_failures_and_is_self_contained(finished):

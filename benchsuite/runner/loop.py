@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,8 @@ def run_loop(
     )
     if refusal is not None:
         raise CellFailure("skipped", refusal)
-    total, history = algorithm.total_iterations(), list[tuple[float, float]]()
+    total = algorithm.total_iterations() if context.start is None else algorithm.refined_iterations()
+    history: list[tuple[float, float]] = []
     last: Iterate | None = None
     saved = checkpoints.load() if checkpoints else None
     earlier = 0.0
@@ -51,7 +51,6 @@ def run_loop(
 
     def answer(iterate: Iterate) -> Reconstruction:
         volume = None if iterate.volume is None else np.ascontiguousarray(to_host(iterate.volume), dtype=np.float32)
-        _check_finite(volume, iterate.iteration)
         return Reconstruction(
             volume=None if volume is None else Volume(volume, context.grid.voxel_A),
             atoms=iterate.atoms,
@@ -64,10 +63,9 @@ def run_loop(
         try:
             _check(iterate, context)
         except CellFailure as failure:
-            if failure.status == "diverged" and last is not None:
-                with suppress(CellFailure):  # a volume that the algorithm has overwritten since
-                    failure.last = answer(last)
-                    failure.reason += f"; the state of iteration {last.iteration} is kept"
+            if failure.status == "diverged" and last is not None and not _overwritten(last, iterate):
+                failure.last = answer(last)
+                failure.reason += f"; the state of iteration {last.iteration} is kept"
             raise
         last = iterate
         history.append((float(last.iteration), math.nan if last.loss is None else float(last.loss)))
@@ -92,6 +90,15 @@ def _check(iterate: Iterate, context: Context) -> None:
         )
     if iterate.atoms is not None and not np.isfinite(iterate.atoms.positions).all():
         raise CellFailure("diverged", f"atom positions are not finite at iteration {iterate.iteration}")
+    _check_finite(iterate.volume, iterate.iteration)
+
+
+def _overwritten(earlier: Iterate, later: Iterate) -> bool:
+    """Whether two iterates share the memory of their volumes: the earlier one is then gone."""
+    one, other = earlier.volume, later.volume
+    if one is None or other is None:
+        return False
+    return one is other or bool(get_array_module(one).may_share_memory(one, other))
 
 
 def _check_finite(volume: Any, iteration: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -80,10 +81,16 @@ def _why(stage: Stage, store: Store) -> str:
     return f"{stage.name}: code changed ({', '.join(changed[:3])}{', …' if len(changed) > 3 else ''})"
 
 
+def _chain(cell: Cell) -> Iterator[Cell]:
+    yield cell
+    if cell.first is not None:
+        yield from _chain(cell.first)
+
+
 def check_specimens(loaded: Loaded) -> None:
     """Build every phantom and raise PhysicsError, with the numbers, where a tilted one does not fit its box."""
     seen: set[str] = set()
-    for cell in loaded.cells:
+    for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
         seed = f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}"
         if seed in seen:

@@ -130,8 +130,10 @@ def _submit(
     def all_before(cell: Cell, made: Flow) -> list[Any]:
         before = data(cell, made)
         if cell.first is not None and made.first is not None:
-            other = scored.get(str(made.first.scores.key))
-            before += [other] if other is not None else all_before(cell.first, made.first)
+            first, key = made.first, str(made.first.scores.key)
+            if key not in scored:
+                scored[key] = submit(task("atoms", cell.first), all_before(cell.first, first), f"atoms {first.atoms.key}")
+            before.append(scored[key])
         return before
 
     futures = []
@@ -155,7 +157,7 @@ def execute(
     """Run one task (called by a Dask worker). Where something upstream failed, its reason is passed on instead."""
     for earlier in upstream:
         if earlier["status"] != "ok":
-            return dict(earlier)
+            return {**earlier, "reason": _whose(earlier, request)}
     what = {"kind": request["kind"], "cell": request["cell"]["id"], "label": request["cell"]["reconstructor"]["label"]}
     what["part"] = str(request["tilts"][0]) if request["tilts"] else ""
 
@@ -165,7 +167,15 @@ def execute(
     listen({"event": "begin", "share": request["tilts"]})
     outcome = supervise.supervise(request, time_s=time_s, memory_bytes=memory_bytes, threads=threads, listen=listen)
     listen({"event": "done", "status": outcome.status})
-    return outcome.to_json()
+    return {**outcome.to_json(), "kind": request["kind"], "label": what["label"]}
+
+
+def _whose(earlier: Mapping[str, Any], request: Mapping[str, Any]) -> str:
+    """The reason of a task upstream, with the name of its reconstructor where it is another one's."""
+    own = request["cell"]["reconstructor"]["label"]
+    if earlier.get("kind") in ("atoms", "scores") and earlier["label"] != own:
+        return f"{earlier['label']}, whose atoms are refined: {earlier['reason']}"
+    return str(earlier["reason"])
 
 
 def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, store: Store, folder: RunFolder) -> str:

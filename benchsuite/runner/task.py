@@ -14,7 +14,7 @@ from benchsuite.store import Store
 
 @dataclass(frozen=True)
 class Task:
-    """What to make: `kind` phantom, images (the given tilts), series or scores (reconstruct, trace, classify, score)."""
+    """What to make: `kind` phantom, images (the given tilts), series, atoms (reconstruct, trace, classify) or scores."""
 
     kind: str
     cell: Cell
@@ -30,6 +30,7 @@ class Task:
             "phantom": [made.phantom],
             "images": [ImageStage(self.cell.experiment, self.cell.repeat, tilt) for tilt in self.tilts],
             "series": [made.series],
+            "atoms": [made.atoms],
             "scores": [made.scores],
         }
         return wanted[self.kind]

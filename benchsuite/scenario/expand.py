@@ -30,7 +30,7 @@ def normalised_reconstructors(raw: Any) -> Any:
     entries: list[Any] = []
     for item in raw:
         if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
-            item = item[REFINE]
+            item = {FROM: None, **item[REFINE]}
         if isinstance(item, str):
             item = {"use": item}
         elif isinstance(item, dict) and "use" not in item and len(item) == 1:
@@ -40,7 +40,7 @@ def normalised_reconstructors(raw: Any) -> Any:
             label = default_label(item["use"])
             if isinstance(item.get(FROM), str):
                 with suppress(KeyError):
-                    item = {**item, FROM: entries[_entry(entries, item[FROM])]["label"]}
+                    item = {**item, FROM: entries[entry_of(entries, item[FROM])]["label"]}
                 label = f"{item[FROM]} + {label}"
             item = {"use": item["use"], "label": label, **item}
         entries.append(item)
@@ -117,7 +117,7 @@ def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
         kept = parts.index(OWN, 2) + 1
         parts = [*parts[:kept], ".".join(parts[kept:])]
     for number, part in enumerate(parts):
-        step: str | int = _entry(here, part) if isinstance(here, list) else part
+        step: str | int = entry_of(here, part) if isinstance(here, list) else part
         if not isinstance(here, (dict, list)):
             raise KeyError(f"{'.'.join(parts[:number])} is {here!r}, which has no keys")
         path.append(step)
@@ -130,7 +130,8 @@ def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
     return raw, tuple(path)
 
 
-def _entry(items: list[Any], part: str) -> int:
+def entry_of(items: Sequence[Any], part: str) -> int:
+    """Return the place of the entry that a number, a label or a name means. Raises KeyError where there is none."""
     if part.isdigit() and int(part) < len(items):
         return int(part)
     labels = [item.get("label", item.get("use")) if isinstance(item, dict) else item for item in items]

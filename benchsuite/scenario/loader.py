@@ -216,7 +216,9 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
     for number, entry in enumerate(raw):
         path: KeyPath = ("reconstructors", number)
         if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
-            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be a name, or name: {{...}}"))
+            refining = isinstance(entry, dict) and expand.REFINE in entry
+            form = "refine: {use: ..., from: ...}" if refining else "a name, or name: {...}"
+            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be {form}"))
             continue
         try:
             model = registry.reconstructor(entry["use"]).Params
@@ -228,31 +230,37 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
             problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
         given = {key: value for key, value in entry.items() if key not in ("use", "label", expand.OWN, expand.FROM)}
         params = validate(model, given, document, path, problems)
-        first = entry.get(expand.FROM)
-        if first is not None:
-            _check_refinement(entry["use"], first, [spec.label for spec in specs], document, (*path, expand.FROM), problems)
+        if expand.FROM in entry:
+            _check_refinement(entry, raw[:number], document, (*path, expand.FROM), problems)
         if params is not None:
             specs.append(ReconstructorSpec(entry["use"], label, params))
     return specs
 
 
 def _check_refinement(
-    name: str, first: Any, above: Sequence[str], document: Document, path: KeyPath, problems: list[Problem]
+    entry: Mapping[str, Any], above: Sequence[Any], document: Document, path: KeyPath, problems: list[Problem]
 ) -> None:
-    if not registry.reconstructor(name).refines:
-        able = ", ".join(other for other in registry.names("reconstructor") if registry.reconstructor(other).refines)
-        problems.append(Problem(document.place(path), dotted(path), f"{name} cannot refine atoms; what can: {able}"))
-    if first not in above:
-        message = f"{first!r} is no entry above this one; {choices(str(first), above)}"
+    if not registry.reconstructor(entry["use"]).refines:
+        problems.append(Problem(document.place(path), dotted(path), f"{entry['use']} cannot refine the atoms of another"))
+    if _first_of(entry, above) is None:
+        labels = [str(item["label"]) for item in above if isinstance(item, dict) and "label" in item]
+        message = f"{entry[expand.FROM]!r} is no entry above this one; {choices(str(entry[expand.FROM]), labels)}"
         problems.append(Problem(document.place(path), dotted(path), message))
+
+
+def _first_of(entry: Mapping[str, Any], above: Sequence[Any]) -> int | None:
+    """Return the place of the entry whose atoms one refines; None where it refines none, or there is no such entry."""
+    try:
+        return expand.entry_of(above, str(entry[expand.FROM])) if entry.get(expand.FROM) is not None else None
+    except KeyError:
+        return None
 
 
 def _chain(entries: Sequence[Mapping[str, Any]], position: int) -> list[int]:
     """Return the position of a reconstructor, of the one whose atoms it refines, and so on."""
-    labels = [entry["label"] for entry in entries]
     chain = [position]
-    while (first := entries[chain[-1]].get(expand.FROM)) is not None:
-        chain.append(labels.index(first))
+    while (first := _first_of(entries[chain[-1]], entries[: chain[-1]])) is not None:
+        chain.append(first)
     return chain
 
 

@@ -44,7 +44,7 @@ class ArrayEngine:
     def gradient(self, atoms: Orbitals, views: Sequence[View], measured: np.ndarray, with_probes: bool) -> Gradient:
         xp, here = self.xp, self._here(atoms)
         weights = None if self.model.weights is None else xp.asarray(self.model.weights)
-        loss, absolute, by_view = xp.empty(len(views)), xp.empty(len(views)), xp.empty((len(views), 5))
+        loss, total, by_view = xp.empty(len(views)), xp.empty(len(views)), xp.empty((len(views), 5))
         by_atom, by_probe = xp.zeros((len(atoms), 5)), dict[int, ProbeGradient]()
         for j, view in enumerate(views):
             seen = _Seen(self.model, here, view)
@@ -53,14 +53,14 @@ class ArrayEngine:
             weighted = residual
             if weights is not None:
                 weighted = self.fft.irfft2(self.fft.rfft2(residual) * weights, s=residual.shape)
-            absolute[j] = abs(residual).sum(dtype=np.float64)
+            total[j] = residual.sum(dtype=np.float64)
             loss[j] = 0.5 * (residual * weighted).sum(dtype=np.float64)
             if with_probes and self.model.probes is not None and view.stack not in by_probe:
                 by_probe[view.stack] = self._no_gradient(view.stack)
             sums = self._backward(seen, view.stack, weighted, spectra, by_probe.get(view.stack))
             by_view[j] = self._derivatives(seen, sums, by_atom)
         probes = {stack: ProbeGradient(to_host(one.gradient), to_host(one.power)) for stack, one in by_probe.items()}
-        return Gradient(to_host(loss), to_host(absolute), to_host(by_atom), to_host(by_view), probes)
+        return Gradient(to_host(loss), to_host(total), to_host(by_atom), to_host(by_view), probes)
 
     def _here(self, atoms: Orbitals) -> Orbitals:
         return Orbitals(*(self.xp.asarray(part) for part in (atoms.positions, atoms.weight, atoms.width)))

@@ -177,7 +177,7 @@ class CpuEngine:
 
     def gradient(self, atoms: Orbitals, views: Sequence[View], measured: np.ndarray, with_probes: bool) -> Gradient:
         edges = np.linspace(0, len(views), min(PIECES, len(views)) + 1).astype(int)
-        loss, absolute, by_view = np.empty(len(views)), np.empty(len(views)), np.zeros((len(views), 5))
+        loss, total, by_view = np.empty(len(views)), np.empty(len(views)), np.zeros((len(views), 5))
         by_atom = [np.zeros((len(atoms), 5)) for _ in edges[1:]]
         by_probe: list[dict[int, ProbeGradient]] = [{} for _ in edges[1:]]
 
@@ -187,7 +187,7 @@ class CpuEngine:
                 seen = _Seen(self.model, atoms, views[j])
                 residual = self._forward(seen, views[j].stack, buffers, keep=with_probes)
                 residual -= measured[j]
-                absolute[j] = float(np.abs(residual).sum(dtype=np.float64))
+                total[j] = float(residual.sum(dtype=np.float64))
                 weighted = self._weighted(residual)
                 loss[j] = 0.5 * float(np.vdot(residual, weighted))
                 self._backward(
@@ -205,7 +205,7 @@ class CpuEngine:
                     merged[stack].add(one)
                 else:
                     merged[stack] = one
-        return Gradient(loss, absolute, by_atom[0], by_view, merged)
+        return Gradient(loss, total, by_atom[0], by_view, merged)
 
     def _weighted(self, residual: np.ndarray) -> np.ndarray:
         if self.model.weights is None:

@@ -37,9 +37,11 @@ ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe
 LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
 FILL_SPACING_A = 0.7  # of the points where an atom may be missing
 SIGNIFICANT = 5.0  # deviations of the weight that the residual asks for at all these points
+FILL_AT_ONCE, BYTES_PER_POINT = 2_000_000, 100  # points that are asked together, and what one of the others takes
 FILL_WEIGHT = 0.5  # of `weakest`, for one that is beside its place; what stays too weak is removed later
 VOLUME_ITERATIONS = 30  # of the quick tomogram whose peaks are a start
-DRIFT_STEP_A, ANGLE_STEP_RAD = 0.02, 5e-4
+SOLVING_ROUNDS = 4  # of conjugate gradients for the weights of given atoms, which hardly overlap
+FAINT_PERCENT, BACKGROUND_FROM = 1.0, 0.01  # pixels that show a background, and from which part of the brightest it is one
 
 
 class Fit:
@@ -51,6 +53,8 @@ class Fit:
         if self.scale <= 0:
             raise BenchsuiteError("the images are empty: the brightest pixel is not above zero")
         self.images = (np.asarray(series.data, np.float32) / np.float32(self.scale)).reshape(-1, *series.scan_shape)
+        faint = float(np.percentile(self.images, FAINT_PERCENT))
+        self.background = faint if faint > BACKGROUND_FROM else 0.0  # a constant under all images, as a fraction of the brightest
         nothing = np.zeros(3), np.zeros(2)
         self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
         self.model = model_for(params, series, context.threads, context.xp)
@@ -82,7 +86,8 @@ class Fit:
             points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
         else:
             points, width = self._peaks(), ATOM_WIDTH_A2[p.interaction]
-        total = float(self.images.sum(dtype=np.float64)) / len(self.images) * series.scan_step_A**2
+        bright = float(self.images.sum(dtype=np.float64)) - self.background * self.images.size
+        total = max(bright, 0.0) / len(self.images) * series.scan_step_A**2
         return Orbitals(np.array(points), np.full(len(points), total / len(points)), np.full(len(points), width))
 
     def _peaks(self) -> np.ndarray:
@@ -99,6 +104,8 @@ class Fit:
 
     def _sweep(self, phase: Phase) -> float:
         """Go once through all images; return ε before the steps, on average."""
+        if phase.solve:
+            self._solve_weights()
         if phase.merge_A or phase.weakest:
             self._tidy(phase.merge_A, phase.weakest)
         if phase.fill:
@@ -107,10 +114,11 @@ class Fit:
         steps = np.array(phase.steps) * [1, 1, 1, mean_weight, 1]
         order = np.random.default_rng([self.seed, self.sweep]).permutation(len(self.views))
         batches = np.array_split(order, max(1, round(len(order) / self.params.batch)))
-        loss, of_views, of_probes = 0.0, np.zeros((len(self.views), 5)), dict[int, ProbeGradient]()
+        loss, excess, of_views, of_probes = 0.0, 0.0, np.zeros((len(self.views), 5)), dict[int, ProbeGradient]()
         for batch in batches:
-            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self.images[batch], phase.probes)
+            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self._of_atoms(batch), phase.probes)
             loss += float(found.loss.sum())
+            excess += float(found.total.sum())
             of_views[batch] = found.views
             _gather(of_probes, found)
             self._step(self.adam.direction(found.atoms) * steps)
@@ -120,7 +128,35 @@ class Fit:
             assert self.model.probes is not None
             images = len(self.views) // len(self.model.probes.windows)
             self.model.probes.follow(stack, one.gradient, one.power, images, self.params.probe_step)
+        if phase.background and self.background > 0:
+            self.background = max(self.background - excess / self.images.size, 0.0)
         return loss / self.images.size
+
+    def _of_atoms(self, some: np.ndarray | slice) -> np.ndarray:
+        """What atoms have to explain of some images: all but the background."""
+        return self.images[some] - np.float32(self.background) if self.background else self.images[some]
+
+    def _solve_weights(self) -> None:
+        """Set the weights to those of least squares, positions and widths held: a quadratic, by conjugate gradients."""
+        o, nothing = self.orbitals, np.zeros_like(self.images)
+
+        def slope(weight: np.ndarray, images: np.ndarray) -> np.ndarray:
+            return self.model.gradient(Orbitals(o.positions, weight, o.width), self.views, images).atoms[:, 3]
+
+        weight = o.weight.copy()
+        rest = -slope(weight, self._of_atoms(slice(None)))
+        direction = rest
+        for _ in range(SOLVING_ROUNDS):
+            bent = slope(direction, nothing)
+            curvature = float(direction @ bent)
+            if curvature <= 0:
+                break
+            length = float(rest @ rest) / curvature
+            weight += length * direction
+            following = rest - length * bent
+            direction = following + float(following @ following) / float(rest @ rest) * direction
+            rest = following
+        self.orbitals = Orbitals(o.positions, np.maximum(weight, 0), o.width)
 
     def _step(self, change: np.ndarray) -> None:
         o = self.orbitals
@@ -139,20 +175,22 @@ class Fit:
         Frequencies are weighted by a ramp: a background that the model lacks asks for atoms everywhere.
         """
         p, o, model = self.params, self.orbitals, self.model
-        points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A)), o.positions, p.merge_A)
+        points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A), BYTES_PER_POINT), o.positions, p.merge_A)
         if len(points) == 0:
             return
-        width = float(np.median(o.width))
-        asked = Orbitals(points, np.zeros(len(points)), np.full(len(points), width))
+        width, images = float(np.median(o.width)), self._of_atoms(slice(None))
         model.weights = ramp(self.series.scan_shape)
-        slope = model.gradient(joined(o, asked), self.views, self.images).atoms[len(o) :, 3]
+        slopes = []
+        for some in np.array_split(points, -(-len(points) // FILL_AT_ONCE)):
+            asked = Orbitals(some, np.zeros(len(some)), np.full(len(some), width))
+            slopes.append(model.gradient(joined(o, asked), self.views, images).atoms[len(o) :, 3])
         alone = Orbitals(np.zeros((1, 3)), np.ones(1), np.array([width]))
-        curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(self.images)).loss.sum())
+        curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(images)).loss.sum())
         model.weights = None
-        weight = -slope / curvature
+        weight = -np.concatenate(slopes) / curvature
         by_chance = 1.4826 * float(np.median(np.abs(weight - np.median(weight))))  # the deviation, were they all of noise
         heavy = weight > max(FILL_WEIGHT * p.weakest * strong_weight(o.weight), SIGNIFICANT * by_chance)
-        added = merged(Orbitals(points[heavy], weight[heavy], asked.width[heavy]), p.merge_A, weigh=False)
+        added = merged(Orbitals(points[heavy], weight[heavy], np.full(int(heavy.sum()), width)), p.merge_A, weigh=False)
         if len(added):
             self.orbitals = joined(o, added)
             self.adam = Adam.like(np.zeros((len(self.orbitals), 5)))
@@ -160,7 +198,7 @@ class Fit:
     def _move_views(self, gradient: np.ndarray) -> None:
         """Shift and turn the views; a shift of all of them is one of the specimen, and is left to it."""
         p = self.params
-        steps = np.array([p.refine_drift * DRIFT_STEP_A] * 2 + [p.refine_angles * ANGLE_STEP_RAD] * 3)
+        steps = np.array([p.refine_drift * p.drift_step_A] * 2 + [p.refine_angles * np.deg2rad(p.angle_step_deg)] * 3)
         change = self.adam_views.direction(gradient) * steps
         tilts = len(self.series.rotations)
         change[:, 2:] = np.repeat(change[:, 2:].reshape(tilts, -1, 3).mean(axis=1), len(self.views) // tilts, axis=0)
@@ -179,7 +217,7 @@ class Fit:
 
     def _extras(self) -> dict[str, np.ndarray]:
         """What the figures show: fit of every image, the least tilted one, probes, and what was corrected."""
-        calculated = [self.model.image(self.orbitals, view) for view in self.views]
+        calculated = [self.model.image(self.orbitals, view) + np.float32(self.background) for view in self.views]
         difference = [float(np.abs(a - b).sum(dtype=np.float64)) for a, b in zip(calculated, self.images, strict=True)]
         shown = int(np.argmax([np.trace(view.rotation) for view in self.views]))
         extras = {
@@ -188,6 +226,7 @@ class Fit:
             "image_calculated": calculated[shown] * np.float32(self.scale),
             "drift_A": np.array([view.drift for view in self.views]),
             "angle_corrections_deg": np.rad2deg([view.correction for view in self.views]),
+            "background": np.array(self.background * self.scale),
         }
         if (probes := self.model.probes) is not None:
             extras |= {"probes": np.stack(probes.windows), "probes_initial": np.stack(probes.initial)}
@@ -198,6 +237,7 @@ class Fit:
     def _state(self) -> dict[str, np.ndarray]:
         o, probes = self.orbitals, self.model.probes
         state = {"positions": o.positions, "weight": o.weight, "width": o.width, "sweep": np.array(self.sweep)}
+        state["background"] = np.array(self.background)
         for name, adam in (("adam", self.adam), ("views", self.adam_views)):
             state |= {f"{name}_mean": adam.mean, f"{name}_square": adam.square, f"{name}_count": np.array(adam.count)}
         state["drift"] = np.array([view.drift for view in self.views])
@@ -207,7 +247,7 @@ class Fit:
         return state
 
     def _resume(self, state: Mapping[str, np.ndarray]) -> None:
-        self.sweep = int(state["sweep"])
+        self.sweep, self.background = int(state["sweep"]), float(state["background"])
         self.orbitals = Orbitals(state["positions"], state["weight"], state["width"])
         self.adam, self.adam_views = (
             Adam(np.array(state[f"{name}_mean"]), np.array(state[f"{name}_square"]), int(state[f"{name}_count"]))
@@ -246,7 +286,13 @@ def model_for(params: LOTParams, series: TiltSeries, threads: int, xp: ModuleTyp
         return OrbitalModel(FineGrid(series.scan_shape, series.scan_step_A, 1), threads=threads, xp=xp)
     optics, step = series.optics, series.scan_step_A
     resolved_A = wavelength_A(optics.energy_keV) / (4e-3 * optics.semiangle_mrad)
-    grid = FineGrid(series.scan_shape, step, params.oversampling or max(1, math.ceil(step / resolved_A - 1e-6)))
+    needed = max(1, math.ceil(step / resolved_A - 1e-6))
+    if params.oversampling is not None and params.oversampling < needed:
+        raise BenchsuiteError(
+            f"oversampling {params.oversampling} of steps of {step:g} Å does not resolve the probe, λ/(4α) = {resolved_A:.3f} Å; "
+            f"allowed: {needed} and more"
+        )
+    grid = FineGrid(series.scan_shape, step, params.oversampling or needed)
     depth_A = step * max(series.scan_shape)
     slices = math.ceil(depth_A / params.slice_A)
     depths_A = params.slice_A * (np.arange(slices) - (slices - 1) / 2)

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from reconstructors.lot import LOTParams
 
-WEIGHT_SWEEPS = 4  # to begin with, positions held
+WEIGHT_SWEEPS = 4  # of a grid, to begin with, positions held
 GATHERING = (
     (0.25, 0.05),
     (0.4, 0.1),
@@ -26,40 +26,49 @@ GATHERING_STEP_A, GATHERING_WEIGHT = 0.06, 0.1  # steps while gathering; of the 
 
 @dataclass(frozen=True)
 class Phase:
-    """What a sweep does: first steps by x, y, z, W (relative to the mean), B; and what happens before it."""
+    """What a sweep does: first steps by x, y, z, W (relative to the mean), B; and what happens before it.
+
+    solve: weights are solved for, positions held. merge_A, weakest: orbitals are joined and removed. fill: they are added. views,
+    probes, background: these may follow.
+    """
 
     steps: tuple[float, float, float, float, float]
+    solve: bool = False
     merge_A: float = 0.0
     weakest: float = 0.0
     fill: bool = False
     views: bool = False
     probes: bool = False
+    background: bool = False
 
 
 def phases(params: LOTParams, gathering: bool) -> list[Phase]:
     """Return what every sweep does; `gathering`: orbitals of a regular grid gather before the last sweeps."""
     p = params
-    order = [Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
+    order: list[Phase] = []
     if gathering:
+        order += [Phase((0, 0, 0, 3 * GATHERING_WEIGHT, 0))] * WEIGHT_SWEEPS
         step = GATHERING_STEP_A
         for stage, (part, weakest) in enumerate(GATHERING):
             width = p.width_step_A2 if stage >= WIDTHS_FROM else 0.0
             following = Phase((step, step, step, GATHERING_WEIGHT, width))
-            first = Phase(following.steps, part * p.merge_A, weakest * p.weakest)
+            first = Phase(following.steps, merge_A=part * p.merge_A, weakest=weakest * p.weakest)
             order += [first, *[following] * (GATHERING_SWEEPS - 1)]
+    third = p.iterations // 3
     for number in range(p.iterations):
         fade = 0.5 * (1 + math.cos(math.pi * number / p.iterations))
-        released = number >= p.iterations // 3
-        clean = number % max(1, p.iterations // 3) == 0
         steps = fade * np.array([*[p.position_step_A] * 3, p.weight_step, p.width_step_A2])
+        clean = number in (0, third, 2 * third)
         order.append(
             Phase(
                 tuple(steps.tolist()),
-                p.merge_A if clean else 0.0,
-                p.weakest if clean else 0.0,
-                clean and not number >= 2 * (p.iterations // 3),
-                released and (p.refine_drift or p.refine_angles),
-                released and p.interaction == "adaptive",
+                solve=number == 0 and not gathering,
+                merge_A=p.merge_A if clean else 0.0,
+                weakest=p.weakest if clean else 0.0,
+                fill=number in (0, third),
+                views=number >= third and (p.refine_drift or p.refine_angles),
+                probes=number >= third and p.interaction == "adaptive",
+                background=True,
             )
         )
     return order

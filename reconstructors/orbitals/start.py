@@ -21,10 +21,10 @@ STRONGEST = 0.05  # the part of the orbitals whose mean weight is "strong"
 PEAK_LEVEL = 0.05  # of the strongest peaks of a volume
 
 
-def grid_points(series: TiltSeries, spacing_A: float) -> np.ndarray:
+def grid_points(series: TiltSeries, spacing_A: float, bytes_each: int = BYTES_PER_ORBITAL) -> np.ndarray:
     """Return (n, 3) points of a regular grid that every image shows within the particle, or outside its field.
 
-    Raises BenchsuiteError, with the numbers, where so many orbitals would not fit in memory, and where there is no such point.
+    Raises BenchsuiteError, with the numbers, where so many would not fit in memory, and where there is no such point.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -38,9 +38,9 @@ def grid_points(series: TiltSeries, spacing_A: float) -> np.ndarray:
     if spacing_A >= COARSE_A:
         return coarse
     count, free = len(coarse) * (COARSE_A / spacing_A) ** 3, psutil.virtual_memory().available
-    if count * BYTES_PER_ORBITAL > free:
+    if count * bytes_each > free:
         raise BenchsuiteError(
-            f"a grid start of {spacing_A:g} Å has about {count:.2g} orbitals, which need {count * BYTES_PER_ORBITAL / 1e9:.1f} GB; "
+            f"a grid of {spacing_A:g} Å has about {count:.2g} points, which need {count * bytes_each / 1e9:.1f} GB; "
             f"{free / 1e9:.1f} GB are free: enlarge grid_A, or take start: peaks"
         )
     return _inside(bright, series, spacing_A)

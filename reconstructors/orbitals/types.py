@@ -71,13 +71,13 @@ class ProbeGradient:
 
 @dataclass(frozen=True)
 class Gradient:
-    """loss: (m,) ½ Σ residual² of each image. absolute: (m,) Σ |residual|. atoms: (n, 5) derivatives by x, y, z, W, B.
+    """loss: (m,) ½ Σ residual² of each image. total: (m,) Σ residual. atoms: (n, 5) derivatives by x, y, z, W, B.
 
     views: (m, 5) by drift x, y and rotations about x, y, z of the laboratory. probes: by stack, where they were asked for.
     """
 
     loss: np.ndarray
-    absolute: np.ndarray
+    total: np.ndarray
     atoms: np.ndarray
     views: np.ndarray
     probes: dict[int, ProbeGradient]

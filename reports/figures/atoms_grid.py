@@ -127,6 +127,8 @@ def slab(nz: int, voxel_A: float) -> slice:
 
 
 def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str]) -> None:
+    if len(atoms) == 0:
+        return
     positions = atoms.positions
     near = np.abs(positions[:, 2]) <= SLICE_A / 2
     symbols = np.array(atoms.get_chemical_symbols(), dtype="U2")

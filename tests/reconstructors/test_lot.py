@@ -29,13 +29,13 @@ def truth():
     return packing(np.random.default_rng(3), 30, 5.2, 2.32, 2.5)
 
 
-def series_of(positions, tilts=24, foci=(0.0,), turned=None, drift=None, **optics):
+def series_of(positions, tilts=24, foci=(0.0,), turned=None, drift=None, weight=0.06, **optics):
     """Images by the model itself: an inverse crime, and a test of everything but the physics."""
     rotations = single_axis(np.linspace(-80, 80, tilts))
     empty = np.ones((tilts, len(foci), SIDE, SIDE), np.float32)
     series = TiltSeries("adf", empty, rotations, STEP, Optics(300.0, optics.get("semiangle", 25.0)), np.array(foci))
     model = model_for(LOTParams(interaction="rigid"), series, 2)
-    atoms = Orbitals(positions, np.full(len(positions), 0.06), np.full(len(positions), WIDTH))
+    atoms = Orbitals(positions, np.broadcast_to(weight, len(positions)), np.full(len(positions), WIDTH))
     turned = np.zeros((tilts, 3)) if turned is None else turned
     drift = np.zeros((tilts, 2)) if drift is None else drift
     images = [
@@ -79,6 +79,26 @@ def test_atoms_of_another_reconstruction_are_refined(truth):
     assert rmsd_pm(truth, last(series_of(truth), start, interaction="rigid").atoms) < 0.5
 
 
+@pytest.mark.parametrize(("iterations", "allowed_pm"), [(2, 8.0), (15, 1.0)])
+def test_weak_atoms_among_strong_ones_are_refined_and_not_lost(iterations, allowed_pm):
+    """Half of them have 15% of the weight of the others, as light elements have."""
+    truth = packing(np.random.default_rng(4), 60, 6.6, 2.32, 2.5)
+    series = series_of(truth, 15, weight=np.where(np.arange(60) % 2, 0.06, 0.009))
+    start = Atoms("X60", truth + np.random.default_rng(0).normal(0, 0.05, (60, 3)))
+    assert rmsd_pm(truth, last(series, start, interaction="rigid", weakest=0.05, iterations=iterations).atoms) < allowed_pm
+
+
+@pytest.mark.parametrize("background", [0.05, 0.2])
+def test_a_constant_background_makes_no_atoms(truth, background):
+    series = series_of(truth)
+    brighter = replace(series, data=series.data + np.float32(background) * series.data.max())
+    iterate = last(brighter, interaction="rigid")
+    assert rmsd_pm(truth, iterate.atoms) < 0.7
+    assert iterate.extras["background"] == pytest.approx(background * series.data.max(), rel=0.05)
+    refined = last(brighter, Atoms("X30", truth + np.random.default_rng(0).normal(0, 0.1, truth.shape)), interaction="rigid")
+    assert rmsd_pm(truth, refined.atoms) < 0.7
+
+
 def test_sections_that_do_not_know_their_focus_find_it():
     truth = packing(np.random.default_rng(4), 60, 6.6, 2.32, 2.5)
     foci = (-30.0, 0.0, 30.0)
@@ -119,6 +139,7 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(truth):
         np.testing.assert_array_equal(again[-1].atoms.positions, whole[-1].atoms.positions)
         np.testing.assert_array_equal(again[-1].extras["probes"], whole[-1].extras["probes"])
     assert len(whole) == algorithm.total_iterations()
+    assert len(list(algorithm.reconstruct(series, context(start=Atoms("X30", truth))))) == algorithm.refined_iterations()
 
 
 def test_merging_keeps_true_neighbours_apart_and_joins_the_rest():
@@ -144,7 +165,7 @@ def test_the_grid_covers_the_particle_and_not_the_field(truth):
     points = grid_points(series_of(truth), 1.0)
     assert np.linalg.norm(truth[:, None] - points[None], axis=2).min(axis=1).max() < 0.9
     assert np.linalg.norm(points, axis=1).max() < 10.5
-    with pytest.raises(BenchsuiteError, match=r"a grid start of 0\.002 Å has about .* orbitals, which need .* GB are free"):
+    with pytest.raises(BenchsuiteError, match=r"a grid of 0\.002 Å has about .* points, which need .* GB are free"):
         grid_points(series_of(truth, 2), 0.002)
 
 
@@ -172,6 +193,10 @@ def test_series_that_cannot_be_used_are_refused(truth):
     assert "tilt 1" in LOT().accepts(replace(one, data=broken))
     with pytest.raises(BenchsuiteError, match="the images are empty"):
         last(replace(one, data=0 * one.data))
+    with pytest.raises(
+        BenchsuiteError, match=r"oversampling 1 of steps of 0\.34 Å does not resolve the probe, .*; allowed: 2 and more"
+    ):
+        last(one, oversampling=1, interaction="rigid")
     elsewhere = np.zeros_like(one.data)
     elsewhere[0, 0, 10, 10] = elsewhere[1, 0, 30, 30] = 1.0
     with pytest.raises(BenchsuiteError, match="no point of the grid is within the particle"):

@@ -61,7 +61,7 @@ def answers(of):
     for weights in (None, ramp(SHAPE)):
         of.weights = weights
         gradient = of.gradient(some_atoms(), views, measured, with_probes=True)
-        found += [gradient.loss, gradient.absolute, gradient.atoms, gradient.views]
+        found += [gradient.loss, gradient.total, gradient.atoms, gradient.views]
         for stack, one in gradient.probes.items():
             found += [one.gradient, one.power]
             of.probes.follow(stack, one.gradient, one.power, len(views))

@@ -208,7 +208,11 @@ def test_what_is_swept_for_the_first_concerns_the_refinement(tmp_path):
 def test_a_refinement_of_nothing_is_refused(tmp_path):
     found = problems(tmp_path, REFINED.replace("from: slow", "from: slov"))
     assert "reconstructors.2.from: 'slov' is no entry above this one; did you mean 'slow'?" in found
-    assert "wbp cannot refine atoms; what can: lot" in problems(tmp_path, REFINED.replace("use: lot", "use: wbp"))
+    assert "wbp cannot refine the atoms of another" in problems(tmp_path, REFINED.replace("use: lot", "use: wbp"))
+    assert "None is no entry above this one" in problems(tmp_path, REFINED.replace(", from: slow", ""))
+    assert "must be refine: {use: ..., from: ...}" in problems(tmp_path, REFINED.replace("{use: lot, from: slow}", "[lot, slow]"))
+    swept = load(write(tmp_path, REFINED), overrides=["reconstructors.slow + LOT.from=resire"]).cells[2]
+    assert swept.first.reconstructor.label == "RESIRE"
 
 
 @pytest.mark.parametrize("name", library.names())
