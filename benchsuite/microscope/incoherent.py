@@ -7,9 +7,11 @@ one element in the slice add (tabulated potentials), so 2 (1 − cos φ) = |exp(
 of it that the detector collects from one such atom. Thermal motion blurs o_k by its Gaussian: the average over independent
 displacements.
 
-What is missing: scattering of electrons that have been scattered (channelling, loss of intensity with depth) and interference
-between atoms. In return the cost of an image grows as the number of slices times that of a transform, which makes a million
-atoms possible. Atoms are put on the grid by Gaussian gridding (see `reconstructors.orbitals.model`), exactly up to its band limit.
+What is missing: scattering of electrons that have been scattered (channelling, loss of intensity with depth), and interference,
+but for atoms of one element in one slice, whose phases add; slices thinner than the shortest bond keep that small. In return the
+cost of an image grows as the number of slices times that of a transform, which makes a million atoms possible. Atoms are put on
+the grid by Gaussian gridding (see `reconstructors.orbitals.model`). What a sharp atom scatters depends on its place within a
+pixel: by 1.8% for Au on pixels of 0.1 Å and 0.7% on 0.05 Å, by 0.15% for Si. The field is periodic, as in abTEM.
 """
 
 from __future__ import annotations
