@@ -18,6 +18,8 @@ METRICS = {
     "recall_<El>_pct": "true atoms of an element that were found (%)",
     "r_factor": "Σ|I − I_calc| / Σ|I| of the volume's projections, one scale for the series",
     "resolution_fsc_A": "where the Fourier shell correlation with the truth falls below 0.5 (Å)",
+    "phase_correlation": "of the sum of the slices of one view with the true phase, Pearson's coefficient",
+    "slice_correlation": "the same of the worst slice that holds atoms; slice_confusion: with the truth of another slice",
     "bond_length_error_pm": "root mean square error of nearest-neighbour bond lengths (pm)",
     "reconstruct_s": "time of the reconstruction (s)",
     "peak_memory_mb": "peak resident memory of the reconstruction (MB)",

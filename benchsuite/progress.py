@@ -48,12 +48,20 @@ class Progress:
             self._bars.remove_task(self._tasks.pop(name))
 
 
+SHOWN = {  # scores on the line of a cell, where it has them
+    "rmsd_pm": "RMSD {:.2f} pm",
+    "tracing_error_pct": "tracing error {:.2f} %",
+    "classification_rate_pct": "classified {:.1f} %",
+    "phase_correlation": "phase correlation {:.3f}",
+    "slice_correlation": "of the worst slice {:.3f}",
+    "reconstruct_s": "{:.1f} s",
+}
+
+
 def _line(event: Mapping[str, Any]) -> str:
     row = event["row"]
     start = f"cell {event['cell']}  {event['reconstructor']:<10} {event['status']:<11}"
     if event["status"] != "ok":
         return f"{start} {event['reason']}"
-    return (
-        f"{start} RMSD {row['rmsd_pm']:.2f} pm, tracing error {row['tracing_error_pct']:.2f} %, "
-        f"classified {row['classification_rate_pct']:.1f} %, {row['reconstruct_s']:.1f} s"
-    )
+    parts = [text.format(row[key]) for key, text in SHOWN.items() if key in row]
+    return f"{start} {', '.join(parts)}"

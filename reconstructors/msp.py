@@ -70,7 +70,7 @@ class MSP(Reconstructor[MSPParams]):
             fit.resume(context.resumed)
         for loss in fit.run():
             last = fit.sweep == self.params.iterations
-            extras = {**fit.extras(), "phase": fit.phase} if last else {}
+            extras = {**fit.extras(), "phase": fit.phase, "slice_edges_A": model.edges_A} if last else {}
             yield Iterate(fit.sweep, loss, self._volume(fit, context), extras=extras, state=fit.snapshot())
 
     def _volume(self, fit: Ptychography, context: Context) -> Array:

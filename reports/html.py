@@ -32,6 +32,7 @@ CAPTIONS = {
     "difference_images": "The least tilted image, what the fitted atoms and probes make of it, and the difference, as fractions "
     "of the incident electrons.",
     "probe_sections": "Intensity of the probes at several depths; framed: the sharpest of each row.",
+    "depth_slices": "Phase of the slices in depth, on one scale for each method.",
     "convergence": "Loss against iteration, relative to each method's own first value.",
     "fourier_shell": "Fourier shell correlation of each volume with the true atoms drawn as Gaussians.",
     "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",

@@ -20,7 +20,16 @@ from reports.labels import condition, label, labels, number, plus_minus, value
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
 INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
 TOLERANCE_PM = 10.0  # nLOT asks how many atoms are placed so well
-MORE_METRICS = ("r_factor", "resolution_fsc_A", "bond_length_error_pm", "focus_error_A", "reconstruct_s", "peak_memory_mb")
+MORE_METRICS = (
+    "r_factor",
+    "resolution_fsc_A",
+    "bond_length_error_pm",
+    "focus_error_A",
+    "phase_correlation",
+    "slice_correlation",
+    "reconstruct_s",
+    "peak_memory_mb",
+)
 
 
 @dataclass(frozen=True)

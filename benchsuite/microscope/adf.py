@@ -40,7 +40,7 @@ def simulate_adf(
 ) -> np.ndarray:
     """Return one noise-free tilt, float32 (n_focus, ny, nx): fractions of the incident electrons, averaged over phonons.
 
-    The particle (positions about the origin) is rotated actively by `rotation` (3, 3) in a cubic box whose side is the field of
+    The particle (positions about the origin) is rotated actively by `rotation` (3, 3) in a box whose side is the field of
     view. All focus images see the same phonon configurations; equal seeds give equal images. Raises PhysicsError where the
     particle does not fit with the margin, or where an element has no thermal displacement.
     """
@@ -55,8 +55,8 @@ def simulate_adf(
     configurations = 0
     with abtem_session(device):
         for displaced in thermal_configurations(atoms, positions, phonons, seed):
-            sliced = sliced_potential(atoms, displaced, simulation, box)
-            defoci = [sliced.entrance_defocus_A(defocus, microscope, box) for defocus in microscope.defoci_A]
+            sliced = sliced_potential(atoms, displaced, simulation, scan)
+            defoci = [sliced.entrance_defocus_A(defocus, microscope) for defocus in microscope.defoci_A]
             scanned = _scan_prism if simulation.method == "prism" else _scan_directly
             for image, measured in zip(
                 total, scanned(sliced.potential, defoci, microscope, simulation, grid, annulus), strict=True

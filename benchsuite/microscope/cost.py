@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchsuite.contract import Cost
 from benchsuite.electrons import wavelength_A
 from benchsuite.microscope.limits import grid_points
-from benchsuite.microscope.tilts import field_of_view_A
+from benchsuite.microscope.tilts import box_depth_A, field_of_view_A
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
@@ -44,7 +44,7 @@ def simulate_cost(microscope: Microscope, simulation: Simulation, acquisition: A
     side = grid_points(simulation, box)
     pixels = side**2
     positions = scan.positions[0] * scan.positions[1]
-    slices = math.ceil(box / simulation.slice_A)
+    slices = math.ceil(box_depth_A(scan, simulation) / simulation.slice_A)
     images, configurations = len(microscope.defoci_A), phonons.count if phonons else 1
     per_wave = TRANSFORM_S * slices * pixels * math.log2(pixels)
     sliced = 2 * 8.0 * slices * pixels

@@ -70,9 +70,9 @@ def simulate_diffraction(
     scatter = scattered_natively if simulation.engine == "native" else _scattered_by_abtem
     with abtem_session(device):
         for displaced in thermal_configurations(atoms, positions, acquisition.frozen_phonons, seed):
-            sliced = sliced_potential(atoms, displaced, simulation, box)
+            sliced = sliced_potential(atoms, displaced, simulation, scan)
             for focus, defocus in enumerate(microscope.defoci_A):
-                entrance = sliced.entrance_defocus_A(defocus, microscope, box)
+                entrance = sliced.entrance_defocus_A(defocus, microscope)
                 detect = scatter(sliced, entrance, microscope, simulation, acquisition, box)
                 flat = {name: array[focus].reshape(ny * nx, *array.shape[3:]) for name, array in results.items()}
                 for first in range(0, len(probes), POSITIONS_AT_ONCE):

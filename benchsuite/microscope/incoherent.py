@@ -27,7 +27,7 @@ from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits
-from benchsuite.microscope.tilts import field_of_view_A, specimen_box_A
+from benchsuite.microscope.tilts import box_depth_A, specimen_box_A
 from reconstructors import fftw
 from reconstructors.orbitals.cpu import add_product, in_slices, splat
 from reconstructors.orbitals.fine_grid import FineGrid
@@ -54,13 +54,13 @@ def simulate_incoherent(
     Arguments as for `simulate_adf`. Raises PhysicsError where the particle does not fit with the margin, or where an element
     has no thermal displacement.
     """
-    check_fits(atoms, rotation, specimen_box_A(scan), simulation.margin_A)
+    check_fits(atoms, rotation, specimen_box_A(scan, simulation), simulation.margin_A)
     symbols = np.array(atoms.get_chemical_symbols())
     elements = sorted(set(symbols.tolist()))
     blur_A = _blur_A(elements, phonons)
     grid = fine_grid(scan, simulation)
     probes = _probes(microscope, simulation, scan)
-    box_A = field_of_view_A(scan)
+    box_A = box_depth_A(scan, simulation)
     positions = atoms.positions @ np.asarray(rotation, dtype=np.float64).T
     centre_y, centre_x = grid.centre
     u, v = positions[:, 0] / grid.pixel_A + centre_x, positions[:, 1] / grid.pixel_A + centre_y
@@ -112,7 +112,7 @@ def _slices(simulation: Simulation, box_A: float) -> tuple[int, float]:
 
 def _probes(microscope: Microscope, simulation: Simulation, scan: Scan) -> list[np.ndarray]:
     """Return (slices, rows, half columns) complex64 transfer functions for every focus; the same for all tilts."""
-    box_A = field_of_view_A(scan)
+    box_A = box_depth_A(scan, simulation)
     reference = 0.0 if microscope.focal_plane == "centre" else -box_A / 2
     foci = tuple(defocus + reference for defocus in microscope.defoci_A)
     optics = (microscope.energy_keV, microscope.semiangle_mrad, tuple(sorted(microscope.aberrations_A.items())))

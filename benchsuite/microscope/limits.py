@@ -16,7 +16,7 @@ import numpy as np
 
 from benchsuite.electrons import wavelength_A
 from benchsuite.errors import PhysicsError, choices
-from benchsuite.microscope.tilts import field_of_view_A, rotations
+from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, rotations
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -193,10 +193,14 @@ def _check_room(microscope: Microscope, simulation: Simulation, scan: Scan) -> l
     """The probe must fit its window (PRISM) or the box at the entrance, at the exit and at its waist; atoms need room, too."""
     box, factor = field_of_view_A(scan), prism_factor(simulation)
     problems = []
-    if 2 * simulation.margin_A >= box:
-        problems.append(f"simulation.margin_A: {simulation.margin_A:g} Å on both sides leaves no room in a box of {box:g} Å")
+    depth = box_depth_A(scan, simulation)
+    if 2 * simulation.margin_A >= min(box, depth):
+        least = min(box, depth)
+        problems.append(f"simulation.margin_A: {simulation.margin_A:g} Å on both sides leaves no room in a box of {least:g} Å")
+    if simulation.depth_A is not None and microscope.focal_plane == "entrance":
+        problems.append("simulation.depth_A: the plane of focus must then be the centre (microscope.focal_plane)")
     semiangle = microscope.semiangle_mrad * 1e-3
-    above, below = (box / 2, box / 2) if microscope.focal_plane == "centre" else (0.0, box)
+    above, below = (depth / 2, depth / 2) if microscope.focal_plane == "centre" else (0.0, depth)
     out_of_focus = max(max(abs(above + defocus), abs(below - defocus)) for defocus in microscope.defoci_A)
     spread = 2 * (semiangle * out_of_focus + PROBE_TAILS * wavelength_A(microscope.energy_keV) / semiangle)
     if spread > box:

@@ -21,7 +21,7 @@ from ase import Atoms
 from benchsuite.backend import thread_count
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits, grid_points
-from benchsuite.microscope.tilts import field_of_view_A, specimen_box_A
+from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import FrozenPhonons, Microscope, Scan, Simulation
@@ -48,8 +48,10 @@ def in_the_box(atoms: Atoms, rotation: np.ndarray, simulation: Simulation, scan:
 
     Raises PhysicsError where the specimen does not fit with the margin.
     """
-    check_fits(atoms, rotation, specimen_box_A(scan), simulation.margin_A)
-    return atoms.positions @ np.asarray(rotation, dtype=np.float64).T + field_of_view_A(scan) / 2
+    check_fits(atoms, rotation, specimen_box_A(scan, simulation), simulation.margin_A)
+    field = field_of_view_A(scan)
+    centre = np.array([field, field, box_depth_A(scan, simulation)]) / 2
+    return atoms.positions @ np.asarray(rotation, dtype=np.float64).T + centre
 
 
 def probe_positions_A(scan: Scan, box_A: float) -> np.ndarray:
@@ -76,30 +78,35 @@ def thermal_configurations(atoms: Atoms, positions: np.ndarray, phonons: FrozenP
 
 @dataclass(frozen=True)
 class Sliced:
-    """The slices of a potential that hold atoms: abTEM's array of projected potentials (V·Å), their thickness, where they begin."""
+    """The slices of a potential that hold atoms: abTEM's array of projected potentials (V·Å), their thickness, where they begin.
+
+    box_A: the height of the box.
+    """
 
     potential: Any
     slice_A: float
     depth_A: float
+    box_A: float
 
-    def entrance_defocus_A(self, defocus_A: float, microscope: Microscope, box_A: float) -> float:
+    def entrance_defocus_A(self, defocus_A: float, microscope: Microscope) -> float:
         """Return the defocus where the first slice begins, `depth_A` below the top of the box.
 
         Positive defocus puts the crossover below. A slice scatters at its entrance face, on average half a slice above the
         atoms that it holds, so the focus is raised by as much.
         """
-        reference = box_A / 2 if microscope.focal_plane == "centre" else 0.0
+        reference = self.box_A / 2 if microscope.focal_plane == "centre" else 0.0
         return defocus_A + reference - self.depth_A - self.slice_A / 2
 
 
-def sliced_potential(atoms: Atoms, positions: np.ndarray, simulation: Simulation, box_A: float) -> Sliced:
+def sliced_potential(atoms: Atoms, positions: np.ndarray, simulation: Simulation, scan: Scan) -> Sliced:
     """Return the computed slices that hold atoms. Raises PhysicsError where an atom is out of the box."""
     import abtem
 
-    if (positions < 0).any() or (positions >= box_A).any():
+    box_A, height = field_of_view_A(scan), box_depth_A(scan, simulation)
+    if (positions < 0).any() or (positions >= [box_A, box_A, height]).any():
         raise PhysicsError(f"a thermal displacement carried an atom out of the box of {box_A:g} Å; raise simulation.margin_A")
-    slices = math.ceil(box_A / simulation.slice_A - 1e-6)
-    thickness = box_A / slices
+    slices = math.ceil(height / simulation.slice_A - 1e-6)
+    thickness = height / slices
     first, last = (int(z / thickness) for z in (positions[:, 2].min(), positions[:, 2].max()))
     depth = first * thickness
     held = Atoms(atoms.get_chemical_symbols(), positions - [0, 0, depth], cell=[box_A, box_A, (last + 1 - first) * thickness])
@@ -111,7 +118,7 @@ def sliced_potential(atoms: Atoms, positions: np.ndarray, simulation: Simulation
         parametrization=simulation.potential,
         projection="infinite",
     )
-    return Sliced(potential.build(lazy=False), thickness, depth)
+    return Sliced(potential.build(lazy=False), thickness, depth, height)
 
 
 def abtem_aperture(microscope: Microscope) -> dict[str, Any]:

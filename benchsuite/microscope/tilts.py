@@ -12,7 +12,7 @@ from benchsuite.errors import PhysicsError
 from benchsuite.geometry import euler, is_rotation, single_axis, tilt_angles
 
 if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Acquisition, Scan, Tilts, VolumeGrid
+    from benchsuite.scenario.schema import Acquisition, Scan, Simulation, Tilts, VolumeGrid
 
 
 def angles_deg(tilts: Tilts) -> np.ndarray | None:
@@ -39,14 +39,19 @@ def rotations(tilts: Tilts) -> np.ndarray:
 
 
 def field_of_view_A(scan: Scan) -> float:
-    """Return the side of the cubic specimen box: the larger side of the scanned field."""
+    """Return the side of the specimen box across the beam: the larger side of the scanned field."""
     return scan.step_A * max(scan.positions)
 
 
-def specimen_box_A(scan: Scan) -> tuple[float, float, float]:
+def box_depth_A(scan: Scan, simulation: Simulation) -> float:
+    """Return the height of the specimen box along the beam: by default that of a cube."""
+    return simulation.depth_A or field_of_view_A(scan)
+
+
+def specimen_box_A(scan: Scan, simulation: Simulation) -> tuple[float, float, float]:
     """Return the (x, y, z) sides within which a tilted specimen must stay: the scanned field, and the depth of the box."""
     ny, nx = scan.positions
-    return nx * scan.step_A, ny * scan.step_A, field_of_view_A(scan)
+    return nx * scan.step_A, ny * scan.step_A, box_depth_A(scan, simulation)
 
 
 def reconstruction_grid(acquisition: Acquisition, grid: VolumeGrid) -> Grid:

@@ -92,13 +92,15 @@ def check_specimens(loaded: Loaded) -> None:
     seen: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
-        seed = f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}"
+        seed = (
+            f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}/{e.simulation.depth_A}"
+        )
         if seed in seen:
             continue
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
         atoms = e.phantom.build(rng)
-        box = microscope.specimen_box_A(e.acquisition.scan)
+        box = microscope.specimen_box_A(e.acquisition.scan, e.simulation)
         microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
 
 

@@ -28,6 +28,7 @@ FigureName = Literal[
     "deviation_at_depths",
     "difference_images",
     "probe_sections",
+    "depth_slices",
 ]
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 
@@ -56,6 +57,7 @@ class Simulation(Params):
     method: Literal["multislice", "prism"] = Field("multislice", description="direct multislice or a scattering matrix")
     sampling_A: Positive = Field(0.1, description="pixel of potential and wave; band limit λ/(3·sampling)")
     slice_A: Positive = Field(2.0, description="slice thickness of the multislice")
+    depth_A: Positive | None = Field(None, description="height of the box along the beam; default: the field of view, a cube")
     prism_interpolation: Count = Field(4, description="PRISM interpolation factor f; the probe window is box/f")
     potential: Literal["kirkland", "lobato"] = Field("kirkland", description="parametrisation of the atomic potentials")
     margin_A: NonNegative = Field(2.0, description="least distance of any atom from the faces of the box, after tilting")

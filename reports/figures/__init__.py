@@ -10,6 +10,7 @@ from benchsuite.results import Run
 from reports.figures.atoms_grid import histogram_grid, slice_grid
 from reports.figures.contact_sheet import contact_sheet
 from reports.figures.curves import convergence, fourier_shell, pair_distribution
+from reports.figures.depth_slices import depth_slices
 from reports.figures.deviations import deviation_at_depths, deviation_by_depth, deviation_distribution
 from reports.figures.diffraction_patterns import diffraction_patterns
 from reports.figures.local_orbitals import difference_images, probe_sections
@@ -20,6 +21,7 @@ FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "slice_grid": slice_grid,
     "histogram_grid": histogram_grid,
     "sweep_lines": sweep_lines,
+    "depth_slices": depth_slices,
     "rmsd_against_atoms": rmsd_against_atoms,
     "deviation_distribution": deviation_distribution,
     "deviation_by_depth": deviation_by_depth,

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import TiltSeries, Volume, particle_of, substrate_of
+from benchsuite.data import Grid, TiltSeries, Volume, particle_of, substrate_of
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Bench, Stage
@@ -20,6 +20,7 @@ from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.series import FOLDER as SERIES
 from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_series, save_arrays, save_atoms
+from metrics.phase import correlation, correlations, slice_phases
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import r_factor, score
 from metrics.structure import outside, pair_distribution
@@ -64,6 +65,10 @@ class ScoresStage(Stage):
             values["r_factor"] = float(curves["r_factor_per_image"].mean())
         if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
             values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
+        if "slice_edges_A" in result.extras:  # slices in depth of an untilted view: too thick for atoms
+            values = {name: values[name] for name in ("n_true", "r_factor") if name in values}
+            volume = None
+            values |= phase_scores(result.extras, specimen, series, self.atoms.reconstruction.grid())
         if volume is not None:
             if series.modality == "adf":
                 values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
@@ -82,6 +87,26 @@ def projection_r_factor(volume: Volume, series: TiltSeries) -> tuple[float, np.n
     measured = series.data.mean(axis=1)
     projector = Projector(series.rotations, volume.grid, measured.shape[1:], series.scan_step_A)
     return r_factor(measured, projector.forward(volume.data))
+
+
+def phase_scores(extras: Mapping[str, np.ndarray], specimen: Atoms, series: TiltSeries, grid: Grid) -> dict[str, float]:
+    """Return how the slices of one view correlate with the true phases, within the scan.
+
+    phase_correlation: of their sum. slice_correlation: of the worst slice that holds atoms. slice_confusion: of such a slice with
+    the truth of another one, at worst.
+    """
+    true = slice_phases(specimen, grid, extras["slice_edges_A"], series.optics.energy_keV)
+    inside = []
+    for count, scanned in zip(grid.shape[1:], series.scan_shape, strict=True):
+        half = int(series.scan_step_A * scanned / 2 / grid.voxel_A)
+        inside.append(slice(max(0, count // 2 - half), count // 2 + half))
+    found, true = extras["phase"][:, *inside], true[:, *inside]
+    table = correlations(found, true)
+    held = np.flatnonzero(true.max(axis=(1, 2)) > 0)
+    own, others = table[held, held], table[np.ix_(held, held)][~np.eye(len(held), dtype=bool)]
+    scores = {"phase_correlation": correlation(found.sum(axis=0), true.sum(axis=0))}
+    scores |= {"slice_correlation": float(own.min())} if len(own) else {}
+    return scores | ({"slice_confusion": float(others.max())} if len(others) else {})
 
 
 def fsc_against_truth(volume: Volume, true_atoms: Atoms, shift_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
