@@ -172,13 +172,16 @@ def check_recovers(cls: type[AnyReconstructor]) -> None:
 
 
 def check_refines(cls: type[AnyReconstructor]) -> None:
-    """One that refines brings atoms that are 0.3 Å off to where they belong."""
+    """One that refines brings atoms that are 0.3 Å off to where they belong, and its first iterate shows that it began there."""
     if not cls.refines:
         return
     series, grid = problem_for(cls)
     away = 0.3 / np.sqrt(3) * np.array([[1, -1, 1], [-1, -1, 1], [1, 1, 1], [-1, 1, -1]])
-    last = run(cls, series, grid, start=Atoms("X4", CHIRAL_A + away))[-1]
-    worst = _worst(CHIRAL_A, _found(last, grid))
+    iterates = run(cls, series, grid, start=Atoms("X4", CHIRAL_A + away))
+    plain = run(cls, series, grid)
+    assert iterates[0].loss != plain[0].loss, "the first iterate is the same with and without the atoms to start from"
+    assert len(iterates) <= cls().refined_iterations() + 1, "more iterates than refined_iterations() announces"
+    worst = _worst(CHIRAL_A, _found(iterates[-1], grid))
     assert worst < TOLERANCE_A, f"an atom that started 0.30 Å away ends {worst:.2f} Å away (allowed {TOLERANCE_A} Å)"
 
 

@@ -71,6 +71,12 @@ class Run:
         """One row per cell, columns as in results.csv."""
         return table_of([record["row"] for record in self.records.values()], self.sweep_keys)
 
+    @cached_property
+    def without_atoms(self) -> bool:
+        """Whether there are scores, but none of them of atoms: slices of single views have none."""
+        scored = self.table[self.table["status"] == "ok"]
+        return len(scored) > 0 and bool(scored["n_traced"].isna().all())
+
     def cell(self, cell_id: str) -> CellResult:
         """Return the stored data of a cell."""
         return CellResult(self, cell_id)
@@ -120,7 +126,7 @@ class CellResult:
     def _folder(self, stage: str, name: str) -> Path | None:
         text = self.run.records[self.id]["keys"].get(stage)
         folder = self.run.store.open(Key.parse(text)) if text else None
-        return folder / name if folder else None
+        return folder / name if folder and (folder / name).exists() else None
 
 
 LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]

@@ -79,8 +79,8 @@ class MSP(Reconstructor[MSPParams]):
         depths = grid.voxel_A * (np.arange(grid.shape[0]) - grid.shape[0] // 2)
         owner = np.searchsorted(edges, depths, side="right") - 1
         volume = context.xp.zeros(grid.shape, np.float32)
-        inside = np.flatnonzero((owner >= 0) & (owner < self.params.slices))
-        volume[inside] = fit.phase[owner[inside]] / np.float32(fit.model.sigma * self.params.slice_A)
+        for layer in np.flatnonzero((owner >= 0) & (owner < self.params.slices)):
+            volume[layer] = fit.phase[owner[layer]] / np.float32(fit.model.sigma * self.params.slice_A)
         return volume
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:

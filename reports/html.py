@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchsuite.atomic import write_bytes, write_text
 from benchsuite.results import Run
-from reports.figures import FIGURES
+from reports.figures import FIGURES, wanted
 from reports.style import pdf, png
 from reports.summary import tables
 
@@ -57,7 +57,7 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
     A figure that cannot be drawn is reported on the page and in the log; the rest of the report is not lost for it.
     """
     out = folder or run.folder
-    pictures = [picture for name in _wanted(run) for picture in _draw(run, name, out)]
+    pictures = [picture for name in wanted(run) for picture in _draw(run, name, out)]
     found = tables(run)
     for table in found:
         write_text(out / "tables" / f"{table.slug}.csv", table.csv())
@@ -77,11 +77,6 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
     )
     write_text(out / "report" / "index.html", page)
     return out / "report" / "index.html"
-
-
-def _wanted(run: Run) -> list[str]:
-    chosen = run.scenario.get("figures") or list(FIGURES)
-    return [name for name in FIGURES if name in chosen]
 
 
 def _draw(run: Run, name: str, out: Path) -> list[Picture]:

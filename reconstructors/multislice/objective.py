@@ -53,9 +53,10 @@ class Objective:
         """Return the loss summed over some probes of an image, its gradient on the padded slices, and the waves at both ends."""
         model = self.model
         corners, waves = model.probes(tilt, focus)
+        there = some if isinstance(some, slice) else model.xp.asarray(some)  # corners stay on the host
         some_waves = scaled(waves, self.energy[tilt, focus])
-        some_waves = type(waves)(some_waves.entrance, some_waves.rest, some_waves.which[some])
-        measured = model.measured(tilt, focus)[some]
+        some_waves = type(waves)(some_waves.entrance, some_waves.rest, some_waves.which[there])
+        measured = model.measured(tilt, focus)[there]
         seen = measured if self.floor is not None else model.xp.sqrt(measured)
         losses, gradient, ends = model.kernel.gradient(transmission, corners[some], some_waves, seen, self.floor, back)
         return float(losses.sum()), gradient, ends

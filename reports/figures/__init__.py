@@ -34,3 +34,13 @@ FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "diffraction_patterns": diffraction_patterns,
     "contact_sheet": contact_sheet,
 }
+OF_ATOMS = (
+    "slice_grid", "histogram_grid", "rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths",
+    "fourier_shell", "pair_distribution",
+)  # fmt: skip
+
+
+def wanted(run: Run) -> list[str]:
+    """Return the names of the figures that a scenario asks for and its answers can fill."""
+    chosen = run.scenario.get("figures") or list(FIGURES)
+    return [name for name in FIGURES if name in chosen and not (run.without_atoms and name in OF_ATOMS)]

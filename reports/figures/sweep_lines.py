@@ -15,7 +15,8 @@ from reports.groups import Group, conditions, groups, methods
 from reports.labels import condition, label, mean_and_spread, number, value
 from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
 
-METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
+OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
+OF_SLICES = ("phase_correlation", "slice_correlation", "r_factor")
 TICK_WIDTH = 14
 TICK_CHARACTERS = 30  # more do not fit below a panel side by side
 
@@ -34,6 +35,10 @@ def sweep_lines(run: Run) -> dict[str, Figure]:
     last = [key.rsplit(".", 1)[-1] for key in keys]
     slugs = [short if last.count(short) == 1 else key.replace(".", "_") for key, short in zip(keys, last, strict=True)]
     return {f"sweep_lines_{slug}": figures[key] for key, slug in zip(keys, slugs, strict=True) if key in figures}
+
+
+def _metrics(run: Run) -> tuple[str, ...]:
+    return OF_SLICES if run.without_atoms and set(OF_SLICES) <= set(run.table) else OF_ATOMS
 
 
 def independent_keys(run: Run) -> list[str]:
@@ -59,12 +64,13 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
     if not rows:
         return None
     styles = method_styles(methods(run))
+    metrics = _metrics(run)
     figure = new_figure(WIDTH_IN, 1.75 * len(rows) + 0.6)
-    axes = figure.subplots(len(rows), len(METRICS), squeeze=False)
+    axes = figure.subplots(len(rows), len(metrics), squeeze=False)
     for row, (held, members) in zip(axes, rows.items(), strict=True):
         places, ticks = _places(key, _ordered({repr(group.swept[key]): group.swept[key] for group in members}))
         crowded = sum(len(tick) for tick in ticks) > TICK_CHARACTERS
-        for axis, metric in zip(row, METRICS, strict=True):
+        for axis, metric in zip(row, metrics, strict=True):
             for method, style in styles.items():
                 _line(axis, [group for group in members if group.method == method], key, places, metric, style, method)
             axis.set_xticks(list(places.values()), [wrapped(tick, TICK_WIDTH) for tick in ticks])
@@ -129,8 +135,9 @@ def _dots(run: Run) -> Figure:
     everything = groups(run)
     styles = method_styles(methods(run))
     figure = new_figure(WIDTH_IN, 0.28 * len(everything) + 1.1)
-    axes = figure.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
-    for axis, metric in zip(axes, METRICS, strict=True):
+    metrics = _metrics(run)
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
         for place, group in enumerate(everything):
             mean, spread, _ = mean_and_spread(group.rows[metric])
             style = styles[group.method]

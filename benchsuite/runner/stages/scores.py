@@ -22,7 +22,7 @@ from benchsuite.runner.stages.series import FOLDER as SERIES
 from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_series, save_arrays, save_atoms
 from metrics.phase import correlation, correlations, slice_phases
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
-from metrics.scores import r_factor, score
+from metrics.scores import Scores, r_factor, score
 from metrics.structure import outside, pair_distribution
 from reconstructors.projection.projector import Projector
 
@@ -51,35 +51,48 @@ class ScoresStage(Stage):
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         phantom, series_folder, reconstruction, atoms = sources
-        specimen = truth(phantom)
-        true_atoms = particle_of(specimen)
-        found = outside(load_atoms(atoms / TRACED), true_atoms.positions, substrate_of(specimen))
-        analysis = self.phantom.experiment.analysis
-        scored = score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
-        values: dict[str, Any] = dict(scored.values)
-        curves = pair_curves(true_atoms, found)
-        result, series = load_reconstruction(reconstruction / RECONSTRUCTION), load_series(series_folder / SERIES)
-        volume = result.volume
+        specimen, series = truth(phantom), load_series(series_folder / SERIES)
+        result = load_reconstruction(reconstruction / RECONSTRUCTION)
+        values, curves, confusion = dict[str, Any](), dict[str, np.ndarray](), {}
         if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
             curves["r_factor_per_image"] = result.extras["r_factor_per_image"]
             values["r_factor"] = float(curves["r_factor_per_image"].mean())
         if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
             values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
         if "slice_edges_A" in result.extras:  # slices in depth of an untilted view: too thick for atoms
-            values = {name: values[name] for name in ("n_true", "r_factor") if name in values}
-            volume = None
+            values["n_true"] = len(particle_of(specimen))
             values |= phase_scores(result.extras, specimen, series, self.atoms.reconstruction.grid())
-        if volume is not None:
-            if series.modality == "adf":
-                values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
-            shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
-            fsc = fsc_against_truth(volume, specimen, shift)
-            curves |= dict(zip(("fsc_frequency", "fsc_correlation"), fsc, strict=True))
-            values["resolution_fsc_A"] = resolution_at(*fsc, FSC_THRESHOLD)
-        write_text(folder / VALUES, json.dumps(json_safe({"values": values, "confusion": scored.confusion})))
+        else:
+            scored = self._scored(specimen, load_atoms(atoms / TRACED))
+            values |= scored.values
+            confusion = scored.confusion
+            curves |= pair_curves(scored.truth, scored.traced)
+            save_atoms(folder / TRUTH_SCORED, scored.truth)
+            save_atoms(folder / TRACED_SCORED, scored.traced)
+            if result.volume is not None:
+                shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
+                of_volume, more = volume_scores(result.volume, specimen, series, shift)
+                values |= of_volume
+                curves |= more
+        write_text(folder / VALUES, json.dumps(json_safe({"values": values, "confusion": confusion})))
         save_arrays(folder / CURVES, curves, {})
-        save_atoms(folder / TRUTH_SCORED, scored.truth)
-        save_atoms(folder / TRACED_SCORED, scored.traced)
+
+    def _scored(self, specimen: Atoms, traced: Atoms) -> Scores:
+        true_atoms, analysis = particle_of(specimen), self.phantom.experiment.analysis
+        found = outside(traced, true_atoms.positions, substrate_of(specimen))
+        return score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
+
+
+def volume_scores(
+    volume: Volume, specimen: Atoms, series: TiltSeries, shift_A: np.ndarray
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return scores and curves of a volume: R-factor of its projections (of images), Fourier shell correlation with the truth."""
+    frequency, shells = fsc_against_truth(volume, specimen, shift_A)
+    values = {"resolution_fsc_A": resolution_at(frequency, shells, FSC_THRESHOLD)}
+    curves = {"fsc_frequency": frequency, "fsc_correlation": shells}
+    if series.modality == "adf":
+        values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
+    return values, curves
 
 
 def projection_r_factor(volume: Volume, series: TiltSeries) -> tuple[float, np.ndarray]:
