@@ -1,8 +1,10 @@
-"""The contract between the harness and an algorithm, and between the harness and a phantom.
+"""The contract between the harness and an algorithm, a step that prepares a series, and a phantom.
 
 A reconstructor is a class with frozen `Params` and one generator. It gets the TiltSeries and a Context, never the ground
 truth, and yields an Iterate whenever it has a new estimate; the last one yielded is the answer. The runner owns the loop:
 progress, deadline, early stop, the check for non-finite values, the history.
+
+A preparation makes another series of a series, before reconstructors see it: it aligns, denoises, or finds phases.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.backend import DEVICES, Array, module_for, thread_count
-from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.data import Grid, Modality, Prepared, TiltSeries
 from benchsuite.params import Params
 
 P = TypeVar("P", bound=Params)
@@ -111,6 +113,40 @@ class Reconstructor(ABC, Generic[P]):
         return Cost(seconds=1.5e-8 * voxels * series_shape[0] * self.total_iterations(), bytes=10 * 4 * voxels)
 
 
+class Preparation(ABC, Generic[P]):
+    """Base of all steps that prepare a series (`prepare:` in a scenario). Subclasses set the class variables and `prepare`."""
+
+    Params: ClassVar[type[Params]]
+    modalities: ClassVar[tuple[Modality, ...]] = ("adf", "phase")
+    makes: ClassVar[Modality | None] = None  # what comes out; None: what went in
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    by_tilt: ClassVar[bool] = False  # whether every tilt is prepared by itself: `prepare` then gets series of one tilt
+    title: ClassVar[str]
+    reference: ClassVar[str]
+
+    def __init__(self, params: P | None = None) -> None:
+        self.params: P = params if params is not None else self.Params()  # type: ignore[assignment]
+
+    def accepts(self, series: TiltSeries) -> str | None:
+        """Return why this series cannot be prepared (the cell is then skipped with that reason), or None."""
+        if series.modality in self.modalities:
+            return None
+        return f"{type(self).__name__} takes {' or '.join(self.modalities)} series, not {series.modality}"
+
+    @abstractmethod
+    def prepare(self, series: TiltSeries, context: Context) -> Prepared:
+        """Return the prepared series; must not change the one that comes in. Equal seeds give equal results."""
+
+    def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
+        """Predict time and memory from the shape of the series' data (of one tilt, if `by_tilt`) and the grid."""
+        pixels = float(np.prod(series_shape))
+        return Cost(seconds=1.0 + 1e-7 * pixels, bytes=2e8 + 20 * pixels)
+
+    def prepared_shape(self, series_shape: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
+        """Return the shape of what comes out."""
+        return series_shape if self.makes is None else (series_shape[0], 1, *grid.shape[1:])
+
+
 class Phantom(ABC, Generic[P]):
     """Base of all specimens: parameters and a seed in, atoms out (positions in Å about the centre of the box)."""
 
@@ -137,3 +173,4 @@ def default_label(name: str) -> str:
 
 AnyReconstructor = Reconstructor[Any]
 AnyPhantom = Phantom[Any]
+AnyPreparation = Preparation[Any]

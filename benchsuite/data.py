@@ -6,7 +6,7 @@ Specimen models (truth and traced) are `ase.Atoms` whose positions are relative 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from ase import Atoms
 
 from benchsuite.electrons import wavelength_A
 
-Modality = Literal["adf", "4dstem"]
+Modality = Literal["adf", "4dstem", "phase"]
 SUBSTRATE = "substrate"  # the array of a ground truth that is true for atoms which belong to no answer
 
 
@@ -49,6 +49,7 @@ class TiltSeries:
     data: float32, fractions of the incident electrons per probe position:
         adf: (n_tilt, n_focus, ny, nx); 4dstem: (n_tilt, n_focus, scan_y, scan_x, q_y, q_x).
         With a finite dose: counts / electrons_per_position.
+        phase, which ptychography makes of patterns: (n_tilt, 1, ny, nx) projected phases in rad, on pixels of `scan_step_A`.
     rotations: (n_tilt, 3, 3) nominal specimen-to-laboratory rotations, r_lab = R r_specimen.
     defocus_A: (n_focus,) positive underfocus.
     scan_step_A: distance of neighbouring probe positions; position [iy, ix] is at step · (ix − nx//2, iy − ny//2).
@@ -68,7 +69,7 @@ class TiltSeries:
     reciprocal_step_per_A: float | None = None
 
     def __post_init__(self) -> None:
-        dimensions = {"adf": 4, "4dstem": 6}[self.modality]
+        dimensions = {"adf": 4, "4dstem": 6, "phase": 4}[self.modality]
         if self.data.ndim != dimensions:
             raise ValueError(f"{self.modality} data must have {dimensions} axes, not shape {self.data.shape}")
         if self.rotations.shape != (len(self.data), 3, 3):
@@ -80,6 +81,12 @@ class TiltSeries:
     def electrons_per_position(self) -> float:
         """Incident electrons per probe position: dose / (number of images) × step²."""
         return self.dose_e_per_A2 / (self.data.shape[0] * self.data.shape[1]) * self.scan_step_A**2
+
+    def view(self, tilt: int) -> TiltSeries:
+        """Return the series of one of the tilts, with its share of the dose."""
+        one = slice(tilt, tilt + 1)
+        share = self.dose_e_per_A2 / len(self.data)
+        return replace(self, data=self.data[one], rotations=self.rotations[one], dose_e_per_A2=share)
 
     @property
     def angle_step_mrad(self) -> float:
@@ -107,6 +114,17 @@ class TiltSeries:
     def scan_shape(self) -> tuple[int, int]:
         """(ny, nx) probe positions of one image."""
         return self.data.shape[2], self.data.shape[3]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a preparation makes of a series. extras: named arrays for scores and figures, of a step that works tilt by tilt with
+    one entry per tilt as their first axis. remark: what a user should know, such as why nothing was changed.
+    """
+
+    series: TiltSeries
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    remark: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Finding reconstructors and phantoms by name: entry points of installed packages, and single files given with --plugin."""
+"""Finding reconstructors, preparations and phantoms by name: entry points of packages, and single files given with --plugin."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchsuite.contract import AnyPhantom, AnyReconstructor, Phantom, Reconstructor
+from benchsuite.contract import AnyPhantom, AnyPreparation, AnyReconstructor, Phantom, Preparation, Reconstructor
 from benchsuite.errors import BenchsuiteError, UnknownNameError
 
-GROUPS = {"reconstructor": "benchsuite.reconstructors", "phantom": "benchsuite.phantoms"}
-BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom}
+BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preparation": Preparation}
+GROUPS = {kind: f"benchsuite.{kind}s" for kind in BASES}
 
-_plugins: dict[str, dict[str, type]] = {"reconstructor": {}, "phantom": {}}
+_plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
 _plugin_files: dict[str, ModuleType] = {}
 
 
@@ -28,7 +28,7 @@ def _entry_points(kind: str) -> dict[str, Any]:
 
 
 def names(kind: str) -> list[str]:
-    """Return the sorted names of all registered reconstructors ("reconstructor") or phantoms ("phantom")."""
+    """Return the sorted names of everything registered: kind "reconstructor", "preparation" or "phantom"."""
     return sorted({*_entry_points(kind), *_plugins[kind]})
 
 
@@ -53,15 +53,20 @@ def phantom(name: str) -> type[AnyPhantom]:
     return _get("phantom", name)
 
 
+def preparation(name: str) -> type[AnyPreparation]:
+    """Return the preparation class of that name. Raises UnknownNameError with the nearest name."""
+    return _get("preparation", name)
+
+
 def source_file(cls: type) -> Path:
     """Return the file in which a registered class is written."""
     return Path(inspect.getfile(cls))
 
 
 def load_plugin(path: str | Path) -> list[str]:
-    """Import a Python file and register the reconstructors and phantoms it defines, by class name in lower case.
+    """Import a Python file and register the reconstructors, preparations and phantoms it defines, by class name in lower case.
 
-    Loading the same file twice is harmless. Raises BenchsuiteError where the file cannot be imported or defines neither.
+    Loading the same file twice is harmless. Raises BenchsuiteError where the file cannot be imported or defines none.
     """
     file = Path(path).resolve()
     if not file.is_file():
@@ -89,5 +94,5 @@ def load_plugin(path: str | Path) -> list[str]:
                 _plugins[kind][cls.__name__.lower()] = cls
                 found.append(cls.__name__.lower())
     if not found:
-        raise BenchsuiteError(f"plugin {path}: defines no subclass of Reconstructor or Phantom")
+        raise BenchsuiteError(f"plugin {path}: defines no subclass of Reconstructor, Preparation or Phantom")
     return found

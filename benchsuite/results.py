@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
-from benchsuite.data import Reconstruction, TiltSeries
+from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.storage import load_arrays, load_atoms, load_reconstruction, load_series
+from benchsuite.storage import load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
 from benchsuite.store import Key, Store
 
 RUN_FILE = "run.json"
@@ -97,6 +97,13 @@ class CellResult:
         folder = self._folder("series", "series.zarr")
         return load_series(folder) if folder else None
 
+    def prepared(self) -> list[Prepared]:
+        """What the steps of `prepare:` made of the series, one after the other; as far as they came."""
+        found: list[Prepared] = []
+        while folder := self._folder(f"{PREPARED}{len(found)}", ""):
+            found.append(load_prepared(folder))
+        return found
+
     def reconstruction(self) -> Reconstruction | None:
         folder = self._folder("reconstruction", "reconstruction")
         return load_reconstruction(folder) if folder else None
@@ -129,6 +136,7 @@ class CellResult:
         return folder / name if folder and (folder / name).exists() else None
 
 
+PREPARED = "prepared_"  # with a number: a step of `prepare:` among the keys of a cell
 LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]
 SCORES = [
     "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",

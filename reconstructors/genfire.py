@@ -26,7 +26,7 @@ from benchsuite.backend import Array, fft_module, get_array_module
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
-from reconstructors.images import fft_threads, projections, reason_to_skip
+from reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
 
 CHUNK = 8192
 NEAREST = 1e-3  # oversampled pixels: a point on the plane itself gets the weight 1/NEAREST
@@ -46,6 +46,7 @@ class GENFIREParams(Params):
 
 class GENFIRE(Reconstructor[GENFIREParams]):
     Params = GENFIREParams
+    modalities = PROJECTIONS
     title = "GENFIRE: generalized Fourier iterative reconstruction"
     reference = "Pryor et al., Sci. Rep. 7 (2017) 10409, doi:10.1038/s41598-017-09847-1"
 

@@ -1,4 +1,4 @@
-"""What all ADF reconstructors do with a tilt series before they start: check it, and bring its images to the device."""
+"""What all methods for projections do with a tilt series before they start: check it, and bring its images to the device."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.backend import Array, thread_count
-from benchsuite.data import TiltSeries
+from benchsuite.data import Modality, TiltSeries
 from benchsuite.geometry import is_rotation
 
+PROJECTIONS: tuple[Modality, ...] = ("adf", "phase")
 PAD = 2  # empty pixels round a projected image: the kernels write there instead of testing every voxel
 
 
 def reason_to_skip(name: str, series: TiltSeries) -> str | None:
     """Return why an algorithm of this name cannot use the series, or None: wrong modality, no images, bad numbers."""
-    if series.modality != "adf":
-        return f"{name} takes adf series, not {series.modality}"
+    if series.modality not in PROJECTIONS:
+        return f"{name} takes {' or '.join(PROJECTIONS)} series, not {series.modality}"
     if series.data.size == 0:
         return f"{name} needs at least one image, the series has shape {series.data.shape}"
     for tilt, images in enumerate(series.data):

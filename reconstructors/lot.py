@@ -75,7 +75,7 @@ class LOT(Reconstructor[LOTParams]):
     reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466"
 
     def accepts(self, series: TiltSeries) -> str | None:
-        reason = reason_to_skip("LOT", series)
+        reason = super().accepts(series) or reason_to_skip("LOT", series)
         if reason is not None:
             return reason
         if len(series.rotations) < 2:

@@ -27,7 +27,7 @@ from benchsuite.backend import Array
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
-from reconstructors.images import projections, reason_to_skip
+from reconstructors.images import PROJECTIONS, projections, reason_to_skip
 from reconstructors.projection.projector import Projector
 
 
@@ -42,6 +42,7 @@ class RESIRE(Reconstructor[RESIREParams]):
     """Least squares on voxels with positivity. Each iterate's extras hold `r1` = Σ|A V − b| / Σ|b|."""
 
     Params = RESIREParams
+    modalities = PROJECTIONS
     title = "RESIRE: real-space iterative reconstruction"
     reference = "Pham et al., Sci. Rep. 13 (2023) 5624, doi:10.1038/s41598-023-31124-7"
 

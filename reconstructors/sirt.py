@@ -15,7 +15,7 @@ from pydantic import Field
 from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
-from reconstructors.images import projections, reason_to_skip
+from reconstructors.images import PROJECTIONS, projections, reason_to_skip
 from reconstructors.projection.projector import Projector
 from reconstructors.resire import iterate
 
@@ -28,6 +28,7 @@ class SIRTParams(Params):
 
 class SIRT(Reconstructor[SIRTParams]):
     Params = SIRTParams
+    modalities = PROJECTIONS
     title = "SIRT: simultaneous iterative reconstruction technique"
     reference = "Gilbert, J. Theor. Biol. 36 (1972) 105, doi:10.1016/0022-5193(72)90180-4"
 

@@ -20,7 +20,7 @@ from benchsuite.backend import Array, fft_module
 from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Params
-from reconstructors.images import fft_threads, projections, reason_to_skip
+from reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
 from reconstructors.projection.projector import Projector
 
 
@@ -31,6 +31,7 @@ class WBPParams(Params):
 
 class WBP(Reconstructor[WBPParams]):
     Params = WBPParams
+    modalities = PROJECTIONS
     title = "WBP: weighted back-projection with the exact filter"
     reference = "Harauz & van Heel, Optik 73 (1986) 146"
 

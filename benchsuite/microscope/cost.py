@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchsuite.contract import Cost
 from benchsuite.electrons import wavelength_A
 from benchsuite.microscope.limits import grid_points
-from benchsuite.microscope.tilts import box_depth_A, field_of_view_A
+from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
@@ -25,7 +25,7 @@ POSITIONS_AT_ONCE = 64
 
 
 def window_pixels(window_A: float | None, box_A: float, pixels: int) -> int:
-    """Return the side of a probe's window in the native engine: a multiple of 8 pixels, or the whole box where none is given."""
+    """Return the side of a probe's window in the native engine: a multiple of 8 pixels, or the whole field where none is given."""
     if window_A is None or window_A >= box_A:
         return pixels
     return min(math.ceil(window_A / box_A * pixels / 8) * 8, pixels)
@@ -49,10 +49,12 @@ def simulate_cost(microscope: Microscope, simulation: Simulation, acquisition: A
     per_wave = TRANSFORM_S * slices * pixels * math.log2(pixels)
     sliced = 2 * 8.0 * slices * pixels
     if acquisition.mode == "4dstem" and simulation.engine == "native":
-        wave = window_pixels(simulation.window_A, box, side) ** 2
-        detection = NATIVE_S * pixels * math.log2(pixels)
+        field = camera_field_A(acquisition)
+        full = field / box * side
+        wave = window_pixels(simulation.window_A, field, round(full)) ** 2
+        detection = NATIVE_S * full**2 * math.log2(full**2)
         seconds = configurations * images * positions * (NATIVE_S * slices * wave * math.log2(wave) + detection)
-        return Cost(STARTING_S + seconds, BASE_BYTES + 2 * sliced + 8.0 * (8 * slices * wave + POSITIONS_AT_ONCE * pixels))
+        return Cost(STARTING_S + seconds, BASE_BYTES + 2 * sliced + 8.0 * (8 * slices * wave + POSITIONS_AT_ONCE * full**2))
     if simulation.engine == "incoherent":
         fine = positions * math.ceil(scan.step_A / simulation.sampling_A - 1e-9) ** 2
         seconds = slices * fine * math.log2(fine) * (INCOHERENT_S + images * PRODUCT_S)

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchsuite.electrons import wavelength_A
 from benchsuite.errors import PhysicsError, choices
-from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, rotations
+from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -63,7 +63,7 @@ def check_physics(microscope: Microscope, simulation: Simulation, acquisition: A
     return [
         *_check_detectors(acquisition, simulation),
         *_check_angles(microscope, simulation, acquisition),
-        *_check_room(microscope, simulation, acquisition.scan),
+        *_check_room(microscope, simulation, acquisition),
         *_check_aberrations(microscope),
         *_check_dose(acquisition),
         *_check_tilts(acquisition),
@@ -122,6 +122,9 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
     limit = min(band_limit_mrad(microscope.energy_keV, p, b) for p, b in ((pixels, box), (pixels // factor, box / factor)))
     pixel = 1e3 * wavelength / box * factor
     problems = []
+    if acquisition.mode == "4dstem":
+        pixel = 1e3 * wavelength / camera_field_A(acquisition)
+        problems += _check_camera_field(simulation, acquisition, box, pixels)
     camera = max(acquisition.camera.pixels) / 2 * pixel if acquisition.mode == "4dstem" else 0.0
     if camera > limit:
         problems.append(
@@ -145,6 +148,24 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
             f"a pixel of the diffraction pattern, {pixel:.2f} mrad"
         )
     return problems
+
+
+def _check_camera_field(simulation: Simulation, acquisition: Acquisition, box: float, pixels: int) -> list[str]:
+    """The waves of a camera whose pixels are wider than 1/box live in a part of the box, of whole pixels."""
+    field = acquisition.camera.field_A
+    if field is None:
+        return []
+    if simulation.engine != "native":
+        return [
+            f"acquisition.camera.field_A: engine {simulation.engine} has patterns of the whole field of view; say engine: native"
+        ]
+    exact = field * pixels / box
+    if field > box or abs(exact - round(exact)) > 1e-6 * exact:
+        return [
+            f"acquisition.camera.field_A: {field:g} Å is not a whole number of the simulation's pixels of {box / pixels:.6g} Å "
+            f"within its box of {box:g} Å; choose another field or simulation.sampling_A"
+        ]
+    return []
 
 
 def _check_incoherent(
@@ -189,8 +210,9 @@ def _warnings_overlap(microscope: Microscope, scan: Scan) -> list[str]:
     return found
 
 
-def _check_room(microscope: Microscope, simulation: Simulation, scan: Scan) -> list[str]:
+def _check_room(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
     """The probe must fit its window (PRISM) or the box at the entrance, at the exit and at its waist; atoms need room, too."""
+    scan = acquisition.scan
     box, factor = field_of_view_A(scan), prism_factor(simulation)
     problems = []
     depth = box_depth_A(scan, simulation)
@@ -208,6 +230,8 @@ def _check_room(microscope: Microscope, simulation: Simulation, scan: Scan) -> l
             f"microscope.defocus_A: the probe spreads over {spread:.1f} Å, more than the box of {box:g} Å; "
             "enlarge acquisition.scan (step_A × positions) or reduce the defocus"
         )
+    elif acquisition.mode == "4dstem" and spread > (field := camera_field_A(acquisition)):
+        problems.append(f"acquisition.camera.field_A: {field:g} Å is less than the {spread:.1f} Å over which the probe spreads")
     elif simulation.window_A is not None and simulation.window_A < spread:
         problems.append(
             f"simulation.window_A: {simulation.window_A:g} Å is less than the {spread:.1f} Å over which the probe spreads"

@@ -18,6 +18,7 @@ from benchsuite.data import Optics
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.microscope.cost import window_pixels
 from benchsuite.microscope.scattering import ADF, PATTERNS, Detect, Sliced
+from benchsuite.microscope.tilts import camera_field_A
 from reconstructors.multislice.kernel import Multislice, band_limit
 from reconstructors.probe import aperture_function
 
@@ -34,19 +35,21 @@ def scattered_natively(
     projected = np.asarray(sliced.potential.array)
     pixels = projected.shape[-1]
     wavelength, pixel = wavelength_A(microscope.energy_keV), box_A / pixels
+    field_A = camera_field_A(acquisition)
+    full = round(field_A / pixel)  # check_physics has seen to it that it is whole
     qy, qx = acquisition.camera.pixels
     annulus = acquisition.detector
-    angle = 1e3 * wavelength / box_A  # mrad per pixel of the pattern
+    angle = 1e3 * wavelength / field_A  # mrad per pixel of the pattern
     beyond = 2 * (int(annulus.outer_mrad / angle) + 1) + 1 if annulus is not None else 0
-    recorded = (min(max(qy, beyond), pixels), min(max(qx, beyond), pixels))
+    recorded = (min(max(qy, beyond), full), min(max(qx, beyond), full))
     kernel = Multislice(
         wavelength,
         pixel,
         sliced.slice_A,
         len(projected),
-        pixels,
+        full,
         recorded,
-        window_pixels(simulation.window_A, box_A, pixels),
+        window_pixels(simulation.window_A, field_A, full),
         ANTIALIASING,
         margin_A=box_A / 8,  # for drift
         threads=thread_count(),
@@ -58,8 +61,8 @@ def scattered_natively(
     unlimited = np.exp(1j * phase.astype(np.complex64))
     transmission = kernel.padded(fft.ifft2(fft.fft2(unlimited, workers=threads) * mask, workers=threads))
     optics = Optics(microscope.energy_keV, microscope.semiangle_mrad, dict(microscope.aberrations_A))
-    aperture = aperture_function(optics, defocus_A, pixels, pixel, wavelength)
-    along_y, along_x = (angle * box_A * q[kernel.kept(count)] for count in recorded)
+    aperture = aperture_function(optics, defocus_A, full, pixel, wavelength)
+    along_y, along_x = (1e3 * wavelength * kernel.frequencies(full)[kernel.kept(count)] for count in recorded)
     radius = np.hypot(along_y[:, None], along_x)
     ring = (radius >= annulus.inner_mrad) & (radius < annulus.outer_mrad) if annulus is not None else None
 

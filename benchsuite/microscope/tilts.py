@@ -43,6 +43,11 @@ def field_of_view_A(scan: Scan) -> float:
     return scan.step_A * max(scan.positions)
 
 
+def camera_field_A(acquisition: Acquisition) -> float:
+    """Return the side of the field whose reciprocal is the width of a camera pixel: by default the field of view."""
+    return acquisition.camera.field_A or field_of_view_A(acquisition.scan)
+
+
 def box_depth_A(scan: Scan, simulation: Simulation) -> float:
     """Return the height of the specimen box along the beam: by default that of a cube."""
     return simulation.depth_A or field_of_view_A(scan)
@@ -57,10 +62,10 @@ def specimen_box_A(scan: Scan, simulation: Simulation) -> tuple[float, float, fl
 def reconstruction_grid(acquisition: Acquisition, grid: VolumeGrid) -> Grid:
     """Return the grid of the volume: by default a cube over the field of view.
 
-    Its voxels are one scan step wide for images, and for 4D-STEM what the patterns resolve: field of view / camera pixels.
+    Its voxels are one scan step wide for images, and for 4D-STEM what the patterns resolve: camera field / camera pixels.
     """
     field = field_of_view_A(acquisition.scan)
-    resolved = acquisition.scan.step_A if acquisition.mode == "adf" else field / max(acquisition.camera.pixels)
-    voxel = grid.voxel_A or resolved
+    images, camera = acquisition.mode == "adf", max(acquisition.camera.pixels)
+    voxel = grid.voxel_A or (acquisition.scan.step_A if images else camera_field_A(acquisition) / camera)
     side = max(1, math.ceil(field / voxel - 1e-9))
     return Grid(grid.shape or (side, side, side), voxel)

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, StoreError
+from benchsuite.results import PREPARED
 from benchsuite.runner import supervise
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
-from benchsuite.runner.stages import Flow, SeriesStage, flow
+from benchsuite.runner.stages import Flow, ImageStage, Stage, flow
+from benchsuite.runner.stages.preparation import PreparedTiltStage
 from benchsuite.runner.stages.reconstruction import FACTS
 from benchsuite.runner.stages.scores import VALUES
 from benchsuite.runner.task import Task
 from benchsuite.scenario import Cell, Loaded
+from benchsuite.storage import load_prepared
 from benchsuite.store import Store
 
 Listen = Callable[[Mapping[str, Any]], None]
@@ -112,16 +115,30 @@ def _submit(
             )
         return shared[name]
 
-    def task(kind: str, cell: Cell, tilts: tuple[int, ...] = ()) -> Task:
-        return Task(kind, cell, str(store.root), settings.device, tilts, settings.plugins)
+    def task(kind: str, cell: Cell, tilts: tuple[int, ...] = (), step: int = 0) -> Task:
+        return Task(kind, cell, str(store.root), settings.device, tilts, settings.plugins, step)
 
     def data(cell: Cell, made: Flow) -> list[Any]:
+        if made.prepared and store.has(made.prepared[-1].key) and store.has(made.series.key):
+            return []
+        before = recorded(cell, made)
+        for number, step in enumerate(made.prepared):
+            if store.has(step.key):
+                continue
+            tilts = [
+                submit(task("prepared_tilts", cell, share, number), before, f"prepared {share} {step.key}")
+                for share in _shares(step.tilts(), store, workers)
+            ]
+            before = [submit(task("prepared", cell, step=number), tilts or before, f"prepared {step.key}")]
+        return before
+
+    def recorded(cell: Cell, made: Flow) -> list[Any]:
         if store.has(made.series.key):
             return []
         phantom = submit(task("phantom", cell), [], f"phantom {made.phantom.key}")
         images = [
             submit(task("images", cell, tilts), [phantom], f"images {tilts} {made.images[tilts[0]].key}")
-            for tilts in _shares(made.series, store, workers)
+            for tilts in _shares(made.series.upstream(), store, workers)
         ]
         return [submit(task("series", cell), images, f"series {made.series.key}")]
 
@@ -145,9 +162,9 @@ def _submit(
     return futures
 
 
-def _shares(series: SeriesStage, store: Store, workers: int) -> list[tuple[int, ...]]:
+def _shares(tilts: Sequence[ImageStage] | Sequence[PreparedTiltStage], store: Store, workers: int) -> list[tuple[int, ...]]:
     """Deal the tilts that are not in the store to the workers."""
-    missing = [image.tilt for image in series.upstream() if not store.has(image.key)]
+    missing = [one.tilt for one in tilts if not store.has(one.key)]
     return [share for first in range(workers) if (share := tuple(missing[first::workers]))]
 
 
@@ -180,8 +197,9 @@ def _whose(earlier: Mapping[str, Any], request: Mapping[str, Any]) -> str:
 
 def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, store: Store, folder: RunFolder) -> str:
     made = flow(cell, settings.device)
-    stages = (made.series, made.reconstruction, made.atoms, made.scores)
-    keys = {stage.name: str(stage.key) for stage in stages if store.has(stage.key)}
+    stages: dict[str, Stage] = {stage.name: stage for stage in (made.series, made.reconstruction, made.atoms, made.scores)}
+    stages |= {f"{PREPARED}{number}": step for number, step in enumerate(made.prepared)}
+    keys = {name: str(stage.key) for name, stage in stages.items() if store.has(stage.key)}
     if outcome["status"] == "diverged" and store.has(last_good := last_good_key(made.reconstruction.key)):
         keys[LAST_GOOD] = str(last_good)
     row: dict[str, Any] = {
@@ -203,6 +221,7 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
     if scores is not None:
         row |= json.loads((scores / VALUES).read_text(encoding="utf-8"))["values"]
         row |= _took(made, store)
+        row["reason"] = _remarks(made, store)
     elif outcome.get("peak_memory_bytes"):
         row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
     folder.finish_cell(cell, row, keys, outcome.get("log", ""))
@@ -211,14 +230,29 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
 
 
 def _took(made: Flow, store: Store) -> dict[str, float]:
-    """Return time and memory of a reconstruction, with those of what it started from."""
-    folder = store.open(made.reconstruction.key)
-    if folder is None:
+    """Return time and memory of a reconstruction, with those of the steps before it and of what it started from."""
+    facts = _facts((*made.prepared, made.reconstruction), store)
+    if not facts:
         return {}
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    took = {"reconstruct_s": facts["seconds"], "peak_memory_mb": facts["peak_memory_bytes"] / 1e6}
+    took = {
+        "reconstruct_s": sum(fact["seconds"] for fact in facts),
+        "peak_memory_mb": max(fact["peak_memory_bytes"] for fact in facts) / 1e6,
+    }
     if made.first is not None:
         before = _took(made.first, store)
         took["reconstruct_s"] += before.get("reconstruct_s", 0.0)
         took["peak_memory_mb"] = max(took["peak_memory_mb"], before.get("peak_memory_mb", 0.0))
     return took
+
+
+def _remarks(made: Flow, store: Store) -> str:
+    """What the steps before a reconstruction want a user to know."""
+    folders = [store.open(step.key) for step in made.prepared]
+    remarks = [load_prepared(folder).remark for folder in folders if folder is not None]
+    return "; ".join(remark for remark in remarks if remark)
+
+
+def _facts(stages: Sequence[Stage], store: Store) -> list[dict[str, Any]]:
+    """Return what steps and reconstruction wrote about themselves, of those that are in the store."""
+    folders = [store.open(stage.key) for stage in stages]
+    return [json.loads((folder / FACTS).read_text(encoding="utf-8")) for folder in folders if folder is not None]

@@ -14,7 +14,9 @@ from benchsuite.store import Store
 
 @dataclass(frozen=True)
 class Task:
-    """What to make: `kind` phantom, images (the given tilts), series, atoms (reconstruct, trace, classify) or scores."""
+    """What to make: `kind` phantom, images (the given tilts), series, prepared_tilts (the given tilts of a step), prepared (the
+    step), atoms (reconstruct, trace, classify) or scores.
+    """
 
     kind: str
     cell: Cell
@@ -22,18 +24,19 @@ class Task:
     device: str = "cpu"
     tilts: tuple[int, ...] = ()
     plugins: tuple[str, ...] = ()
+    step: int = 0
 
     def stages(self) -> Sequence[Stage]:
         """Return the stages whose results the task leaves in the store."""
         made = flow(self.cell, self.device)
-        wanted: Mapping[str, Sequence[Stage]] = {
-            "phantom": [made.phantom],
-            "images": [ImageStage(self.cell.experiment, self.cell.repeat, tilt) for tilt in self.tilts],
-            "series": [made.series],
-            "atoms": [made.atoms],
-            "scores": [made.scores],
-        }
-        return wanted[self.kind]
+        if self.kind == "images":
+            return [ImageStage(self.cell.experiment, self.cell.repeat, tilt) for tilt in self.tilts]
+        if self.kind == "prepared_tilts":
+            every = made.prepared[self.step].tilts()
+            return [every[tilt] for tilt in self.tilts]
+        if self.kind == "prepared":
+            return [made.prepared[self.step]]
+        return [{"phantom": made.phantom, "series": made.series, "atoms": made.atoms, "scores": made.scores}[self.kind]]
 
     def work(self, notify: Callable[..., None]) -> None:
         """Make every stage that is not in the store yet."""

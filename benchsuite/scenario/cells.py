@@ -39,10 +39,21 @@ class PhantomSpec:
 
 
 @dataclass(frozen=True)
+class StepSpec:
+    """A preparation by its registered name."""
+
+    name: str
+    params: Params
+
+
+@dataclass(frozen=True)
 class ReconstructorSpec:
+    """A reconstructor by its registered name, and the steps that prepare its series."""
+
     name: str
     label: str
     params: Params
+    prepare: tuple[StepSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,8 @@ class Cell:
         experiment = {"seed": e.seed, "redraw": e.redraw, "phantom": phantom}
         experiment |= {name: json_safe(getattr(e, name).model_dump()) for name in SECTIONS}
         reconstructor = _spec(self.reconstructor, name=self.reconstructor.name)
+        steps = self.reconstructor.prepare
+        reconstructor["prepare"] = [{"name": step.name, "params": json_safe(step.params.model_dump())} for step in steps]
         swept = json_safe(dict(self.swept))
         told = {"id": self.id, "swept": swept, "repeat": self.repeat, "experiment": experiment, "reconstructor": reconstructor}
         return told if self.first is None else {**told, "first": self.first.to_json()}
@@ -104,9 +117,13 @@ class Cell:
         sections: dict[str, Any] = {name: model.model_validate(e[name]) for name, model in SECTIONS.items()}
         experiment = Experiment(e["seed"], e["redraw"], phantom, **sections)
         params = registry.reconstructor(r["name"]).Params.model_validate(r["params"])
-        spec = ReconstructorSpec(r["name"], r["label"], params)
+        spec = ReconstructorSpec(r["name"], r["label"], params, tuple(map(_step, r["prepare"])))
         first = cls.from_json(data["first"]) if "first" in data else None
         return cls(data["id"], data["swept"], data["repeat"], experiment, spec, first)
+
+
+def _step(step: Mapping[str, Any]) -> StepSpec:
+    return StepSpec(step["name"], registry.preparation(step["name"]).Params.model_validate(step["params"]))
 
 
 def _spec(spec: PhantomSpec | ReconstructorSpec, **naming: str) -> dict[str, Any]:

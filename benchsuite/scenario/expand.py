@@ -15,6 +15,7 @@ from benchsuite.scenario.positions import Document, KeyPath
 
 MAX_CELLS = 10_000
 OWN = "experiment"  # the key under which a reconstructor says how its data differ
+PREPARE = "prepare"  # the steps that prepare the series of a reconstructor
 REFINE, FROM = "refine", "from"  # the keys that say whose atoms a reconstructor starts from
 
 Axis = list[dict[str, Any]]  # the settings of one sweep entry, one mapping of dotted keys per step
@@ -24,6 +25,7 @@ def normalised_reconstructors(raw: Any) -> Any:
     """Return every entry as {use, label, **params}: `resire`, `resire: {...}` and `{use: resire, ...}` are the same.
 
     So are `refine: {use: lot, from: resire}` and `{use: lot, from: resire}`; `from` becomes the label of an entry above.
+    The steps of `prepare` are read alike, as {use, **params}.
     """
     if not isinstance(raw, list):
         return raw
@@ -31,11 +33,9 @@ def normalised_reconstructors(raw: Any) -> Any:
     for item in raw:
         if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
             item = {FROM: None, **item[REFINE]}
-        if isinstance(item, str):
-            item = {"use": item}
-        elif isinstance(item, dict) and "use" not in item and len(item) == 1:
-            ((name, params),) = item.items()
-            item = {"use": name, **(params or {})} if isinstance(params, (dict, type(None))) else item
+        item = _named(item)
+        if isinstance(item, dict) and isinstance(item.get(PREPARE), list):
+            item = {**item, PREPARE: [_named(step) for step in item[PREPARE]]}
         if isinstance(item, dict) and isinstance(item.get("use"), str):
             label = default_label(item["use"])
             if isinstance(item.get(FROM), str):
@@ -45,6 +45,16 @@ def normalised_reconstructors(raw: Any) -> Any:
             item = {"use": item["use"], "label": label, **item}
         entries.append(item)
     return entries
+
+
+def _named(item: Any) -> Any:
+    """`name`, `name: {...}` and {use: name, ...} as the last of these."""
+    if isinstance(item, str):
+        return {"use": item}
+    if isinstance(item, dict) and "use" not in item and len(item) == 1:
+        ((name, params),) = item.items()
+        return {"use": name, **(params or {})} if isinstance(params, (dict, type(None))) else item
+    return item
 
 
 def axes(raw: Any, document: Document, problems: list[Problem]) -> list[Axis]:

@@ -12,7 +12,7 @@ from benchsuite import microscope, registry
 from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
-from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
+from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec, StepSpec
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.validation import validate
@@ -228,13 +228,50 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
             problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
-        given = {key: value for key, value in entry.items() if key not in ("use", "label", expand.OWN, expand.FROM)}
+        own = ("use", "label", expand.OWN, expand.FROM, expand.PREPARE)
+        given = {key: value for key, value in entry.items() if key not in own}
         params = validate(model, given, document, path, problems)
+        steps = _steps(entry, document, path, problems)
         if expand.FROM in entry:
             _check_refinement(entry, raw[:number], document, (*path, expand.FROM), problems)
         if params is not None:
-            specs.append(ReconstructorSpec(entry["use"], label, params))
+            specs.append(ReconstructorSpec(entry["use"], label, params, steps))
     return specs
+
+
+def _steps(entry: Mapping[str, Any], document: Document, path: KeyPath, problems: list[Problem]) -> tuple[StepSpec, ...]:
+    """Validate the steps that prepare a series, and that each takes what the one before it makes."""
+    raw, path = entry.get(expand.PREPARE, []), (*path, expand.PREPARE)
+    if not isinstance(raw, list):
+        problems.append(Problem(document.place(path), dotted(path), f"{raw!r} must be a list of steps"))
+        return ()
+    steps, made, maker = list[StepSpec](), None, ""
+    for number, step in enumerate(raw):
+        here: KeyPath = (*path, number)
+        if not isinstance(step, dict) or not isinstance(step.get("use"), str):
+            problems.append(Problem(document.place(here), dotted(here), f"{step!r} must be a name, or name: {{...}}"))
+            continue
+        name = step["use"]
+        try:
+            cls = registry.preparation(name)
+        except BenchsuiteError as error:
+            problems.append(Problem(document.place(here), dotted(here), str(error)))
+            continue
+        _check_takes(name, cls.modalities, made, maker, document, here, problems)
+        made, maker = (cls.makes, name) if cls.makes else (made, maker)
+        params = validate(cls.Params, {key: value for key, value in step.items() if key != "use"}, document, here, problems)
+        if params is not None:
+            steps.append(StepSpec(name, params))
+    _check_takes(entry["use"], registry.reconstructor(entry["use"]).modalities, made, maker, document, path, problems)
+    return tuple(steps)
+
+
+def _check_takes(
+    name: str, takes: Sequence[str], made: str | None, maker: str, document: Document, path: KeyPath, problems: list[Problem]
+) -> None:
+    if made is not None and made not in takes:
+        message = f"{name} takes {' or '.join(takes)} series, but {maker} makes {made}"
+        problems.append(Problem(document.place(path), dotted(path), message))
 
 
 def _check_refinement(

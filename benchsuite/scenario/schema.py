@@ -103,9 +103,10 @@ class AnnularDetector(Params):
 
 
 class Camera(Params):
-    """The pixelated detector of 4D-STEM: the central pixels of the pattern, each 1/(field of view) wide; nothing is binned."""
+    """The pixelated detector of 4D-STEM: the central pixels of the pattern, each 1/field wide; nothing is binned."""
 
     pixels: CountPair = Field((64, 64), description="pixels (q_y, q_x)")
+    field_A: Positive | None = Field(None, description="pixels are 1/field wide (engine native); default: the field of view")
 
 
 class FrozenPhonons(Params):

@@ -9,6 +9,7 @@ from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
 from benchsuite.runner.stages.image import ImageStage
 from benchsuite.runner.stages.phantom import PhantomStage
+from benchsuite.runner.stages.preparation import PreparationStage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.runner.stages.refinement import RefinementStage
 from benchsuite.runner.stages.scores import ScoresStage
@@ -23,6 +24,7 @@ class Flow:
     phantom: PhantomStage
     images: Sequence[ImageStage]
     series: SeriesStage
+    prepared: Sequence[PreparationStage]
     reconstruction: ReconstructionStage
     atoms: AtomsStage
     scores: ScoresStage
@@ -34,7 +36,11 @@ class Flow:
             yield from (stage for stage in self.first.stages() if stage is not self.first.scores)
         yield self.phantom
         yield from self.images
-        yield from (self.series, self.reconstruction, self.atoms, self.scores)
+        yield self.series
+        for step in self.prepared:
+            yield from step.tilts()
+            yield step
+        yield from (self.reconstruction, self.atoms, self.scores)
 
 
 def flow(cell: Cell, device: str = "cpu") -> Flow:
@@ -45,4 +51,5 @@ def flow(cell: Cell, device: str = "cpu") -> Flow:
     images = series.upstream()
     phantom = PhantomStage(cell.experiment, cell.repeat)
     atoms = AtomsStage(reconstruction)
-    return Flow(phantom, images, series, reconstruction, atoms, ScoresStage(phantom, atoms), first)
+    scores = ScoresStage(phantom, atoms)
+    return Flow(phantom, images, series, reconstruction.prepared(), reconstruction, atoms, scores, first)

@@ -18,10 +18,10 @@ from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import class_version
-from benchsuite.runner.stages.series import FOLDER as SERIES
+from benchsuite.runner.stages.preparation import PreparationStage
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell
-from benchsuite.storage import load_series, save_reconstruction
+from benchsuite.storage import SERIES, load_series, save_reconstruction
 
 FOLDER = "reconstruction"
 FACTS = "facts.json"
@@ -52,19 +52,32 @@ class ReconstructionStage(Stage):
         }
 
     def upstream(self) -> Sequence[Stage]:
-        return (self.series(),)
+        return (self.given(),)
 
     def series(self) -> SeriesStage:
         return SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
+
+    def prepared(self) -> Sequence[PreparationStage]:
+        """The steps of `prepare:`, in order."""
+        stages: list[PreparationStage] = []
+        for number in range(len(self.cell.reconstructor.prepare)):
+            stages.append(PreparationStage(self.cell, number, stages[-1] if stages else self.series(), self.device))
+        return stages
+
+    def given(self) -> SeriesStage | PreparationStage:
+        """What the algorithm is given: the series as recorded, or as the last step leaves it."""
+        steps = self.prepared()
+        return steps[-1] if steps else self.series()
 
     def start(self, sources: Sequence[Path]) -> Atoms | None:
         """The atoms that the algorithm is asked to refine."""
         return None
 
     def modality(self) -> Modality:
-        """What the algorithm is given of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
-        acquisition = self.cell.experiment.acquisition
-        wanted = registry.reconstructor(self.cell.reconstructor.name).modalities
+        """What is used of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
+        acquisition, spec = self.cell.experiment.acquisition, self.cell.reconstructor
+        first = registry.preparation(spec.prepare[0].name) if spec.prepare else registry.reconstructor(spec.name)
+        wanted = first.modalities
         if acquisition.mode == "adf" or ("4dstem" not in wanted and acquisition.detector is not None):
             return "adf"
         return "4dstem"
@@ -73,10 +86,7 @@ class ReconstructionStage(Stage):
         return class_version(registry.reconstructor(self.cell.reconstructor.name), type(self))
 
     def cost(self) -> Cost:
-        e, acquisition = self.cell.experiment, self.cell.experiment.acquisition
-        shape = (len(microscope.rotations(acquisition.tilts)), len(e.microscope.defoci_A), *acquisition.scan.positions)
-        patterns = acquisition.camera.pixels if self.modality() == "4dstem" else ()
-        return self.algorithm().cost((*shape, *patterns), self.grid())
+        return self.algorithm().cost(self.given().shape(), self.grid())
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         series = load_series(sources[0] / SERIES)

@@ -18,13 +18,13 @@ from metrics.classify import NON_ATOM
 
 @dataclass(frozen=True)
 class RefinementStage(ReconstructionStage):
-    """Upstream: the series, then the atoms to start from; peaks that were taken for no atoms are left out."""
+    """Upstream: the series as it is given, then the atoms to start from; peaks that were taken for no atoms are left out."""
 
     first: AtomsStage | None = None
 
     def upstream(self) -> Sequence[Stage]:
         assert self.first is not None
-        return (self.series(), self.first)
+        return (self.given(), self.first)
 
     def start(self, sources: Sequence[Path]) -> Atoms:
         atoms = load_atoms(sources[1] / TRACED)

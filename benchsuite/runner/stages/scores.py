@@ -12,14 +12,23 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import Grid, TiltSeries, Volume, particle_of, substrate_of
+from benchsuite.data import Grid, Prepared, TiltSeries, Volume, particle_of, substrate_of
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
-from benchsuite.runner.stages.series import FOLDER as SERIES
-from benchsuite.storage import json_safe, load_atoms, load_reconstruction, load_series, save_arrays, save_atoms
+from benchsuite.runner.stages.series import IMPERFECTIONS
+from benchsuite.storage import (
+    SERIES,
+    json_safe,
+    load_atoms,
+    load_prepared,
+    load_reconstruction,
+    load_series,
+    save_arrays,
+    save_atoms,
+)
 from metrics.phase import correlation, correlations, slice_phases
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import Scores, r_factor, score
@@ -47,11 +56,11 @@ class ScoresStage(Stage):
 
     def upstream(self) -> Sequence[Stage]:
         reconstruction = self.atoms.reconstruction
-        return (self.phantom, reconstruction.series(), reconstruction, self.atoms)
+        return (self.phantom, reconstruction.series(), reconstruction, self.atoms, *reconstruction.prepared())
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
-        phantom, series_folder, reconstruction, atoms = sources
-        specimen, series = truth(phantom), load_series(series_folder / SERIES)
+        phantom, recorded, reconstruction, atoms, *prepared = sources
+        specimen, series = truth(phantom), load_series([recorded, *prepared][-1] / SERIES)
         result = load_reconstruction(reconstruction / RECONSTRUCTION)
         values, curves, confusion = dict[str, Any](), dict[str, np.ndarray](), {}
         if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
@@ -59,6 +68,7 @@ class ScoresStage(Stage):
             values["r_factor"] = float(curves["r_factor_per_image"].mean())
         if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
             values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
+        values |= prepared_scores([load_prepared(one) for one in prepared], specimen, recorded)
         if "slice_edges_A" in result.extras:  # slices in depth of an untilted view: too thick for atoms
             values["n_true"] = len(particle_of(specimen))
             values |= phase_scores(result.extras, specimen, series, self.atoms.reconstruction.grid())
@@ -83,6 +93,30 @@ class ScoresStage(Stage):
         return score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
 
 
+def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Path) -> dict[str, float]:
+    """Return the scores of the steps that prepared a series.
+
+    phase_correlation: of the phases that ptychography finds with the true ones of the same tilt and drift, on average.
+    """
+    first = next((one.series for one in prepared if one.series.modality == "phase"), None)
+    if first is None:
+        return {}
+    hidden = json.loads((recorded / IMPERFECTIONS).read_text(encoding="utf-8"))
+    found = []
+    for image, rotation, drift in zip(first.data[:, 0], hidden["true_rotations"], hidden["drift_A"], strict=True):
+        true = projected_phase(specimen, np.array(rotation), np.array(drift)[0], first)
+        found.append(correlation(image, true))
+    return {"phase_correlation": float(np.mean(found))}
+
+
+def projected_phase(specimen: Atoms, rotation: np.ndarray, drift_A: np.ndarray, series: TiltSeries) -> np.ndarray:
+    """Return the phase (ny, nx) in rad that a specimen adds to a wave at one tilt, on the pixels of a series of phases."""
+    turned = specimen.copy()
+    turned.positions = specimen.positions @ rotation.T + [*drift_A, 0.0]
+    everything = np.array([-np.inf, np.inf])
+    return slice_phases(turned, Grid((1, *series.scan_shape), series.scan_step_A), everything, series.optics.energy_keV)[0]
+
+
 def volume_scores(
     volume: Volume, specimen: Atoms, series: TiltSeries, shift_A: np.ndarray
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -90,7 +124,7 @@ def volume_scores(
     frequency, shells = fsc_against_truth(volume, specimen, shift_A)
     values = {"resolution_fsc_A": resolution_at(frequency, shells, FSC_THRESHOLD)}
     curves = {"fsc_frequency": frequency, "fsc_correlation": shells}
-    if series.modality == "adf":
+    if series.modality != "4dstem":
         values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
     return values, curves
 

@@ -18,9 +18,8 @@ from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.image import ImageStage, load_image, true_drift_A, true_rotations
 from benchsuite.scenario import Experiment
 from benchsuite.scenario.schema import Acquisition
-from benchsuite.storage import json_safe, save_series
+from benchsuite.storage import SERIES, json_safe, save_series
 
-FOLDER = "series.zarr"
 IMPERFECTIONS = "imperfections.json"
 
 
@@ -48,6 +47,13 @@ class SeriesStage(Stage):
         tilts = len(microscope.rotations(self.experiment.acquisition.tilts))
         return [ImageStage(self.experiment, self.repeat, tilt) for tilt in range(tilts)]
 
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the data."""
+        e, acquisition = self.experiment, self.experiment.acquisition
+        patterns = acquisition.camera.pixels if self.modality == "4dstem" else ()
+        tilts, foci = len(microscope.rotations(acquisition.tilts)), len(e.microscope.defoci_A)
+        return (tilts, foci, *acquisition.scan.positions, *patterns)
+
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         e, acquisition = self.experiment, self.experiment.acquisition
         first = load_image(sources[0], self.modality)
@@ -66,7 +72,7 @@ class SeriesStage(Stage):
             defocus_A=np.array(e.microscope.defoci_A),
             dose_e_per_A2=acquisition.dose_e_per_A2,
             detector_mrad=_annulus(acquisition) if self.modality == "adf" else None,
-            reciprocal_step_per_A=1 / microscope.field_of_view_A(acquisition.scan) if self.modality == "4dstem" else None,
+            reciprocal_step_per_A=1 / microscope.camera_field_A(acquisition) if self.modality == "4dstem" else None,
         )
         # patterns and the virtual image fall on different parts of the detector: their counts are independent
         rng = seeds.generator(e.seed, "dose" if self.modality == "adf" else "dose of patterns", self.repeat)
@@ -75,7 +81,7 @@ class SeriesStage(Stage):
         recorded = microscope.record(
             map(load, sources), len(sources), acquisition, moved, rng, _brightest(acquisition, sources, load)
         )
-        save_series(folder / FOLDER, recorded, series)
+        save_series(folder / SERIES, recorded, series)
         hidden = {"drift_A": drift, "true_rotations": true_rotations(e, self.repeat)}
         write_text(folder / IMPERFECTIONS, json.dumps(json_safe(hidden)))
 
