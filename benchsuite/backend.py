@@ -77,6 +77,17 @@ def sparse_module(xp: ModuleType) -> ModuleType:
     return cupyx.scipy.sparse
 
 
+def ndimage_module(xp: ModuleType) -> ModuleType:
+    """Return scipy.ndimage or cupyx.scipy.ndimage."""
+    if xp is np:
+        import scipy.ndimage
+
+        return scipy.ndimage
+    import cupyx.scipy.ndimage
+
+    return cupyx.scipy.ndimage
+
+
 def thread_count() -> int:
     """CPU threads that a kernel may use: OMP_NUM_THREADS where set (the runner sets it), else the cores this process has."""
     given = os.environ.get("OMP_NUM_THREADS", "")

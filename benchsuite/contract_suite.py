@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import scipy.fft
 import scipy.special
 from ase import Atoms
 
-from benchsuite.contract import AnyPhantom, AnyReconstructor, Context, Iterate
+from benchsuite.contract import AnyPhantom, AnyPreparation, AnyReconstructor, Context, Iterate
 from benchsuite.data import Grid, Modality, Optics, TiltSeries
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import single_axis, tilt_angles
@@ -50,7 +51,7 @@ def problem_for(cls: type[AnyReconstructor]) -> tuple[TiltSeries, Grid]:
 def small_problem(modality: Modality = "adf") -> tuple[TiltSeries, Grid]:
     """Return the series of the chiral specimen over the full range and the grid to reconstruct on."""
     rotations = single_axis(tilt_angles(-90, 90, 18))
-    series = gaussian_series(CHIRAL_A, rotations) if modality == "adf" else _chiral_diffraction()
+    series = _chiral_diffraction() if modality == "4dstem" else replace(gaussian_series(CHIRAL_A, rotations), modality=modality)
     return series, Grid((SIDE, SIDE, SIDE), STEP_A)
 
 
@@ -187,8 +188,8 @@ def check_refines(cls: type[AnyReconstructor]) -> None:
 
 def check_refuses(cls: type[AnyReconstructor]) -> None:
     """Data of another modality is refused with a reason."""
-    for modality in ("adf", "4dstem"):
-        series, _ = problem_for(cls) if modality in cls.modalities else small_problem(modality)
+    for modality in get_args(Modality):
+        series, _ = problem_for(cls) if modality == cls.modalities[0] else small_problem(modality)
         refusal = cls().accepts(series)
         if modality in cls.modalities:
             assert refusal is None, f"a plain {modality} series is refused: {refusal}"
@@ -232,6 +233,30 @@ RECONSTRUCTOR_CHECKS = (
     check_refines,
     check_refuses,
 )
+
+
+def check_preparation(cls: type[AnyPreparation]) -> None:
+    """A step that prepares a series: describes itself, leaves its input alone, is deterministic, and refuses other modalities."""
+    assert cls.title, "title is empty"
+    assert cls.reference, "reference is empty"
+    modality = cls.modalities[0]
+    series, grid = small_problem(modality)
+    if cls.by_tilt:
+        series = series.view(len(series.data) // 2)
+    data, rotations, step = np.array(series.data), series.rotations.copy(), cls()
+    assert step.accepts(series) is None, f"a plain {modality} series is refused: {step.accepts(series)}"
+    first, second = (step.prepare(series, Context(grid, np.random.default_rng(1))) for _ in range(2))
+    assert np.array_equal(series.data, data), "prepare() changed series.data"
+    assert np.array_equal(series.rotations, rotations), "prepare() changed series.rotations"
+    assert np.array_equal(first.series.data, second.series.data), "two runs with one seed differ"
+    assert first.series.modality == (cls.makes or modality), f"makes {first.series.modality}"
+    expected = step.prepared_shape(series.data.shape, grid)
+    assert first.series.data.shape == expected, f"makes data of shape {first.series.data.shape}, announced {expected}"
+    assert first.series.data.dtype == np.float32, f"makes data of dtype {first.series.data.dtype}, not float32"
+    assert np.isfinite(first.series.data).all(), "makes values that are not finite"
+    for other in get_args(Modality):
+        if other not in cls.modalities:
+            assert step.accepts(small_problem(other)[0]), f"a series of modality {other} is not refused"
 
 
 def check_phantom(phantom: AnyPhantom) -> None:

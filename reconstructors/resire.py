@@ -28,7 +28,7 @@ from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from reconstructors.images import PROJECTIONS, projections, reason_to_skip
-from reconstructors.projection.projector import Projector
+from reconstructors.projection.projector import LinearMap, Projector
 
 
 class RESIREParams(Params):
@@ -77,7 +77,7 @@ class RESIRE(Reconstructor[RESIREParams]):
         )
 
 
-def plain_descent(projector: Projector, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
+def plain_descent(projector: LinearMap, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
     """Gradient steps of one length, negatives clipped."""
     xp = projector.xp
     residual = projector.forward(volume) - measured
@@ -87,7 +87,7 @@ def plain_descent(projector: Projector, measured: Array, volume: Array, step: fl
         yield iterate(iteration, volume, residual, measured)
 
 
-def accelerated_descent(projector: Projector, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
+def accelerated_descent(projector: LinearMap, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
     """Projected gradient steps with momentum, which restarts where the loss has risen."""
     xp = projector.xp
     real = volume.dtype.type
@@ -120,7 +120,7 @@ def half_square(residual: Array) -> float:
     return 0.5 * float((residual * residual).sum(dtype=np.float64))
 
 
-def largest_eigenvalue(projector: Projector, iterations: int = 3) -> float:
+def largest_eigenvalue(projector: LinearMap, iterations: int = 3) -> float:
     """Return an upper bound of the largest eigenvalue of AᵀA, within a few per cent of it.
 
     AᵀA has no negative element, so the Collatz-Wielandt ratio max_r (AᵀA x)_r / x_r bounds its spectral radius for every

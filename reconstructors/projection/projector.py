@@ -14,12 +14,24 @@ ripple that a splat has where voxels are coarser than, or unfavourably aligned w
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from benchsuite.backend import Array, get_array_module, thread_count
 from benchsuite.data import Grid
 from reconstructors.images import PAD
+
+
+class LinearMap(Protocol):
+    """What methods of least squares need of a projector."""
+
+    xp: ModuleType
+    grid: Grid
+
+    def forward(self, volume: Array, /) -> Array: ...
+
+    def adjoint(self, images: Array, /) -> Array: ...
 
 
 class Projector:

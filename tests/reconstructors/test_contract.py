@@ -1,4 +1,4 @@
-"""Every registered reconstructor and phantom keeps the contract."""
+"""Every registered reconstructor, preparation and phantom keeps the contract."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from benchsuite import contract_suite, registry
 @pytest.mark.parametrize("check", contract_suite.RECONSTRUCTOR_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_reconstructor(name, check):
     check(registry.reconstructor(name))
+
+
+@pytest.mark.parametrize("name", registry.names("preparation"))
+def test_preparation(name):
+    contract_suite.check_preparation(registry.preparation(name))
 
 
 @pytest.mark.parametrize("name", [name for name in registry.names("phantom") if name != "file"])

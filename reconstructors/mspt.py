@@ -1,0 +1,114 @@
+"""MSPT: the tomography that ends sequential multislice ptychographic tomography, of projected phases to a volume.
+
+    minimise  f(U) = ½ Σ_θ ‖A_θ G U − b_θ‖²   over U ≥ 0,      V = G U
+
+with the exact adjoint pair of `projection` and G a Gaussian of standard deviation `blur_A`: atoms are smooth, so V is made of
+smooth blobs. Two updates:
+
+    accelerated  projected gradient with momentum, as in RESIRE
+    paper        Adam's steps on V itself, each followed by max(0, ·) and by G: blurred a hundred times, V stays blurred
+
+The series is prepared first: ptychography tilt by tilt (`msp`), scaling, denoising, alignment (`prepare:` in a scenario).
+
+A. Romanov, M. Cho, M. Scott, P. Pelz, J. Phys. Mater. 8 (2025) 015005, sec. 2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from benchsuite.backend import Array, ndimage_module
+from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.params import Count, NonNegative, Params, Positive
+from reconstructors.images import projections, reason_to_skip
+from reconstructors.projection.projector import Projector
+from reconstructors.resire import accelerated_descent, iterate, largest_eigenvalue
+
+MOMENTUM, MEMORY = 0.9, 0.999  # of Adam
+DAMPING = 1e-3  # of the largest preconditioner, added to all
+TRUNCATED = 4.0  # standard deviations at which the Gaussian ends
+
+
+class MSPTParams(Params):
+    iterations: Count = Field(100, description="accelerated: 60-200; paper: 300")
+    blur_A: NonNegative = Field(0.2, description="standard deviation of the blobs (accelerated), or of the blur after every sweep")
+    update: Literal["accelerated", "paper"] = Field("accelerated", description="projected gradient with momentum, or Adam")
+    step: Positive = Field(0.1, description="of Adam, relative to the mean density of the brightest line of sight")
+
+
+class MSPT(Reconstructor[MSPTParams]):
+    """Least squares on smooth blobs with positivity, for phases; V is a potential up to the interaction constant, in rad/Å."""
+
+    Params: ClassVar[type[Params]] = MSPTParams
+    modalities: ClassVar[tuple[Modality, ...]] = ("phase",)
+    title = "MSPT: sequential multislice ptychographic tomography"
+    reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
+
+    def accepts(self, series: TiltSeries) -> str | None:
+        if series.modality == "4dstem":
+            return "MSPT takes phases: give it steps that find them, such as prepare: [msp]"
+        return super().accepts(series) or reason_to_skip("MSPT", series)
+
+    def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
+        measured = projections(series, context.xp)
+        projector = Projector(
+            series.rotations, context.grid, series.scan_shape, series.scan_step_A, context.xp, threads=context.threads
+        )
+        blobs = Blobs(projector, self.params.blur_A)
+        volume = context.xp.zeros(context.grid.shape, dtype=np.float32)
+        if self.params.update == "paper":
+            yield from self._adam(blobs, measured, volume)
+            return
+        step = 1.0 / largest_eigenvalue(blobs)
+        for found in accelerated_descent(blobs, measured, volume, step, self.params.iterations):
+            yield replace(found, volume=blobs.blurred(found.volume))
+
+    def _adam(self, blobs: Blobs, measured: Array, volume: Array) -> Iterator[Iterate]:
+        xp, projector = blobs.xp, blobs.projector
+        depth = projector.grid.voxel_A * projector.grid.shape[0]
+        step = np.float32(self.params.step * float(measured.max()) / depth)
+        mean, square = xp.zeros_like(volume), xp.zeros_like(volume)
+        residual = projector.forward(volume) - measured
+        for iteration in range(1, self.params.iterations + 1):
+            gradient = projector.adjoint(residual)
+            mean += np.float32(1 - MOMENTUM) * (gradient - mean)
+            square += np.float32(1 - MEMORY) * (gradient * gradient - square)
+            scale = xp.sqrt(square / np.float32(1 - MEMORY**iteration))
+            scale += np.float32(DAMPING) * scale.max() + np.float32(1e-30)
+            volume = xp.maximum(volume - step / np.float32(1 - MOMENTUM**iteration) * mean / scale, 0)
+            volume = blobs.blurred(volume)
+            residual = projector.forward(volume) - measured
+            yield iterate(iteration, volume, residual, measured)
+
+    def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
+        voxels = float(np.prod(grid.shape))
+        per_sweep = 5e-9 * voxels * series_shape[0] + 1.6e-7 * voxels
+        return Cost((self.params.iterations + 3) * per_sweep, 4 * (12 * voxels + 8 * float(np.prod(series_shape))) + 2e8)
+
+
+class Blobs:
+    """The projector of a volume that is given by the weights of Gaussian blobs, and its adjoint."""
+
+    def __init__(self, projector: Projector, sigma_A: float) -> None:
+        self.projector, self.xp, self.grid = projector, projector.xp, projector.grid
+        self.sigma = sigma_A / projector.grid.voxel_A
+
+    def blurred(self, volume: Array) -> Array:
+        """Return G V, float32; the Gaussian is symmetric and ends in zeros, so it is its own adjoint."""
+        if self.sigma == 0:
+            return volume
+        return ndimage_module(self.xp).gaussian_filter(volume, self.sigma, mode="constant", truncate=TRUNCATED)
+
+    def forward(self, weights: Array) -> Array:
+        """Return the images (n_tilt, ny, nx) of weights (nz, ny, nx)."""
+        return self.projector.forward(self.blurred(weights))
+
+    def adjoint(self, images: Array) -> Array:
+        """Return the weights (nz, ny, nx) that the adjoint makes of images."""
+        return self.blurred(self.projector.adjoint(images))

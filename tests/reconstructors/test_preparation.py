@@ -1,0 +1,160 @@
+"""The steps that prepare a series, each on input whose answer is known."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchsuite import contract_suite
+from benchsuite.contract import Context
+from benchsuite.data import Grid, Optics, TiltSeries
+from benchsuite.electrons import interaction_per_VA
+from benchsuite.geometry import single_axis, tilt_angles
+from metrics.phase import correlation
+from reconstructors.msp import MSPParams
+from reconstructors.preparation.background import Background
+from reconstructors.preparation.denoise import Denoise, DenoiseParams, noise_of, restored, stabilised
+from reconstructors.preparation.mask import Mask, MaskParams, binned
+from reconstructors.preparation.projected_phase import ProjectedPhase
+from reconstructors.preparation.scale import Scale
+from reconstructors.preparation.sparsity import Sparsity
+from reconstructors.projection.projector import Projector
+
+PIXEL_A = 0.5
+
+
+def series_of(images: np.ndarray, modality: str = "phase", dose: float = np.inf, step_A: float = PIXEL_A) -> TiltSeries:
+    rotations = single_axis(tilt_angles(-90, 90, len(images)))
+    data = images[:, None].astype(np.float32)
+    return TiltSeries(modality, data, rotations, step_A, Optics(300.0, 20.0), np.zeros(1), dose)  # type: ignore[arg-type]
+
+
+def prepared(step, series: TiltSeries, side: int | None = None):
+    side = side or series.scan_shape[0]
+    return step.prepare(series, Context(Grid((side, side, side), series.scan_step_A), np.random.default_rng(0)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.2, 5.0), min_size=3, max_size=9))
+def test_scale_undoes_any_gain(gains):
+    image = contract_suite.small_problem("phase")[0].data[0, 0]
+    found = prepared(Scale(), series_of(np.array(gains)[:, None, None] * image))
+    assert np.allclose(found.series.data, found.series.data[len(gains) // 2], rtol=1e-5)
+    assert found.extras["scale"][len(gains) // 2] == 1.0
+
+
+def test_scale_refuses_an_empty_image():
+    images = np.ones((3, 8, 8))
+    images[1] = -1
+    assert "tilt 1" in str(Scale().accepts(series_of(images)))
+
+
+def test_background_takes_off_the_level_of_the_frame():
+    image = np.zeros((24, 24))
+    image[8:16, 8:16] = 3.0
+    levels = np.array([0.5, -0.25, 2.0])
+    found = prepared(Background(), series_of(image + levels[:, None, None]))
+    assert np.allclose(found.series.data[:, 0], image, atol=1e-6)
+    assert np.allclose(found.extras["background"][:, 0], levels)
+
+
+def test_noise_is_measured_beside_structure():
+    rng = np.random.default_rng(3)
+    smooth = contract_suite.small_problem("phase")[0].data[0, 0].repeat(8, axis=0).repeat(8, axis=1)
+    assert noise_of(smooth + 0.2 * rng.standard_normal(smooth.shape)) == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.parametrize("rate", [1.0, 4.0, 50.0])
+def test_anscombe_and_its_inverse_are_unbiased(rate):
+    counts = np.random.default_rng(5).poisson(rate, 200_000).astype(np.float64)
+    stable = stabilised(counts / 10, 10.0)
+    if rate >= 4:
+        assert stable.std() == pytest.approx(1.0, rel=0.05)
+    assert 10 * float(restored(np.array([stable.mean()]), 10.0)[0]) == pytest.approx(rate, rel=0.02)
+
+
+@pytest.mark.parametrize("modality", ["phase", "adf"])
+def test_denoising_brings_a_lattice_nearer_to_the_truth(modality):
+    rng, axis = np.random.default_rng(2), np.arange(96)
+    clean = 0.5 + 0.25 * (np.cos(2 * np.pi * axis / 8)[:, None] + np.cos(2 * np.pi * axis / 8))
+    dose = 200.0
+    if modality == "adf":
+        electrons = dose * PIXEL_A**2
+        series = series_of(rng.poisson(clean * electrons)[None] / electrons, modality, dose)
+    else:
+        series = series_of((clean + 0.1 * rng.standard_normal(clean.shape))[None])
+    before = float(np.sqrt(((series.data[0, 0] - clean) ** 2).mean()))
+    after = float(np.sqrt(((prepared(Denoise(), series).series.data[0, 0] - clean) ** 2).mean()))
+    assert after < 0.5 * before
+
+
+def test_denoising_leaves_what_has_no_noise():
+    image = np.zeros((32, 32))
+    image[:16] = 1.0
+    found = prepared(Denoise(), series_of(image[None]))
+    assert np.allclose(found.series.data[0, 0], image, atol=1e-6)
+
+
+def test_bm3d_is_asked_for_by_name():
+    missing = importlib.util.find_spec("bm3d") is None
+    refusal = Denoise(DenoiseParams(method="bm3d")).accepts(series_of(np.ones((1, 8, 8))))
+    assert ("needs the package bm3d" in str(refusal)) == missing
+
+
+def test_sparsity_keeps_waves_and_removes_noise():
+    rng, axis = np.random.default_rng(4), np.arange(128)
+    waves = 1 + np.cos(2 * np.pi * axis * 16 / 128)[:, None] * np.cos(2 * np.pi * axis * 24 / 128)
+    noise = 0.1 * rng.standard_normal(waves.shape)
+    found = prepared(Sparsity(), series_of((waves + noise)[None])).series.data[0, 0]
+    assert np.abs(found - waves).std() < 0.5 * noise.std()
+    again = prepared(Sparsity(), series_of(waves[None])).series.data[0, 0]
+    assert np.allclose(again, waves, atol=1e-4)
+
+
+def test_binning_keeps_the_centre():
+    image = np.zeros((1, 25, 30), dtype=np.float32)
+    image[0, 25 // 2, 30 // 2] = 1.0
+    for bins in (1, 2, 3, 5):
+        coarse = binned(image, bins, (12, 14))[0]
+        weight = coarse / coarse.sum()
+        centre = [float((weight.sum(axis=1 - axis) * np.arange(n)).sum()) for axis, n in enumerate(coarse.shape)]
+        assert np.allclose(centre, [6, 7], atol=0.5 / bins if bins % 2 == 0 else 1e-6)
+
+
+def test_mask_removes_what_is_outside_and_leaves_the_particle():
+    grid = Grid((48, 48, 48), PIXEL_A)
+    z, y, x = (PIXEL_A * (np.arange(48) - 24) for _ in range(3))
+    ball = ((z[:, None, None] + 1) ** 2 + (y[:, None] - 2) ** 2 + (x - 3) ** 2 < 5**2).astype(np.float32)
+    rotations = single_axis(tilt_angles(-75, 75, 12))
+    projections = Projector(rotations, grid, (48, 48), PIXEL_A).forward(ball)
+    littered = projections.copy()
+    littered[:, :3, :3] = 2.0
+    series = replace(series_of(littered), rotations=rotations)
+    found = prepared(Mask(MaskParams(pixel_A=1.0)), series)
+    assert (found.series.data[:, 0, :3, :3] == 0).all()
+    assert np.array_equal(found.series.data[:, 0, 4:, 4:], projections[:, 4:, 4:])
+    assert 0.3 < found.extras["masked"].mean() < 0.9
+
+
+def test_phases_are_projections_of_the_potential():
+    series, grid = contract_suite.small_problem("4dstem")
+    for tilt in (3, 9):
+        one = series.view(tilt)
+        assert one.dose_e_per_A2 == series.dose_e_per_A2 / len(series.data)
+        step = ProjectedPhase(MSPParams(slices=2, slice_A=6.0, iterations=30))
+        found = step.prepare(one, Context(grid, np.random.default_rng(0)))
+        assert found.series.scan_step_A == grid.voxel_A
+        true = contract_suite.gaussian_series(contract_suite.CHIRAL_A, one.rotations, grid.shape[1], grid.voxel_A).data[0, 0]
+        assert correlation(found.series.data[0, 0], true) > 0.95
+        slope = float(np.polyfit(true.ravel(), found.series.data[0, 0].ravel(), 1)[0])  # a constant phase does not show in patterns
+        assert slope / (interaction_per_VA(300.0) * 400.0) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_tilt_series_is_not_taken_for_one_tilt():
+    series, _ = contract_suite.small_problem("4dstem")
+    assert "tilts" in str(ProjectedPhase().accepts(series))
