@@ -26,15 +26,15 @@ METRICS = {
     "reconstruct_s": "time of the reconstruction (s)",
     "peak_memory_mb": "peak resident memory of the reconstruction (MB)",
 }
-KINDS = ("metrics", "phantoms", "reconstructors", "scenarios")
+CLASSES = ("phantom", "preparation", "reconstructor")
+KINDS = ("metrics", *(f"{kind}s" for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
-    """Return (name, title) of all phantoms, reconstructors, metrics or scenarios."""
-    if what == "phantoms":
-        return [(name, registry.phantom(name).title) for name in registry.names("phantom")]
-    if what == "reconstructors":
-        return [(name, registry.reconstructor(name).title) for name in registry.names("reconstructor")]
+    """Return (name, title) of all phantoms, preparations, reconstructors, metrics or scenarios."""
+    if what.removesuffix("s") in CLASSES:
+        kind = what.removesuffix("s")
+        return [(name, registry.registered(kind, name).title) for name in registry.names(kind)]
     if what == "metrics":
         return list(METRICS.items())
     if what == "scenarios":
@@ -44,20 +44,20 @@ def entries(what: str) -> Sequence[tuple[str, str]]:
 
 def describe(name: str) -> str:
     """Return the description of anything that has a name. Raises UnknownNameError."""
-    for kind in ("reconstructor", "phantom"):
-        if name in registry.names(kind):
-            return _describe_class(kind, name)
+    found = [_describe_class(kind, name) for kind in reversed(CLASSES) if name in registry.names(kind)]
+    if found:
+        return "\n\n".join(found)
     if name in METRICS:
         return f"{name}: {METRICS[name]}"
     if name in library.names():
         value = read_document(library.resolve(name)).value
         return f"{name}: {value.get('title', '')}\n{value.get('description', '')}".rstrip()
-    everything = [*registry.names("reconstructor"), *registry.names("phantom"), *METRICS, *library.names()]
+    everything = [*(name for kind in CLASSES for name in registry.names(kind)), *METRICS, *library.names()]
     raise UnknownNameError("name", name, everything)
 
 
 def _describe_class(kind: str, name: str) -> str:
-    cls = registry.reconstructor(name) if kind == "reconstructor" else registry.phantom(name)
+    cls = registry.registered(kind, name)
     lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}", "parameters:", *_described(cls.Params)]
     if kind == "phantom":
         lines += ["on a film, of any phantom (substrate: {...}):", *_described(Substrate)]

@@ -156,7 +156,7 @@ def plan(
 
 
 @app.command("list")
-def list_names(what: Annotated[str, typer.Argument(help="phantoms, reconstructors, metrics or scenarios")]) -> None:
+def list_names(what: Annotated[str, typer.Argument(help="phantoms, preparations, reconstructors, metrics or scenarios")]) -> None:
     """List what there is."""
     from benchsuite import catalogue
 

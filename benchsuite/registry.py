@@ -32,7 +32,8 @@ def names(kind: str) -> list[str]:
     return sorted({*_entry_points(kind), *_plugins[kind]})
 
 
-def _get(kind: str, name: str) -> type:
+def registered(kind: str, name: str) -> Any:
+    """Return the class of that kind and name. Raises UnknownNameError with the nearest name."""
     if name in _plugins[kind]:
         return _plugins[kind][name]
     if name not in _entry_points(kind):
@@ -45,17 +46,17 @@ def _get(kind: str, name: str) -> type:
 
 def reconstructor(name: str) -> type[AnyReconstructor]:
     """Return the reconstructor class of that name. Raises UnknownNameError with the nearest name."""
-    return _get("reconstructor", name)
+    return registered("reconstructor", name)
 
 
 def phantom(name: str) -> type[AnyPhantom]:
     """Return the phantom class of that name. Raises UnknownNameError with the nearest name."""
-    return _get("phantom", name)
+    return registered("phantom", name)
 
 
 def preparation(name: str) -> type[AnyPreparation]:
     """Return the preparation class of that name. Raises UnknownNameError with the nearest name."""
-    return _get("preparation", name)
+    return registered("preparation", name)
 
 
 def source_file(cls: type) -> Path:
