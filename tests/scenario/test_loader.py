@@ -205,6 +205,27 @@ def test_what_is_swept_for_the_first_concerns_the_refinement(tmp_path):
     assert [c.first.reconstructor.params.iterations for c in loaded.cells if c.first] == [1, 2]
 
 
+PREPARED = GOOD.replace("iterations: 7}", "iterations: 7, prepare: [msp: {slices: 2}, scale, {use: denoise, strength: 0.5}]}")
+
+
+def test_steps_of_a_series_are_read_and_swept_by_name(tmp_path):
+    text = PREPARED + "sweep:\n  - reconstructors.slow.prepare.msp.slices: [1, 3]\n"
+    cells = [cell for cell in load(write(tmp_path, text)).cells if cell.reconstructor.label == "slow"]
+    assert [cell.reconstructor.prepare[0].params.slices for cell in cells] == [1, 3]
+    assert [step.name for step in cells[0].reconstructor.prepare] == ["msp", "scale", "denoise"]
+    assert cells[0].reconstructor.prepare[2].params.strength == 0.5
+    assert Cell.from_json(json.loads(json.dumps(cells[0].to_json()))) == cells[0]
+
+
+def test_steps_that_do_not_fit_are_refused(tmp_path):
+    assert "did you mean 'scale'" in problems(tmp_path, PREPARED.replace(" scale,", " scal,"))
+    assert "prepare.0.slice" in problems(tmp_path, PREPARED.replace("slices: 2", "slice: 2"))
+    assert "msp takes 4dstem series, but msp makes phase" in problems(tmp_path, PREPARED.replace("scale,", "msp,"))
+    assert "'msp' must be a list of steps" in problems(tmp_path, GOOD.replace("iterations: 7}", "iterations: 7, prepare: msp}"))
+    entry = GOOD.replace("reconstructors: [", "reconstructors: [{use: mset, prepare: [msp]}, ", 1)
+    assert "mset takes 4dstem series, but msp makes phase" in problems(tmp_path, entry)
+
+
 def test_a_refinement_of_nothing_is_refused(tmp_path):
     found = problems(tmp_path, REFINED.replace("from: slow", "from: slov"))
     assert "reconstructors.2.from: 'slov' is no entry above this one; did you mean 'slow'?" in found
