@@ -125,3 +125,15 @@ def test_cropping_keeps_the_zero_beam_in_the_middle(have: tuple[int, int], want:
     patterns[0, have[0] // 2, have[1] // 2] = 1
     assert np.argwhere(cropped(patterns, want)[0])[0].tolist() == [want[0] // 2, want[1] // 2]
     assert np.argwhere(central(np.fft.ifftshift(patterns, axes=(1, 2)), want)[0])[0].tolist() == [want[0] // 2, want[1] // 2]
+
+
+def test_a_camera_with_wider_pixels_samples_the_same_pattern() -> None:
+    """Pixels of 1/field see every second frequency of pixels of half the width, if the waves fit the field."""
+    scan = Scan(step_A=1.6, positions=(16, 16))
+    fine = simulated(scan=scan, camera=Camera(pixels=(62, 62)), detector=None, window_A=12.8)["patterns"][0]
+    wide = simulated(scan=scan, camera=Camera(pixels=(30, 30), field_A=12.8), detector=None)["patterns"][0]
+    there = fine[..., 1:-1:2, 1:-1:2]
+    assert there.shape == wide.shape
+    near_the_middle = (slice(4, 12), slice(4, 12))
+    difference = np.abs(4 * there - wide)[near_the_middle].sum(axis=(2, 3)) / wide[near_the_middle].sum(axis=(2, 3))
+    assert difference.max() < 0.03

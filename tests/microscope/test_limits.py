@@ -83,6 +83,26 @@ def test_defaults_are_possible() -> None:
             "simulation.window_A",
             "8 Å is less than the 11.8 Å over which the probe spreads",
         ),
+        (
+            {"mode": "4dstem", "camera": Camera(pixels=(40, 40), field_A=12.8)},
+            "acquisition.camera.field_A",
+            "engine abtem has patterns of the whole field of view; say engine: native",
+        ),
+        (
+            {"mode": "4dstem", "camera": Camera(pixels=(40, 40), field_A=12.83), "simulation": {"engine": "native"}},
+            "acquisition.camera.field_A",
+            "12.83 Å is not a whole number of the simulation's pixels of 0.1 Å",
+        ),
+        (
+            {
+                "mode": "4dstem",
+                "microscope": {"defocus_A": -200.0},
+                "camera": Camera(pixels=(40, 40), field_A=6.4),
+                "simulation": {"engine": "native"},
+            },
+            "acquisition.camera.field_A",
+            "6.4 Å is less than the 11.8 Å over which the probe spreads",
+        ),
         ({"tilts": Tilts(matrices=(((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)),))}, "acquisition.tilts", "not a rotation"),
     ],
 )
