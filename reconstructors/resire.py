@@ -18,7 +18,8 @@ B. O'Donoghue, E. Candès, Found. Comput. Math. 15 (2015) 715, doi:10.1007/s1020
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from types import ModuleType
+from typing import Literal, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +30,17 @@ from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from reconstructors.images import projections, reason_to_skip
 from reconstructors.projection.projector import Projector
+
+
+class LinearMap(Protocol):
+    """Images (n_tilt, ny, nx) of a volume (nz, ny, nx), and the adjoint: a `Projector`, or one with more in it."""
+
+    @property
+    def xp(self) -> ModuleType: ...
+
+    def forward(self, volume: Array) -> Array: ...
+
+    def adjoint(self, images: Array) -> Array: ...
 
 
 class RESIREParams(Params):
@@ -86,7 +98,7 @@ def plain_descent(projector: Projector, measured: Array, volume: Array, step: fl
         yield iterate(iteration, volume, residual, measured)
 
 
-def accelerated_descent(projector: Projector, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
+def accelerated_descent(projector: LinearMap, measured: Array, volume: Array, step: float, iterations: int) -> Iterator[Iterate]:
     """Projected gradient steps with momentum, which restarts where the loss has risen."""
     xp = projector.xp
     real = volume.dtype.type
