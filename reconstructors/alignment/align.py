@@ -49,8 +49,10 @@ class AlignParams(Params):
     axis: Vector3 | None = Field(None, description="tilt axis in the laboratory; default: that of the rotations")
     shift_blur_A: Numbers = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
     angle_blur_A: Numbers = Field((0.5,), description="σ in Å of each further level, of shifts and angles; about an atom's width")
-    rounds: Count = Field(3, description="steps of shifts and angles per level")
-    iterations: Count = Field(40, description="of the volume per round")
+    rounds: Count = Field(3, description="steps of shifts on each of the first levels")
+    iterations: Count = Field(40, description="of the volume in each of these rounds, and where two alignments are compared")
+    angle_rounds: Count = Field(2, description="steps of shifts and angles on each further level")
+    angle_iterations: Count = Field(160, description="of the volume in each of these; angles follow a volume that is not converged")
     hold_distortions: bool = Field(True, description="angles do not follow a stretch or shear of the specimen")
     background: bool = Field(True, description="the median of an image's frame is subtracted before anything is measured")
     threshold: float = Field(0.0, ge=0, lt=1, description="what is weaker than this part of an image's maximum is set to zero")
@@ -145,10 +147,10 @@ def _started(views: Views, nothing: Pose, images: np.ndarray, params: AlignParam
 def _refined(views: Views, pose: Pose, params: AlignParams, notify: Notify | None) -> tuple[Pose, list[float]]:
     losses: list[float] = []
     start = pose.shifts_A
-    levels = [(blur, False) for blur in params.shift_blur_A]
-    levels += [(blur, len(views.axes) > 0) for blur in params.angle_blur_A]
-    for blur, angles in levels:
-        for new, loss in refine_level(views, pose, blur, params.iterations, params.rounds, angles):
+    levels = [(blur, params.iterations, params.rounds, False) for blur in params.shift_blur_A]
+    levels += [(blur, params.angle_iterations, params.angle_rounds, len(views.axes) > 0) for blur in params.angle_blur_A]
+    for level in levels:
+        for new, loss in refine_level(views, pose, *level):
             pose = new
             losses.append(loss)
             if notify is not None:

@@ -220,7 +220,7 @@ def test_joint_refinement_finds_drift_without_a_coarse_step(angles_deg):
 def test_results_do_not_depend_on_threads():
     rng = np.random.default_rng(4)
     series, _, _ = misaligned(specimen(rng, 4, 12), tilt_angles(-75, 75, 7), rng, 40)
-    params = AlignParams(iterations=3, rounds=1, angles="all")
+    params = AlignParams(iterations=3, angle_iterations=3, rounds=1, angle_rounds=1, angles="all")
     one, two = (align(series, Grid((40,) * 3, PIXEL_A), params, threads=threads) for threads in (1, 2))
     assert np.array_equal(one.shifts_A, two.shifts_A)
     assert np.array_equal(one.rotations, two.rotations)
@@ -234,7 +234,7 @@ def test_what_goes_too_far_is_refused_and_the_start_kept():
     shift = align(series, grid, QUICK.model_copy(update={"max_shift": 1e-3, "coarse": ()}))
     assert "max_shift" in shift.refused
     assert np.array_equal(shift.shifts_A, np.zeros((7, 2)))
-    angle = align(series, grid, AlignParams(iterations=5, rounds=1, max_angle_deg=1e-3))
+    angle = align(series, grid, AlignParams(iterations=5, angle_iterations=5, rounds=1, max_angle_deg=1e-3))
     assert "max_angle_deg" in angle.refused
     assert np.allclose(angle.rotations, series.rotations)
 
