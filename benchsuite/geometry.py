@@ -69,3 +69,25 @@ def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
     """Return the (3, 3) rotation about `vector` (3,) by its length in rad."""
     angle = float(np.linalg.norm(vector))
     return rotation(vector.tolist(), float(np.rad2deg(angle))) if angle > 0 else np.eye(3)
+
+
+def vector_from_rotation(matrix: np.ndarray) -> np.ndarray:
+    """Return the (3,) axis times the angle in rad, less than π, of a rotation (3, 3): the inverse of `rotation_from_vector`."""
+    skew = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
+    length = float(np.linalg.norm(skew))
+    angle = np.arctan2(length, np.trace(matrix) - 1)
+    return skew * (angle / length) if length > 0 else np.zeros(3)
+
+
+def common_translation(rotations: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Return the (3,) translation t of a specimen that explains image shifts (n, 2) best: minimises Σ |s_i − (R_i t)_xy|²."""
+    return np.linalg.lstsq(rotations[:, :2].reshape(-1, 3), shifts.reshape(-1), rcond=None)[0]
+
+
+def common_rotation(rotations: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the (3, 3) rotation Q of a specimen that carries one set of rotations to another best: minimises Σ ‖R_i Q − R'_i‖².
+
+    Kabsch, Acta Cryst. A32 (1976) 922, doi:10.1107/S0567739476001873.
+    """
+    u, _, vt = np.linalg.svd(np.einsum("nji,njk->ik", rotations, others))
+    return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt

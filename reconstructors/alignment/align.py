@@ -1,0 +1,182 @@
+"""Alignment of a tilt series of projections: coarse steps on the images, then shifts and angles together with a volume.
+
+Coarse to fine, as Romanov et al. do: shifts first, on strongly blurred images, then shifts and angles at a finer resolution. At
+every resolution volume, shifts and angles are one least-squares problem
+
+    minimise  ½ Σ_i ‖G A(ω_i R_i) V − G T(−s_i) b_i‖²   over V ≥ 0, shifts s_i and rotations ω_i
+
+with projections A, a Gaussian G and translations T, solved in rounds (`refinement`). What comes out worse than it went in, or too
+far from it, is refused.
+
+A. Romanov et al., J. Phys. Mater. 8 (2025) 015005, section 2.2 (the order of levels).
+P. Pelz et al., Nat. Commun. 14 (2023) 7906 (volume and alignment together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from benchsuite.backend import thread_count
+from benchsuite.data import Grid, TiltSeries
+from benchsuite.geometry import common_translation
+from benchsuite.params import AsTuple, Count, Numbers, Params, Positive, Vector3
+from reconstructors.alignment.centre_of_mass import centre_of_mass
+from reconstructors.alignment.common_line import common_line
+from reconstructors.alignment.cross_correlation import cross_correlation
+from reconstructors.alignment.refinement import Pose, Views, misfit, refine_level
+from reconstructors.alignment.result import Alignment
+from reconstructors.alignment.shifting import frame_level, moved
+from reconstructors.alignment.tilt_axis import tilt_axis
+from reconstructors.images import projections, reason_to_skip
+
+CoarseStep = Literal["centre_of_mass", "common_line", "cross_correlation", "stretched_correlation"]
+Notify = Callable[[int, float], None]
+
+
+class AlignParams(Params):
+    coarse: Annotated[tuple[CoarseStep, ...], AsTuple] = Field(
+        ("centre_of_mass",), description="steps on the images alone, one after another; kept where a coarse volume fits better"
+    )
+    angles: Literal["none", "tilt", "all"] = Field(
+        "tilt", description="refined: none, about the tilt axis, or about all three axes"
+    )
+    axis: Vector3 | None = Field(None, description="tilt axis in the laboratory; default: that of the rotations")
+    shift_blur_A: Numbers = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
+    angle_blur_A: Numbers = Field((0.5,), description="σ in Å of each further level, of shifts and angles; about an atom's width")
+    rounds: Count = Field(3, description="steps of shifts on each of the first levels")
+    iterations: Count = Field(40, description="of the volume in each of these rounds, and where two alignments are compared")
+    angle_rounds: Count = Field(2, description="steps of shifts and angles on each further level")
+    angle_iterations: Count = Field(160, description="of the volume in each of these; angles follow a volume that is not converged")
+    hold_distortions: bool = Field(True, description="angles do not follow a stretch or shear of the specimen")
+    background: bool = Field(True, description="the median of an image's frame is subtracted before anything is measured")
+    threshold: float = Field(0.0, ge=0, lt=1, description="what is weaker than this part of an image's maximum is set to zero")
+    max_shift: float = Field(0.25, gt=0, le=1, description="refused beyond this part of the field of view")
+    max_angle_deg: Positive = Field(3.0, description="refused beyond this correction of an angle")
+
+
+def align(
+    series: TiltSeries,
+    grid: Grid,
+    params: AlignParams | None = None,
+    xp: ModuleType = np,
+    threads: int | None = None,
+    notify: Notify | None = None,
+) -> Alignment:
+    """Return shifts and rotations of the images of an adf series; equal bit for bit for any number of threads.
+
+    grid: that of the reconstruction at full resolution. notify: called with the number of each round and its relative squared
+    residual. Focal series are averaged over focus. Raises ValueError for what is not a series of images.
+    """
+    p = params or AlignParams()
+    reason = reason_to_skip("align", series)
+    if reason is not None:
+        raise ValueError(reason)
+    images = _cleaned(projections(series, np), p)
+    axes = _axes(series.rotations, p)
+    views = Views(xp.asarray(images), series.scan_step_A, series.rotations, axes, grid, p.hold_distortions, xp, threads)
+    nothing = Pose(np.zeros((len(images), 2)), np.zeros((len(images), len(axes))))
+    if not (images.max(axis=(1, 2)) > 0).all():
+        return _alignment(views, nothing, [], "an image shows nothing")
+    with _workers(xp, threads):
+        start = _started(views, nothing, images, p)
+        found, losses = _refined(views, start, p, notify)
+        reason = _refusal(views, start, found, p)
+    return _alignment(views, start if reason else found, losses, reason)
+
+
+def coarse_shifts(images: np.ndarray, pixel_A: float, rotations: np.ndarray, steps: tuple[CoarseStep, ...]) -> np.ndarray:
+    """Return the (n, 2) shifts in Å that coarse steps find one after another in images (n, ny, nx)."""
+    methods = {
+        "centre_of_mass": lambda b: centre_of_mass(b, pixel_A),
+        "common_line": lambda b: common_line(b, pixel_A, rotations),
+        "cross_correlation": lambda b: cross_correlation(b, pixel_A, rotations),
+        "stretched_correlation": lambda b: cross_correlation(b, pixel_A, rotations, stretch=True),
+    }
+    shifts = np.zeros((len(images), 2))
+    for step in steps:
+        shifts = shifts + methods[step](moved(images, -shifts, pixel_A))
+    return shifts
+
+
+@contextmanager
+def _workers(xp: ModuleType, threads: int | None) -> Iterator[None]:
+    """Transforms on the CPU use as many threads as the projector."""
+    if xp is np:
+        import scipy.fft
+
+        with scipy.fft.set_workers(threads or thread_count()):
+            yield
+    else:
+        yield
+
+
+def _cleaned(images: np.ndarray, params: AlignParams) -> np.ndarray:
+    images = images - frame_level(images) if params.background else images
+    weakest = params.threshold * images.max(axis=(1, 2), keepdims=True)
+    return np.where(images < weakest, np.float32(0), images) if params.threshold > 0 else images
+
+
+def _axes(rotations: np.ndarray, params: AlignParams) -> np.ndarray:
+    """The laboratory axes (k, 3) that rotations are refined about."""
+    if params.angles == "none":
+        return np.empty((0, 3))
+    if params.angles == "all":
+        return np.eye(3)
+    axis = tilt_axis(rotations) if params.axis is None else np.array(params.axis)
+    if axis is None or not np.linalg.norm(axis) > 0:
+        raise ValueError("align: the rotations have no common tilt axis; give `axis`, or refine all angles or none")
+    return (axis / np.linalg.norm(axis))[None]
+
+
+def _started(views: Views, nothing: Pose, images: np.ndarray, params: AlignParams) -> Pose:
+    """The pose after the coarse steps, where a coarse volume fits it better than images left as they are."""
+    if not params.coarse:
+        return nothing
+    pose = Pose(coarse_shifts(images, views.pixel_A, views.nominal, params.coarse), nothing.angles_rad)
+    blur = max((*params.shift_blur_A, *params.angle_blur_A), default=3.0)
+    before, after = (misfit(views, one, blur, params.iterations) for one in (nothing, pose))
+    return pose if after < before else nothing
+
+
+def _refined(views: Views, pose: Pose, params: AlignParams, notify: Notify | None) -> tuple[Pose, list[float]]:
+    losses: list[float] = []
+    start = pose.shifts_A
+    levels = [(blur, params.iterations, params.rounds, False) for blur in params.shift_blur_A]
+    levels += [(blur, params.angle_iterations, params.angle_rounds, len(views.axes) > 0) for blur in params.angle_blur_A]
+    for level in levels:
+        for new, loss in refine_level(views, pose, *level):
+            pose = new
+            losses.append(loss)
+            if notify is not None:
+                notify(len(losses), loss)
+    rotations = views.rotations(pose)
+    drifted = common_translation(rotations, pose.shifts_A - start)
+    return Pose(pose.shifts_A - (rotations @ drifted)[:, :2], pose.angles_rad), losses
+
+
+def _refusal(views: Views, start: Pose, found: Pose, params: AlignParams) -> str | None:
+    """Why a refined pose is not used, or None."""
+    if not (np.isfinite(found.shifts_A).all() and np.isfinite(found.angles_rad).all()):
+        return "the refinement diverged"
+    field = np.array(views.images.shape[:0:-1]) * views.pixel_A
+    largest = (np.abs(found.shifts_A) / field).max()
+    if largest > params.max_shift:
+        return f"an image would be moved by {largest:.0%} of the field of view, beyond max_shift = {params.max_shift:.0%}"
+    angle = np.rad2deg(np.abs(found.angles_rad).max(initial=0.0))
+    if angle > params.max_angle_deg:
+        return f"an angle would be changed by {angle:.2f}°, beyond max_angle_deg = {params.max_angle_deg:g}°"
+    blur = min((*params.shift_blur_A, *params.angle_blur_A), default=3.0)
+    before, after = (misfit(views, pose, blur, params.iterations) for pose in (start, found))
+    if not after < before:
+        return f"the refined series fits no better: residual {after:.3g}, was {before:.3g}"
+    return None
+
+
+def _alignment(views: Views, pose: Pose, losses: list[float], refused: str | None) -> Alignment:
+    return Alignment(pose.shifts_A, views.rotations(pose), np.array(losses), refused)
