@@ -1,4 +1,4 @@
-"""Resolution: Fourier shell correlation, and the spectral amplitude along an axis.
+"""Resolution by Fourier shell correlation.
 
     FSC(k) = Re Σ A B* / √(Σ|A|² Σ|B|²)  over the shell |k|          (Harauz & van Heel, Optik 73 (1986) 146)
 
@@ -50,14 +50,6 @@ def resolution_at(frequency: np.ndarray, correlation: np.ndarray, threshold: flo
     high, low = correlation[first - 1], correlation[first]
     crossing = frequency[first - 1] + (high - threshold) / (high - low) * (frequency[first] - frequency[first - 1])
     return 1.0 / float(crossing)
-
-
-def spectral_amplitude(volume: np.ndarray, voxel_A: float, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (frequency in 1/Å, mean |F| over the planes normal to an axis): its last peak is the resolution along it."""
-    spectrum = np.abs(np.fft.fft(volume.astype(np.float64), axis=axis))
-    others = tuple(other for other in range(volume.ndim) if other != axis)
-    half = volume.shape[axis] // 2 + 1
-    return np.fft.rfftfreq(volume.shape[axis], voxel_A), spectrum.mean(axis=others)[:half]
 
 
 def render(atoms: Atoms, grid: Grid, sigma_A: float) -> np.ndarray:

@@ -18,8 +18,7 @@ B. O'Donoghue, E. Candès, Found. Comput. Math. 15 (2015) 715, doi:10.1007/s1020
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,17 +29,6 @@ from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from reconstructors.images import PROJECTIONS, projections, reason_to_skip
 from reconstructors.projection.projector import LinearMap, Projector
-
-
-class LinearMap(Protocol):
-    """Images (n_tilt, ny, nx) of a volume (nz, ny, nx), and the adjoint: a `Projector`, or one with more in it."""
-
-    @property
-    def xp(self) -> ModuleType: ...
-
-    def forward(self, volume: Array) -> Array: ...
-
-    def adjoint(self, images: Array) -> Array: ...
 
 
 class RESIREParams(Params):

@@ -35,6 +35,9 @@ CAPTIONS = {
     "depth_slices": "Phase of the slices in depth, on one scale for each method.",
     "convergence": "Loss against iteration, relative to each method's own first value.",
     "fourier_shell": "Fourier shell correlation of each volume with the true atoms drawn as Gaussians.",
+    "spectral_amplitude": "Spectral amplitude of the volumes under a Hann window. (a) Mean over the other two axes; points: the "
+    "last peak along each axis, sought in three dimensions, with its resolution. (b–d) Mean over one axis, in logarithmic colours; "
+    "bars: 1 Å⁻¹.",
     "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",
     "diffraction_patterns": "Pattern of the central probe in the middle tilt of each series, on a logarithmic scale; the dashed "
     "circle is the edge of the aperture.",

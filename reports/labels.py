@@ -35,6 +35,15 @@ NAMES = {
     "classification_rate": "Classification rate",
     "r_factor": "R-factor",
     "resolution_fsc": "FSC resolution",
+    "resolution_x": "Resolution along x",
+    "resolution_y": "Resolution along y",
+    "resolution_z": "Resolution along z",
+    "site_displacement": "Site displacement",
+    "site_displacement_x": "Site displacement along x",
+    "site_displacement_y": "Site displacement along y",
+    "site_displacement_z": "Site displacement along z",
+    "lattice_rotation": "Lattice rotation",
+    "lattice_strain": "Lattice strain",
     "bond_length_error": "Bond-length error",
     "reconstruct": "Time",
     "peak_memory": "Peak memory",
@@ -76,6 +85,8 @@ def name(key: str) -> str:
             return NAMES[known]
     if last.startswith("recall_"):
         return f"Recall of {last.removeprefix('recall_')}"
+    if last.startswith("sites_found_"):
+        return f"Sites of {last.removeprefix('sites_found_')} found"
     words = last.replace("_", " ").strip() or key
     return words[0].upper() + words[1:]
 

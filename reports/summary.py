@@ -19,6 +19,7 @@ from reports.labels import condition, label, labels, number, plus_minus, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
 INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
+OF_SPECTRUM = ("resolution_x_A", "resolution_y_A", "resolution_z_A")  # where the scenario asks for the figure
 TOLERANCE_PM = 10.0  # nLOT asks how many atoms are placed so well
 MORE_METRICS = (
     "r_factor",
@@ -66,9 +67,11 @@ def tables(run: Run) -> list[Table]:
 def summary(run: Run) -> Table:
     """Method × swept values: mean ± sample standard deviation over repeats, with n_ok/n_total."""
     recalls = [str(name) for name in run.table if str(name).startswith("recall_")]
-    metrics = [
-        m for m in ("rmsd_pm", "n_matched", *METRICS[1:], *recalls, *MORE_METRICS) if m in run.table and run.table[m].notna().any()
-    ]
+    of_volume: list[str] = []
+    if "spectral_amplitude" in (run.scenario.get("figures") or ()):
+        of_volume = [*OF_SPECTRUM, *(str(m) for m in run.table if str(m).startswith("sites_found_")), "site_displacement_pm"]
+    listed = ("rmsd_pm", "n_matched", *METRICS[1:], *recalls, *of_volume, *MORE_METRICS)
+    metrics = [m for m in listed if m in run.table and run.table[m].notna().any()]
     rows = []
     for group in groups(run):
         swept = [value(key, group.swept[key]) for key in group.swept]

@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
 
 
 def entries(folder, stage):
-    return {path for path in (folder / "store" / stage).glob("*/*")}
+    return set((folder / "store" / stage).glob("*/*"))
 
 
 def test_prepared_series_are_reconstructed_and_scored(folder):

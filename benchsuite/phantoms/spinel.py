@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from pydantic import Field
 
 from benchsuite.contract import Phantom
@@ -43,7 +44,8 @@ class Spinel(Phantom["Spinel.Params"]):
         basis = [(0.125,) * 3, (0.5,) * 3, (p.oxygen_u,) * 3]
         cell = crystal([p.cation, p.cation, p.anion], basis, spacegroup=227, setting=2, cellpar=[p.lattice_A] * 3 + [90.0] * 3)
         block = cell.repeat(int(np.ceil(p.edge_A / p.lattice_A)) + 1)
-        sites = block.positions - rng.uniform(0, p.lattice_A, 3)
+        corner = -rng.uniform(0, p.lattice_A, 3)
+        sites = block.positions + corner
         inside = ((sites >= -INSIDE_A) & (sites <= p.edge_A + INSIDE_A)).all(axis=1)
         symbols = np.array(block.get_chemical_symbols())[inside]
         orientation = lying(rng, p.azimuth_deg, p.mistilt_deg)
@@ -51,7 +53,9 @@ class Spinel(Phantom["Spinel.Params"]):
         n_cation = int((symbols == p.cation).sum())
         atoms.info |= {"n_cation": n_cation, "n_anion": len(symbols) - n_cation, "lattice_A": p.lattice_A}
         atoms.info["zone_axis_deg"] = round(zone_axis_distance_deg(orientation), 2)
-        return atoms
+        cations = cell.get_scaled_positions()[cell.numbers == atomic_numbers[p.cation]]
+        moved = (atoms.positions - sites[inside] @ orientation.T).mean(axis=0)
+        return described(atoms, p.cation, cations, orientation, orientation @ corner + moved)
 
 
 def lying(rng: np.random.Generator, azimuth_deg: float, mistilt_deg: float) -> np.ndarray:
@@ -59,3 +63,18 @@ def lying(rng: np.random.Generator, azimuth_deg: float, mistilt_deg: float) -> n
     direction = rng.uniform(0, 2 * np.pi)
     inclination = np.deg2rad(mistilt_deg) * np.array([np.cos(direction), np.sin(direction), 0.0])
     return rotation_from_vector(inclination) @ rotation("z", azimuth_deg)
+
+
+def described(atoms: Atoms, element: str, sites: np.ndarray, orientation: np.ndarray, origin_A: np.ndarray) -> Atoms:
+    """Return a single crystal with its cubic lattice in `info`, beside `lattice_A`, for scores that look for it in a volume.
+
+    crystal_element: of the sites that scatter most. crystal_sites: their fractions (m, 3) of the cubic cell, all of the cell.
+    crystal_rotation_rad: rotation vector (3,) of the cube axes. crystal_origin_A: (3,), of a cell.
+    """
+    from scipy.spatial.transform import Rotation
+
+    atoms.info["crystal_element"] = element
+    atoms.info["crystal_sites"] = np.round(sites, 6).ravel().tolist()
+    atoms.info["crystal_rotation_rad"] = Rotation.from_matrix(orientation).as_rotvec().tolist()
+    atoms.info["crystal_origin_A"] = origin_A.tolist()
+    return atoms

@@ -29,6 +29,7 @@ FigureName = Literal[
     "difference_images",
     "probe_sections",
     "depth_slices",
+    "spectral_amplitude",
 ]
 FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 

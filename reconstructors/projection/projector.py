@@ -24,10 +24,13 @@ from reconstructors.images import PAD
 
 
 class LinearMap(Protocol):
-    """What methods of least squares need of a projector."""
+    """Images (n_tilt, ny, nx) of a volume (nz, ny, nx), and the adjoint: a `Projector`, or one with more in it."""
 
-    xp: ModuleType
-    grid: Grid
+    @property
+    def xp(self) -> ModuleType: ...
+
+    @property
+    def grid(self) -> Grid: ...
 
     def forward(self, volume: Array, /) -> Array: ...
 

@@ -15,6 +15,7 @@ from reports.figures.deviations import deviation_at_depths, deviation_by_depth, 
 from reports.figures.diffraction_patterns import diffraction_patterns
 from reports.figures.local_orbitals import difference_images, probe_sections
 from reports.figures.size import rmsd_against_atoms
+from reports.figures.spectrum import spectral_amplitude
 from reports.figures.sweep_lines import sweep_lines
 
 FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
@@ -30,13 +31,14 @@ FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "probe_sections": probe_sections,
     "convergence": convergence,
     "fourier_shell": fourier_shell,
+    "spectral_amplitude": spectral_amplitude,
     "pair_distribution": pair_distribution,
     "diffraction_patterns": diffraction_patterns,
     "contact_sheet": contact_sheet,
 }
 OF_ATOMS = (
     "slice_grid", "histogram_grid", "rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths",
-    "fourier_shell", "pair_distribution",
+    "fourier_shell", "spectral_amplitude", "pair_distribution",
 )  # fmt: skip
 
 

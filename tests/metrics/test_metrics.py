@@ -14,7 +14,7 @@ from benchsuite.data import Grid, Volume
 from metrics.classify import classify, classify_by_intensity, group, k_means, separation
 from metrics.gaussians import add_gaussians
 from metrics.match import assign, match
-from metrics.resolution import fourier_shell_correlation, render, resolution_at, spectral_amplitude
+from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import r_factor, score
 from metrics.structure import bond_length_error_A, outside, pair_distribution
 from metrics.trace import trace_atoms
@@ -204,13 +204,6 @@ def test_fourier_shell_correlation():
     assert np.abs(fourier_shell_correlation(a, b, 0.5)[1][4:]).max() < 0.15
     falling = np.linspace(1, 0, len(frequency))
     assert resolution_at(frequency, falling, 0.5) == pytest.approx(2.0)
-
-
-def test_spectral_amplitude_has_its_last_peak_at_the_period():
-    x = np.arange(64) * 0.25
-    volume = np.broadcast_to(1 + np.cos(2 * np.pi * x / 2.0), (8, 8, 64))
-    frequency, amplitude = spectral_amplitude(volume, 0.25, axis=2)
-    assert frequency[1:][amplitude[1:].argmax()] == pytest.approx(0.5)
 
 
 def test_rendered_atoms_are_where_they_are():

@@ -11,11 +11,12 @@ from scipy.spatial import cKDTree
 
 from benchsuite.data import SUBSTRATE, particle_of, substrate_of
 from benchsuite.errors import BenchsuiteError, ScenarioError
-from benchsuite.geometry import rotation
+from benchsuite.geometry import rotation, rotation_from_vector
 from benchsuite.phantoms.spinel import Spinel, lying
 from benchsuite.phantoms.substrate import DALTON_PER_A3, Substrate
 from benchsuite.runner.stages import PhantomStage
 from benchsuite.scenario import Cell, load
+from benchsuite.storage import load_atoms, save_atoms
 
 
 def cube(seed=0, **params):
@@ -37,6 +38,17 @@ def test_a_spinel_has_its_composition_and_its_bonds():
     assert set(neighbours) == {4, 6}
     assert (neighbours == 6).mean() == pytest.approx(2 / 3, abs=0.05)
     assert bonds[bonds < 2.1].mean() == pytest.approx(1.925, abs=0.01)
+
+
+def test_a_spinel_says_where_its_lattice_is(tmp_path):
+    save_atoms(tmp_path / "cube.extxyz", cube(3, edge_A=20.0))
+    atoms = load_atoms(tmp_path / "cube.extxyz")
+    turned = rotation_from_vector(np.array(atoms.info["crystal_rotation_rad"]))
+    sites = np.reshape(atoms.info["crystal_sites"], (-1, 3))
+    cations = atoms.positions[atoms.symbols == atoms.info["crystal_element"]]
+    fraction = (cations - atoms.info["crystal_origin_A"]) @ turned / atoms.info["lattice_A"]
+    off = fraction[:, None] - sites
+    assert np.abs(off - np.rint(off)).max(axis=2).min(axis=1).max() < 1e-6
 
 
 def test_the_cube_lies_on_a_face():

@@ -167,3 +167,22 @@ def test_published_finds_fixed_settings_and_says_why_a_score_is_missing(tmp_path
 
 def test_a_line_never_ends_between_number_and_unit():
     assert wrapped(condition({KEY: 2e6}), 22) == "Electron dose\n2×10⁶\N{NO-BREAK SPACE}e/Å²"
+
+
+def test_the_spectral_amplitude_has_a_row_per_method_and_says_where_there_is_no_peak(tmp_path, monkeypatch):
+    from benchsuite.results import CellResult
+    from metrics.spectrum import curves_of, spectral_amplitude
+
+    curves = curves_of(spectral_amplitude(np.random.default_rng(0).random((20, 24, 28)).astype(np.float32), 0.4))
+    peaks = {"resolution_x_A": 0.95, "resolution_y_A": 1.25, "sites_found_Co_pct": 80.0, "site_displacement_pm": 130.0}
+    rows = [{**row(method, 2e5, 0, 4.0), **peaks} for method in ("SIRT", "$odd")]
+    run = make_run(tmp_path / "run", rows)
+    assert FIGURES["spectral_amplitude"](run) == {}
+    monkeypatch.setattr(CellResult, "curves", lambda _cell: curves)
+    figure = FIGURES["spectral_amplitude"](run)["spectral_amplitude"]
+    assert len(figure.axes) == 8
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["x: 0.95 Å", "y: 1.25 Å", "z: no peak"]
+    assert "Resolution along x (Å)" not in summary(run).columns
+    run.scenario["figures"] = ["spectral_amplitude"]
+    assert {"Resolution along x (Å)", "Sites of Co found (%)", "Site displacement (pm)"} <= set(summary(run).columns)
+    assert "could not be drawn" not in write_report(run).read_text()

@@ -13,6 +13,7 @@ from ase import Atoms
 
 from benchsuite.atomic import write_text
 from benchsuite.data import Grid, Prepared, TiltSeries, Volume, particle_of, substrate_of
+from benchsuite.geometry import rotation_from_vector
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Bench, Stage
@@ -29,9 +30,12 @@ from benchsuite.storage import (
     save_arrays,
     save_atoms,
 )
+from metrics.lattice import find_lattice, misorientation_deg
 from metrics.phase import correlation, correlations, slice_phases
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
 from metrics.scores import Scores, r_factor, score
+from metrics.sites import find_sites
+from metrics.spectrum import bragg_peaks, curves_of, resolutions, spectral_amplitude
 from metrics.structure import outside, pair_distribution
 from reconstructors.projection.projector import Projector
 
@@ -120,13 +124,52 @@ def projected_phase(specimen: Atoms, rotation: np.ndarray, drift_A: np.ndarray, 
 def volume_scores(
     volume: Volume, specimen: Atoms, series: TiltSeries, shift_A: np.ndarray
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return scores and curves of a volume: R-factor of its projections (of images), Fourier shell correlation with the truth."""
+    """Return scores and curves of a volume.
+
+    R-factor of its projections (of images), Fourier shell correlation with the truth, last spectral peaks, sites and lattice.
+    """
     frequency, shells = fsc_against_truth(volume, specimen, shift_A)
     values = {"resolution_fsc_A": resolution_at(frequency, shells, FSC_THRESHOLD)}
     curves = {"fsc_frequency": frequency, "fsc_correlation": shells}
     if series.modality != "4dstem":
         values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
-    return values, curves
+    spectrum = spectral_amplitude(volume.data, volume.voxel_A)
+    values |= {f"resolution_{axis}_A": last for axis, last in resolutions(bragg_peaks(spectrum)).items()}
+    particle = particle_of(specimen)
+    values |= site_scores(volume, particle, shift_A) | lattice_scores(volume, particle)
+    return values, curves | curves_of(spectrum)
+
+
+def site_scores(volume: Volume, particle: Atoms, shift_A: np.ndarray) -> dict[str, float]:
+    """Return how many true sites lead to an atom of their own, by element, and how far it is, in the mean.
+
+    Sites are those of `crystal_element`, where the specimen names one, or else of all atoms.
+    """
+    symbols = np.array(particle.get_chemical_symbols(), dtype=str)
+    chosen = symbols == particle.info.get("crystal_element", symbols)
+    sites = find_sites(volume, particle.positions[chosen] + shift_A)
+    elements = sorted(set(symbols[chosen].tolist()))
+    scores = {f"sites_found_{el}_pct": 100 * float(sites.found[symbols[chosen] == el].mean()) for el in elements}
+    moved = 100 * sites.displacement_A[sites.found]
+    per_axis = np.abs(moved).mean(axis=0) if len(moved) else np.full(3, np.nan)
+    scores |= {f"site_displacement_{axis}_pm": float(mean) for axis, mean in zip("xyz", per_axis, strict=True)}
+    return scores | {"site_displacement_pm": float(np.linalg.norm(moved, axis=1).mean()) if len(moved) else float("nan")}
+
+
+def lattice_scores(volume: Volume, particle: Atoms) -> dict[str, float]:
+    """Return how a lattice found without the truth differs from that of a single crystal; nothing of other specimens.
+
+    lattice_rotation_deg: between the orientations. lattice_strain_pct: the largest principal strain. nan where none was found.
+    """
+    info = particle.info
+    if "crystal_rotation_rad" not in info:
+        return {}
+    found = find_lattice(volume, float(info["lattice_A"]), np.reshape(info["crystal_sites"], (-1, 3)))
+    if found is None:
+        return {"lattice_rotation_deg": float("nan"), "lattice_strain_pct": float("nan")}
+    true = rotation_from_vector(np.asarray(info["crystal_rotation_rad"]))
+    strain = float(np.abs(np.linalg.eigvalsh(found.strain)).max())
+    return {"lattice_rotation_deg": misorientation_deg(found.orientation, true), "lattice_strain_pct": 100 * strain}
 
 
 def projection_r_factor(volume: Volume, series: TiltSeries) -> tuple[float, np.ndarray]:

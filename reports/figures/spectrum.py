@@ -1,0 +1,95 @@
+"""The spectral amplitude of the volumes, on axes and on planes (after Romanov et al. 2025, Fig. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchsuite.results import CellResult, Run
+from reports.figures.panels import first_cells
+from reports.groups import condition_identity, conditions
+from reports.labels import condition, number
+from reports.style import BLACK, BLUE, GREEN, VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapped
+
+ROWS = 4
+MOST_FIGURES = 4
+COLORS = {"x": VERMILLION, "y": GREEN, "z": BLUE}
+MARKERS = {"x": "o", "y": "s", "z": "^"}
+BAR_PER_A = 1.0
+DARKEST, BRIGHTEST = 5.0, 99.95  # percentiles of the logarithm
+
+
+@styled
+def spectral_amplitude(run: Run) -> dict[str, Figure]:
+    """A row per method and setting: the amplitude along x, y and z with the last peaks, and projected on three planes."""
+    points = conditions(run)
+    rows = []
+    for (method, identity), cell_id in first_cells(run).items():
+        cell = run.cell(cell_id)
+        curves = cell.curves() if cell.row["status"] == "ok" else {}
+        if "spectrum_x" in curves:
+            setting = next(condition(point) for point in points if condition_identity(point) == identity)
+            rows.append((f"{plain(method)}\n{wrapped(setting, 34)}" if setting else plain(method), cell, curves))
+    pages = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)][:MOST_FIGURES]
+    return {"spectral_amplitude" if not i else f"spectral_amplitude_{i + 1}": _figure(page) for i, page in enumerate(pages)}
+
+
+def _figure(rows: Sequence[tuple[str, CellResult, Mapping[str, np.ndarray]]]) -> Figure:
+    figure = new_figure(WIDTH_IN, 1.75 * len(rows) + 0.15)
+    axes = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(1.5, 1, 1, 1))
+    for number_, (line, (title, cell, curves)) in enumerate(zip(axes, rows, strict=True)):
+        _lines(line[0], cell, curves, title)
+        images = [curves[f"spectrum_{plane}"] for plane in ("xy", "xz", "yz")]
+        logs = np.concatenate([np.log10(image[image > 0]) for image in images])
+        limits = np.percentile(logs, (DARKEST, BRIGHTEST)) if len(logs) else (0.0, 1.0)
+        for axis, plane, image in zip(line[1:], ("xy", "xz", "yz"), images, strict=True):
+            _plane(axis, image, curves[f"spectrum_{plane}_reach_per_A"], plane, limits)
+        if number_ == 0:
+            for letter, axis in zip("abcd", line, strict=True):
+                axis.set_title(letter, loc="left", fontweight="bold", fontsize=8)
+    return figure
+
+
+def _lines(axis: Axes, cell: CellResult, curves: Mapping[str, np.ndarray], title: str) -> None:
+    top = max(float(curves[f"spectrum_{name}"][1:].max()) for name in COLORS) or 1.0
+    for name, color in COLORS.items():
+        frequency, amplitude = curves[f"spectrum_{name}_per_A"], curves[f"spectrum_{name}"]
+        resolution = float(cell.row.get(f"resolution_{name}_A") or np.nan)
+        text = f"{name}: {resolution:.2f} Å" if np.isfinite(resolution) else f"{name}: no peak"
+        axis.plot(frequency[1:], amplitude[1:] / top, color=color, linewidth=0.9)
+        here = np.interp(1 / resolution, frequency, amplitude) / top if np.isfinite(resolution) else np.nan
+        axis.plot(
+            [1 / resolution], [here], color=color, marker=MARKERS[name], markeredgecolor=BLACK, markeredgewidth=0.4, label=text
+        )
+    axis.set(yscale="log", xlim=(0, max(float(curves[f"spectrum_{name}_per_A"][-1]) for name in COLORS)))
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.set(xlabel="Spatial frequency (Å⁻¹)", ylabel="Amplitude (rel. units)")
+    axis.set_title(title, fontsize=6.5)
+    axis.legend(loc="upper right", fontsize=6, handlelength=1.0, labelspacing=0.3, borderaxespad=0.1)
+
+
+def _plane(axis: Axes, image: np.ndarray, reach: np.ndarray, plane: str, limits: tuple[float, float]) -> None:
+    floor = 10.0 ** limits[0]
+    right, up = (float(length) for length in reach)
+    axis.imshow(
+        np.log10(np.maximum(image, floor)), cmap="inferno", vmin=limits[0], vmax=limits[1], origin="lower",
+        extent=(-right, right, -up, up), interpolation="nearest",
+    )  # fmt: skip
+    axis.set(xticks=[], yticks=[])
+    axis.set_xlabel(f"$k_{plane[0]}$", labelpad=2)
+    axis.set_ylabel(f"$k_{plane[1]}$", labelpad=2)
+    axis.spines[:].set_visible(False)
+    left, low = -0.93 * right, -0.9 * up
+    edge = [withStroke(linewidth=1.5, foreground=BLACK)]  # readable on bright and dark
+    axis.plot([left, left + BAR_PER_A], [low, low], color=BLACK, linewidth=3.0, solid_capstyle="butt")
+    axis.plot([left, left + BAR_PER_A], [low, low], color="white", linewidth=2.0, solid_capstyle="butt")
+    axis.text(
+        left + BAR_PER_A / 2, low + 0.04 * up, "1 Å⁻¹", color="white", ha="center", va="bottom", fontsize=6, path_effects=edge
+    )
