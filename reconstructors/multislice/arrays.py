@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchsuite.backend import Array, fft_module
+from benchsuite.backend import Array, fft_module, get_array_module
 
 if TYPE_CHECKING:
-    from reconstructors.multislice.kernel import Multislice, Waves
+    from reconstructors.multislice.kernel import Back, Multislice, Waves
 
 BATCH_BYTES = {True: 1 << 22, False: 1 << 30}  # waves of one batch: a cache on the CPU, a share of memory on a GPU
 
@@ -33,9 +33,17 @@ class ArrayEngine:
         return result
 
     def gradient(
-        self, transmission: Array, corners: np.ndarray, waves: Waves, measured: Array, floor: float | None, back: bool
+        self,
+        transmission: Array,
+        corners: np.ndarray,
+        waves: Waves,
+        measured: Array,
+        floor: float | None,
+        back: Back,
+        chosen: np.ndarray | None,
     ) -> tuple[Array, Array, tuple[Array, Array] | None]:
         xp, k = self.xp, self.kernel
+        measured = measured if chosen is None else measured[xp.asarray(chosen)]
         losses = xp.empty(len(corners), np.float64)
         total = xp.zeros(transmission.shape, np.float32)
         at_entrance = xp.empty((len(corners) if back else 0, k.window, k.window), np.complex64)
@@ -55,6 +63,11 @@ class ArrayEngine:
                 total[:, y : y + k.window, x : x + k.window] += parts[:, number]
             if back:
                 at_entrance[some], at_detector[some] = chi, wave
+        inside = k.unpadded(total).copy()
+        total[...] = 0
+        k.unpadded(total)[...] = inside
+        if back == "kinds":
+            at_entrance, at_detector = (summed(ends, waves) for ends in (at_entrance, at_detector))
         return losses, total, (at_entrance, at_detector) if back else None
 
     def _batches(self, probes: int) -> list[slice]:
@@ -96,3 +109,12 @@ class ArrayEngine:
         amplitude = xp.sqrt(intensity)
         difference = amplitude - measured
         return (difference**2).sum(axis=(1, 2), dtype=np.float64), wave * (difference / amplitude)
+
+
+def summed(ends: Array, waves: Waves) -> Array:
+    """Return the sums (k, …) over the probes (n, …) of each kind."""
+    xp = get_array_module(ends)
+    result = xp.zeros((len(waves.entrance), *ends.shape[1:]), ends.dtype)
+    for kind in range(len(result)):
+        result[kind] = ends[waves.which == kind].sum(axis=0)
+    return result

@@ -16,13 +16,14 @@ import numpy as np
 from benchsuite.compiled import compiled, run_pieces
 from reconstructors import fftw
 from reconstructors.fftw import execute
-from reconstructors.multislice.simd import BYTES, accumulate_imag, multiply, multiply_conj
+from reconstructors.multislice.arrays import summed
+from reconstructors.multislice.detector import BACKWARD, EXECUTOR, FORWARD, OUT_OF_STATE, from_detector, residual, to_detector
+from reconstructors.multislice.simd import BYTES, add, add_intensity, back_through, multiply, multiply_conj
 
 if TYPE_CHECKING:
-    from reconstructors.multislice.kernel import Multislice, Waves
+    from reconstructors.multislice.kernel import Back, Multislice, Waves
 
 PIECES = 8
-EXECUTOR, OUT_OF_STATE, FORWARD, BACKWARD, ROWS, COLUMNS, ROWS_BACK, COLUMNS_BACK = range(8)  # places in the list of plans
 
 
 class CpuEngine:
@@ -31,7 +32,8 @@ class CpuEngine:
     def __init__(self, kernel: Multislice, threads: int) -> None:
         self.kernel, self.threads = kernel, threads
         window, full, (rows, columns) = kernel.window, kernel.full, kernel.detector
-        plans = [fftw.executor(), fftw.plan_2d(window, fftw.FORWARD, in_place=False)]
+        plans = [fftw.executor()]
+        plans += [fftw.plan_2d(window, direction, in_place=False) for direction in (fftw.FORWARD, fftw.BACKWARD)]
         plans += [fftw.plan_2d(window, direction) for direction in (fftw.FORWARD, fftw.BACKWARD)]
         for direction in (fftw.FORWARD, fftw.BACKWARD):
             plans += [fftw.plan_rows(window, full, direction), fftw.plan_columns(full, columns, direction)]
@@ -39,6 +41,8 @@ class CpuEngine:
         self.propagator = fftw.aligned((window, window))
         self.propagator[...] = kernel.propagator / window**2  # FFTW leaves its inverse unscaled
         self.kept_rows, self.kept_columns = (kernel.kept(count) for count in (rows, columns))
+        self.whole = self.kernel.detector == (window, window) == (full, full)
+        self.sums = np.empty(0, np.float32)
         self.buffers: dict[int, tuple[np.ndarray, ...]] = {}
 
     def intensities(self, transmission: np.ndarray, corners: np.ndarray, waves: Waves) -> np.ndarray:
@@ -54,16 +58,24 @@ class CpuEngine:
         return result
 
     def gradient(
-        self, transmission: np.ndarray, corners: np.ndarray, waves: Waves, measured: np.ndarray, floor: float | None, back: bool
+        self,
+        transmission: np.ndarray,
+        corners: np.ndarray,
+        waves: Waves,
+        measured: np.ndarray,
+        floor: float | None,
+        back: Back,
+        chosen: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
         entrance, rest, which = _contiguous(waves)
         pieces = self._pieces(len(corners))
-        gradients = np.zeros((len(pieces), *transmission.shape), np.float32)
+        pad, (slices, *padded) = self.kernel.pad, transmission.shape
+        gradients = self._gradients((len(pieces), slices, *(side - 2 * pad for side in padded)))
+        chosen = np.arange(len(corners)) if chosen is None else chosen
         losses = np.empty(len(corners), np.float64)
-        window, detector = self.kernel.window, self.kernel.detector
-        returned = len(corners) if back else 0
-        at_entrance = np.empty((returned, window, window), np.complex64)
-        at_detector = np.empty((returned, *detector), np.complex64)
+        by_kind = back == "kinds" and len(entrance) * len(pieces) <= len(corners)  # each piece adds up its own
+        count = len(pieces) * len(entrance) if by_kind else len(corners) if back else 0
+        ends = self._ends(count, 0 if by_kind and self.whole else count)
 
         def piece(number: int, first: int, last: int) -> None:
             _differentiate(
@@ -73,16 +85,34 @@ class CpuEngine:
                 entrance,
                 rest,
                 which[first:last],
-                measured[first:last],
+                measured,
+                chosen[first:last],
                 np.float32(-1.0 if floor is None else floor),
                 losses[first:last],
                 gradients[number],
-                at_entrance[first:last],
-                at_detector[first:last],
+                which[first:last] + number * len(entrance) if by_kind else np.arange(first, last),
+                *ends,
             )
 
         self._run(piece, len(corners))
-        return losses, gradients.sum(axis=0), (at_entrance, at_detector) if back else None
+        if by_kind:
+            ends = tuple(end.reshape(-1, len(entrance), *end.shape[1:]).sum(axis=0) for end in ends)
+        elif back == "kinds":
+            ends = tuple(summed(end, waves) for end in ends)
+        gradient = np.zeros(transmission.shape, np.float32)
+        gradients.sum(axis=0, out=self.kernel.unpadded(gradient))
+        return losses, gradient, ends if back else None
+
+    def _ends(self, *counts: int) -> tuple[np.ndarray, ...]:
+        shapes = ((self.kernel.window, self.kernel.window), self.kernel.detector)
+        return tuple(np.zeros((count, *shape), np.complex64) for count, shape in zip(counts, shapes, strict=True))
+
+    def _gradients(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Zeros, kept from call to call: fresh memory costs as much as the transforms of a few probes."""
+        if self.sums.shape != shape:
+            self.sums = np.empty(shape, np.float32)
+        self.sums[...] = 0
+        return self.sums
 
     def _pieces(self, probes: int) -> list[tuple[int, int]]:
         return list(itertools.pairwise(int(edge) for edge in np.linspace(0, probes, min(PIECES, probes) + 1)))
@@ -100,7 +130,7 @@ class CpuEngine:
             self.buffers[number] = (
                 fftw.aligned((k.slices, stride)),
                 fftw.aligned((k.window, k.window)),
-                fftw.aligned((k.window, k.full)),
+                fftw.aligned((0 if self.whole else k.window, k.full)),
                 fftw.aligned((k.full, k.detector[1])),
             )
         return (self.plans, self.propagator, self.kept_rows, self.kept_columns, *self.buffers[number])
@@ -111,129 +141,78 @@ def _contiguous(waves: Waves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @compiled
-def _through(plans, propagator, states, work, transmission, y, x):  # type: ignore[no-untyped-def]
-    """Carry `work`, the entrance wave, through all slices.
+def _through(plans, propagator, states, work, entrance, transmission, y, x):  # type: ignore[no-untyped-def]
+    """Carry the entrance wave through all slices; `work` is overwritten.
 
     `states[m]` becomes the wave behind the transmission of slice m; a single state is written over and ends as the exit wave.
     """
     window, slices, row = len(work), len(transmission), transmission.shape[2]
-    wave, kernel = work.ctypes.data, propagator.ctypes.data
+    wave, kernel = entrance.ctypes.data, propagator.ctypes.data
     for m in range(slices):
         state = states[m % len(states)].ctypes.data
         seen = transmission[m].ctypes.data + BYTES * (y * row + x)
         for i in range(window):
             multiply(state + BYTES * i * window, wave + BYTES * i * window, seen + BYTES * i * row, window)
         if m < slices - 1:
+            wave = work.ctypes.data
             execute(plans[EXECUTOR], plans[OUT_OF_STATE], state, wave)
             multiply(wave, wave, kernel, window * window)
             execute(plans[EXECUTOR], plans[BACKWARD], wave, wave)
 
 
 @compiled
-def _to_detector(plans, state, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
-    """Transform the exit wave, in a field of zeros, to the detector's columns; all rows of the full pattern are there."""
-    window, scale = len(rows), np.float32(1.0 / rows.shape[1])
-    rows[:, window:] = 0
-    for i in range(window):
-        for j in range(window):
-            rows[i, j] = state[i * window + j] * scale
-    execute(plans[EXECUTOR], plans[ROWS], rows.ctypes.data, rows.ctypes.data)
-    for i in range(window):
-        for j in range(len(kept_columns)):
-            columns[i, j] = rows[i, kept_columns[j]]
-    columns[window:] = 0
-    execute(plans[EXECUTOR], plans[COLUMNS], columns.ctypes.data, columns.ctypes.data)
-
-
-@compiled
-def _from_detector(plans, work, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
-    """The adjoint of `_to_detector`: from the pattern's columns to the window."""
-    window, scale = len(rows), np.float32(1.0 / rows.shape[1])
-    execute(plans[EXECUTOR], plans[COLUMNS_BACK], columns.ctypes.data, columns.ctypes.data)
-    rows[:] = 0
-    for i in range(window):
-        for j in range(len(kept_columns)):
-            rows[i, kept_columns[j]] = columns[i, j] * scale
-    execute(plans[EXECUTOR], plans[ROWS_BACK], rows.ctypes.data, rows.ctypes.data)
-    work[:] = rows[:, :window]
-
-
-@compiled
 def _diffract(  # type: ignore[no-untyped-def]
     plans, propagator, kept_rows, kept_columns, states, work, rows, columns, transmission, corners, entrance, rest, which, result
 ):
+    scale, along = np.float32(1.0 / len(columns)), columns.shape[1]
     for p in range(len(corners)):
-        work[:] = entrance[which[p]]
-        _through(plans, propagator, states, work, transmission, corners[p, 0], corners[p, 1])
-        _to_detector(plans, states[-1], kept_columns, rows, columns)
+        _through(plans, propagator, states, work, entrance[which[p]], transmission, corners[p, 0], corners[p, 1])
+        to_detector(plans, states[-1], kept_columns, rows, columns)
+        result[p] = 0
         for i in range(len(kept_rows)):
-            for j in range(len(kept_columns)):
-                wave = columns[kept_rows[i], j] + rest[which[p], i, j]
-                result[p, i, j] = wave.real * wave.real + wave.imag * wave.imag
-
-
-@compiled
-def _residual(columns, kept_rows, rest, measured, floor, seen):  # type: ignore[no-untyped-def]
-    """Replace the wave at the detector by ∂L/∂Ψ* and return L; `seen` gets a copy where it is not empty."""
-    loss, tiny, one = 0.0, np.float32(1e-20), np.float32(1.0)
-    factor = one
-    before = 0
-    for i in range(len(kept_rows)):
-        row = kept_rows[i]
-        columns[before:row] = 0
-        before = row + 1
-        along = np.float32(0)
-        for j in range(columns.shape[1]):
-            wave = columns[row, j] + rest[i, j]
-            intensity = wave.real * wave.real + wave.imag * wave.imag + tiny
-            if floor >= 0:
-                expected, found = intensity + floor, measured[i, j] + floor
-                along += expected - found
-                if found > 0:
-                    along += found * np.log(found / expected)
-                factor = one - found / expected
-            else:
-                amplitude = np.sqrt(intensity)
-                difference = amplitude - measured[i, j]
-                along += difference * difference
-                factor = difference / amplitude
-            columns[row, j] = wave * factor
-        loss += float(along)
-    columns[before:] = 0
-    if seen.size:
-        for i in range(len(kept_rows)):
-            seen[i] = columns[kept_rows[i]]
-    return loss
+            there = columns[kept_rows[i]].ctypes.data
+            add_intensity(result[p, i].ctypes.data, there, rest[which[p], i].ctypes.data, scale, along)
 
 
 @compiled
 def _differentiate(  # type: ignore[no-untyped-def]
     plans, propagator, kept_rows, kept_columns, states, work, rows, columns, transmission, corners, entrance, rest, which,
-    measured, floor, losses, gradient, at_entrance, at_detector,
+    measured, chosen, floor, losses, gradient, place, at_entrance, at_detector,
 ):  # fmt: skip
-    window, slices, row = len(work), len(transmission), transmission.shape[2]
-    wave, kernel = work.ctypes.data, propagator.ctypes.data
-    nothing = np.empty((0, 0), np.complex64)
+    nothing, window = np.empty((0, 0), np.complex64), len(work)
+    lines = np.empty((5, columns.shape[1]), np.float32)
+    bits = lines[2].view(np.int32)
     for p in range(len(corners)):
         y, x = corners[p]
-        work[:] = entrance[which[p]]
-        _through(plans, propagator, states, work, transmission, y, x)
-        _to_detector(plans, states[-1], kept_columns, rows, columns)
-        seen = at_detector[p] if len(at_detector) else nothing
-        losses[p] = _residual(columns, kept_rows, rest[which[p]], measured[p], floor, seen)
-        _from_detector(plans, work, kept_columns, rows, columns)
-        for m in range(slices - 1, -1, -1):
-            offset = y * row + x
-            state = states[m].ctypes.data
-            seen_by = transmission[m].ctypes.data + BYTES * offset
-            total = gradient[m].ctypes.data + BYTES // 2 * offset
-            for i in range(window):
-                line = BYTES * i * window
-                accumulate_imag(total + BYTES // 2 * i * row, state + line, wave + line, window)
-                multiply_conj(wave + line, wave + line, seen_by + BYTES * i * row, window)
-            if m > 0:
-                execute(plans[EXECUTOR], plans[FORWARD], wave, wave)
-                multiply_conj(wave, wave, kernel, window * window)
-                execute(plans[EXECUTOR], plans[BACKWARD], wave, wave)
+        _through(plans, propagator, states, work, entrance[which[p]], transmission, y, x)
+        to_detector(plans, states[-1], kept_columns, rows, columns)
+        seen = at_detector[place[p]] if len(at_detector) else nothing
+        losses[p] = residual(columns, kept_rows, rest[which[p]], measured[chosen[p]], floor, lines, bits, seen)
+        from_detector(plans, work, kept_columns, rows, columns)
+        _back_through(plans, propagator, states, work, transmission, y, x, gradient)
         if len(at_entrance):
-            at_entrance[p] = work
+            there = at_entrance[place[p]].ctypes.data
+            add(there, work.ctypes.data, window * window)
+
+
+@compiled
+def _back_through(plans, propagator, states, work, transmission, y, x, gradient):  # type: ignore[no-untyped-def]
+    """Carry `work`, ∂L/∂ψ* behind the last slice, back to the entrance, and add up the gradients of the slices.
+
+    Only inside the volume: round it is vacuum, which leaves the wave as it is.
+    """
+    window, slices, row, (ny, nx) = len(work), len(transmission), transmission.shape[2], gradient.shape[1:]
+    pad, wave, kernel = (row - nx) // 2, work.ctypes.data, propagator.ctypes.data
+    top, left = max(y, pad), max(x, pad)
+    bottom, count = min(y + window, pad + ny), min(x + window, pad + nx) - left
+    for m in range(slices - 1, -1, -1):
+        state = states[m].ctypes.data
+        seen_by = transmission[m].ctypes.data
+        total = gradient[m].ctypes.data
+        for i in range(top, bottom):
+            line, here = BYTES * ((i - y) * window + left - x), BYTES // 2 * ((i - pad) * nx + left - pad)
+            back_through(total + here, state + line, wave + line, seen_by + BYTES * (i * row + left), count)
+        if m > 0:
+            execute(plans[EXECUTOR], plans[FORWARD], wave, wave)
+            multiply_conj(wave, wave, kernel, window * window)
+            execute(plans[EXECUTOR], plans[BACKWARD], wave, wave)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from reconstructors.multislice.kernel import Multislice, Waves
 from reconstructors.multislice.rotation import Interpolation, SlicedView, slice_edges_A
 from reconstructors.probe import aperture_function
 
+Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
 FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
 MOVES_A = 2.0  # how far a refined position may leave the volume
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
@@ -117,8 +118,8 @@ class ForwardModel:
             xp.asarray(aperture_function(series.optics, self._defocus_A(float(defocus)), full, grid.voxel_A, wavelength))
             for defocus in series.defocus_A
         ]
-        self._waves: dict[int, tuple[Array, np.ndarray, Waves]] = {}
-        self._latest: tuple[tuple[int, int], Array] | None = None
+        self._waves: dict[int, tuple[Array, np.ndarray, np.ndarray, Waves]] = {}
+        self._latest: tuple[tuple[int, int, bool], Array] | None = None
         self.probes(0, 0)
 
     @functools.cached_property
@@ -174,25 +175,35 @@ class ForwardModel:
     def probe_count(self) -> int:
         return int(self.positions_A.shape[2])
 
-    def probes(self, tilt: int, focus: int) -> tuple[np.ndarray, Waves]:
-        """Return corners and waves of the probes of one image. Waves are kept while neither aperture nor positions change."""
-        corners, offsets = self.kernel.corners(self.positions_A[tilt, focus], self.grid.shape[1:])
-        aperture = self.apertures[focus]
+    def probes(self, tilt: int, focus: int, some: Chosen | None = None) -> tuple[np.ndarray, Waves]:
+        """Return corners and waves of the probes of one image, or of some of them.
+
+        Waves of a whole image are kept while neither aperture nor positions change; when they did, `some` cost no more than they are.
+        """
+        aperture, positions = self.apertures[focus], self.positions_A[tilt, focus]
         known = self._waves.get(focus)
-        if known is None or known[0] is not aperture or not np.array_equal(known[1], offsets):
-            known = self._waves[focus] = (aperture, offsets, self.kernel.waves(aperture, offsets))
-        return corners, known[2]
+        if known is None or known[0] is not aperture or not np.array_equal(known[1], positions):
+            if known is not None and some is not None:
+                corners, offsets = self.kernel.corners(positions[some], self.grid.shape[1:])
+                return corners, self.kernel.waves(aperture, offsets)
+            corners, offsets = self.kernel.corners(positions, self.grid.shape[1:])
+            known = self._waves[focus] = (aperture, positions.copy(), corners, self.kernel.waves(aperture, offsets))
+        _, _, corners, waves = known
+        if some is None:
+            return corners, waves
+        there = some if isinstance(some, slice) else self.xp.asarray(some)  # corners stay on the host
+        return corners[some], replace(waves, which=waves.which[there])
 
-    def offsets_A(self, tilt: int, focus: int) -> np.ndarray:
-        """Return (n, 2) = (y, x) distances of the probes from the centres of their windows."""
-        return self.kernel.corners(self.positions_A[tilt, focus], self.grid.shape[1:])[1]
+    def offsets_A(self, tilt: int, focus: int, some: Chosen) -> np.ndarray:
+        """Return (n, 2) = (y, x) distances of some probes from the centres of their windows."""
+        return self.kernel.corners(self.positions_A[tilt, focus, some], self.grid.shape[1:])[1]
 
-    def measured(self, tilt: int, focus: int) -> Array:
-        """Return the intensities (n, rows, columns) of one image, cropped to what the voxels resolve, zero beam first.
+    def measured(self, tilt: int, focus: int, roots: bool = False) -> Array:
+        """Return the intensities (n, rows, columns) of one image, or their roots, cropped to what the voxels resolve, zero beam first.
 
         The latest image is kept, so that batches of its probes read it once.
         """
-        if self._latest is not None and self._latest[0] == (tilt, focus):
+        if self._latest is not None and self._latest[0] == (tilt, focus, roots):
             return self._latest[1]
         patterns = np.asarray(self.series.data[tilt, focus], dtype=np.float32)
         patterns = patterns.reshape(-1, *patterns.shape[2:])
@@ -200,7 +211,9 @@ class ForwardModel:
         top, left = have_y // 2 - qy // 2, have_x // 2 - qx // 2
         centred = patterns[:, top : top + qy, left : left + qx]
         ordered = self.xp.asarray(np.ascontiguousarray(np.fft.ifftshift(centred, axes=(1, 2))))
-        self._latest = (tilt, focus), ordered
+        if roots:
+            self.xp.sqrt(ordered, out=ordered)
+        self._latest = (tilt, focus, roots), ordered
         return ordered
 
     def transmission(self, tilt: int, phase: Array) -> Array:
@@ -230,7 +243,7 @@ class ForwardModel:
 def scaled(waves: Waves, energy: float) -> Waves:
     """Return the waves with `energy` times their intensity."""
     factor = np.float32(np.sqrt(energy))
-    return waves if energy == 1.0 else Waves(waves.entrance * factor, waves.rest * factor, waves.which)
+    return waves if energy == 1.0 else replace(waves, entrance=waves.entrance * factor, rest=waves.rest * factor)
 
 
 def window_pixels(window_A: float | None, voxel_A: float, full: int) -> int:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from reconstructors import fftw
 from reconstructors.multislice.arrays import ArrayEngine
 from reconstructors.multislice.cpu import CpuEngine
 
+Back = bool | Literal["kinds"]
 PROBES_AT_ONCE = 64  # whose full fields are held at once
 
 
@@ -39,12 +41,13 @@ class Waves:
     """Entrance waves of a few kinds of probe positions (those that differ by whole pixels are of one kind).
 
     entrance: (k, window, window) complex64; rest: (k, rows, columns) complex64, what the window does not hold, at the detector;
-    which: (n,) the kind of each probe.
+    which: (n,) the kind of each probe; offsets_A: (k, 2) = (y, x), how far the probes of a kind are from the centres of their windows.
     """
 
     entrance: Array
     rest: Array
     which: Array
+    offsets_A: np.ndarray
 
 
 class Multislice:
@@ -121,13 +124,13 @@ class Multislice:
 
         aperture: (full, full) complex64, the probe in Fourier space (order of the FFT), Σ|aperture|² the incident intensity.
         """
-        different, which = np.unique(np.round(offsets_A, 6), axis=0, return_inverse=True)
+        different, which = kinds(offsets_A)
         xp, w = self.xp, self.window
         entrance = xp.empty((len(different), w, w), np.complex64)
         rest = xp.zeros((len(different), *self.detector), np.complex64)
         for some in batches(len(different)):
             entrance[some], rest[some] = self._waves(aperture * self._ramps(different[some]))
-        return Waves(entrance, rest, xp.asarray(which.reshape(-1)))
+        return Waves(entrance, rest, xp.asarray(which), different)
 
     def _ramps(self, offsets_A: np.ndarray) -> Array:
         """exp(−2πi q·r) (n, full, full) of probes at offsets from index window//2, in the frame of the window."""
@@ -165,6 +168,17 @@ class Multislice:
             result = full_pattern * self._through_vacuum(self.full).conj()
         return result + fft.fft2(total, s=(self.full, self.full), norm="ortho")
 
+    def aperture_gradient(self, offsets_A: np.ndarray, at_entrance: Array, at_detector: Array) -> Array:
+        """Return ∂L/∂aperture* (full, full) complex64.
+
+        `at_entrance` and `at_detector` are those of `gradient(..., back="kinds")`, `offsets_A` those of the kinds.
+        """
+        total = 0
+        for some in batches(len(offsets_A)):
+            ramps = self._ramps(offsets_A[some])
+            total = total + (ramps.conj() * self.back_to_aperture(at_entrance[some], at_detector[some])).sum(axis=0)
+        return total
+
     def refinement_gradients(
         self, aperture: Array, offsets_A: np.ndarray, at_entrance: Array, at_detector: Array
     ) -> tuple[Array, np.ndarray]:
@@ -188,10 +202,11 @@ class Multislice:
 
     def transmission(self, phase: Array) -> Array:
         """Return exp(iφ) of the slices (slices, ny, nx) in rad, with vacuum round them for windows that stand out."""
-        xp = get_array_module(phase)
-        wave = xp.empty(phase.shape, np.complex64)
-        wave.real, wave.imag = xp.cos(phase), xp.sin(phase)
-        return self.padded(wave)
+        xp, (slices, ny, nx) = get_array_module(phase), phase.shape
+        wave = xp.ones((slices, ny + 2 * self.pad, nx + 2 * self.pad), np.complex64)
+        inside = self.unpadded(wave)
+        inside.real, inside.imag = xp.cos(phase), xp.sin(phase)
+        return wave
 
     def padded(self, transmission: Array) -> Array:
         """Return (slices, ny, nx) transmission functions with vacuum round them."""
@@ -209,19 +224,32 @@ class Multislice:
         waves: Waves,
         measured: Array,
         floor: float | None = None,
-        back: bool = False,
+        back: Back = False,
+        some: np.ndarray | None = None,
     ) -> tuple[Array, Array, tuple[Array, Array] | None]:
-        """Return the loss of each probe (n,) float64 and ∂(sum of them)/∂φ (slices, ny, nx) float32 on the padded slices.
+        """Return the loss of each probe (n,) float64 and ∂(sum of them)/∂φ (slices, ny, nx) float32 on the padded slices,
+        zero in the padding, which must be vacuum.
 
         measured: (n, rows, columns) float32 in the order of the FFT: amplitudes √I, or, with the `floor` ε of the Poisson loss,
-        intensities I.
-        With `back`, also ∂L/∂ψ* of each probe at the entrance (n, window, window) and ∂L/∂Ψ* at the detector.
+        intensities I. With `some` (n,), the probes are those of that many patterns, which are not copied.
+        With `back`, also ∂L/∂ψ* of each probe at the entrance (n, window, window) and ∂L/∂Ψ* at the detector; or, where `back` is
+        "kinds", the sums of those over the probes of each kind of the waves (k, …), which is all that an aperture needs (and none at
+        the detector where the window is the field).
         """
-        return self.engine.gradient(transmission, corners, waves, measured, floor, back)
+        return self.engine.gradient(transmission, corners, waves, measured, floor, back, some)
 
     def unpadded(self, gradient: Array) -> Array:
         """Return the part of a gradient that belongs to the volume."""
         return gradient[:, self.pad : -self.pad, self.pad : -self.pad]
+
+
+def kinds(offsets_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different ones among offsets (n, 2), and which of them each is (n,)."""
+    keys = np.round(offsets_A, 6)
+    if (keys == keys[0]).all():  # the usual case where the scan step is a number of pixels; sorting rows is slow
+        return keys[:1], np.zeros(len(keys), np.int64)
+    different, which = np.unique(keys, axis=0, return_inverse=True)
+    return different, which.reshape(-1)
 
 
 def batches(count: int) -> list[slice]:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchsuite.backend import Array, get_array_module
-from reconstructors.multislice.objective import Chosen, Objective
+from reconstructors.multislice.forward_model import Chosen
+from reconstructors.multislice.kernel import Back
+from reconstructors.multislice.objective import Ends, Objective
 
 MOMENTUM, MEMORY = 0.7, 0.99  # of the averages of what is visited once a sweep
 DAMPING = 1e-2  # of the largest scale, added to all
@@ -31,14 +33,21 @@ class Refinement:
     def wanted(self) -> bool:
         return self.probe or self.positions
 
-    def follow(self, tilt: int, focus: int, some: Chosen, ends: tuple[Array, Array], step: float) -> None:
+    @property
+    def back(self) -> Back:
+        """What of the objective `follow` needs: positions need every probe, apertures only the sums of each kind."""
+        return True if self.positions else "kinds" if self.probe else False
+
+    def follow(self, tilt: int, focus: int, some: Chosen, ends: Ends, step: float) -> None:
         """Take a step, as a fraction of the first, from ∂L/∂ψ* at the entrance and at the detector of some probes."""
         model = self.model
         aperture = model.apertures[focus]
         root = np.float32(math.sqrt(self.objective.energy[tilt, focus]))
-        offsets = model.offsets_A(tilt, focus)[some]
-        gradient, slopes = model.kernel.refinement_gradients(aperture * root, offsets, *ends)
-        if self.positions:
+        waves = (ends.offsets_A, ends.at_entrance, ends.at_detector)
+        if not self.positions:
+            gradient = model.kernel.aperture_gradient(*waves)
+        else:
+            gradient, slopes = model.kernel.refinement_gradients(aperture * root, *waves)
             here = (tilt, focus, some)
             model.positions_A[here] -= (
                 POSITION_STEP_A * step * self._adam("positions", model.positions_A.shape, here, slopes[:, ::-1])
