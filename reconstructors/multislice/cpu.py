@@ -43,18 +43,18 @@ class CpuEngine:
         self.kept_rows, self.kept_columns = (kernel.kept(count) for count in (rows, columns))
         self.whole = self.kernel.detector == (window, window) == (full, full)
         self.sums = np.empty(0, np.float32)
-        self.buffers: dict[int, tuple[np.ndarray, ...]] = {}
+        self.buffers: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
 
     def intensities(self, transmission: np.ndarray, corners: np.ndarray, waves: Waves) -> np.ndarray:
         result = np.empty((len(corners), *self.kernel.detector), np.float32)
         entrance, rest, which = _contiguous(waves)
 
         def piece(number: int, first: int, last: int) -> None:
-            *fixed, states, work, rows, columns = self._common(number)
-            buffers = (states[:1], work, rows, columns)  # one state, written over: it stays in the cache
+            *fixed, states, work, rows, columns = self._common(number, entrance.shape[1])
+            buffers = (states[:, :1], work, rows, columns)  # one state, written over: it stays in the cache
             _diffract(*fixed, *buffers, transmission, corners[first:last], entrance, rest, which[first:last], result[first:last])
 
-        self._run(piece, len(corners))
+        self._run(piece, len(corners), entrance.shape[1])
         return result
 
     def gradient(
@@ -66,7 +66,7 @@ class CpuEngine:
         floor: float | None,
         back: Back,
         chosen: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...] | None]:
         entrance, rest, which = _contiguous(waves)
         pieces = self._pieces(len(corners))
         pad, (slices, *padded) = self.kernel.pad, transmission.shape
@@ -75,11 +75,12 @@ class CpuEngine:
         losses = np.empty(len(corners), np.float64)
         by_kind = back == "kinds" and len(entrance) * len(pieces) <= len(corners)  # each piece adds up its own
         count = len(pieces) * len(entrance) if by_kind else len(corners) if back else 0
-        ends = self._ends(count, 0 if by_kind and self.whole else count)
+        modes = entrance.shape[1]
+        ends = self._ends(modes, count, 0 if by_kind and self.whole else count)
 
         def piece(number: int, first: int, last: int) -> None:
             _differentiate(
-                *self._common(number),
+                *self._common(number, modes),
                 transmission,
                 corners[first:last],
                 entrance,
@@ -94,7 +95,7 @@ class CpuEngine:
                 *ends,
             )
 
-        self._run(piece, len(corners))
+        self._run(piece, len(corners), modes)
         if by_kind:
             ends = tuple(end.reshape(-1, len(entrance), *end.shape[1:]).sum(axis=0) for end in ends)
         elif back == "kinds":
@@ -103,9 +104,9 @@ class CpuEngine:
         gradients.sum(axis=0, out=self.kernel.unpadded(gradient))
         return losses, gradient, ends if back else None
 
-    def _ends(self, *counts: int) -> tuple[np.ndarray, ...]:
+    def _ends(self, modes: int, *counts: int) -> tuple[np.ndarray, ...]:
         shapes = ((self.kernel.window, self.kernel.window), self.kernel.detector)
-        return tuple(np.zeros((count, *shape), np.complex64) for count, shape in zip(counts, shapes, strict=True))
+        return tuple(np.zeros((count, modes, *shape), np.complex64) for count, shape in zip(counts, shapes, strict=True))
 
     def _gradients(self, shape: tuple[int, ...]) -> np.ndarray:
         """Zeros, kept from call to call: fresh memory costs as much as the transforms of a few probes."""
@@ -117,23 +118,23 @@ class CpuEngine:
     def _pieces(self, probes: int) -> list[tuple[int, int]]:
         return list(itertools.pairwise(int(edge) for edge in np.linspace(0, probes, min(PIECES, probes) + 1)))
 
-    def _run(self, piece: Callable[[int, int, int], None], probes: int) -> None:
+    def _run(self, piece: Callable[[int, int, int], None], probes: int, modes: int) -> None:
         jobs = [(number, first, last) for number, (first, last) in enumerate(self._pieces(probes))]
         for number, _, _ in jobs:
-            self._common(number)  # made here, by one thread
+            self._common(number, modes)  # made here, by one thread
         run_pieces(lambda job: piece(*job), jobs, self.threads)
 
-    def _common(self, number: int) -> tuple[Any, ...]:
-        if number not in self.buffers:
+    def _common(self, number: int, modes: int) -> tuple[Any, ...]:
+        if (number, modes) not in self.buffers:
             k = self.kernel
             stride = -(-(k.window**2) // 8) * 8  # each slice begins at an aligned address
-            self.buffers[number] = (
-                fftw.aligned((k.slices, stride)),
+            self.buffers[number, modes] = (
+                fftw.aligned((modes, k.slices, stride)),
                 fftw.aligned((k.window, k.window)),
                 fftw.aligned((0 if self.whole else k.window, k.full)),
-                fftw.aligned((k.full, k.detector[1])),
+                fftw.aligned((modes, -(-k.full * k.detector[1] // 8) * 8)),
             )
-        return (self.plans, self.propagator, self.kept_rows, self.kept_columns, *self.buffers[number])
+        return (self.plans, self.propagator, self.kept_rows, self.kept_columns, *self.buffers[number, modes])
 
 
 def _contiguous(waves: Waves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -164,14 +165,18 @@ def _through(plans, propagator, states, work, entrance, transmission, y, x):  # 
 def _diffract(  # type: ignore[no-untyped-def]
     plans, propagator, kept_rows, kept_columns, states, work, rows, columns, transmission, corners, entrance, rest, which, result
 ):
-    scale, along = np.float32(1.0 / len(columns)), columns.shape[1]
+    full, count = rows.shape[1], len(kept_columns)
+    scale, size = np.float32(1.0 / full), len(kept_rows) * count
     for p in range(len(corners)):
-        _through(plans, propagator, states, work, entrance[which[p]], transmission, corners[p, 0], corners[p, 1])
-        to_detector(plans, states[-1], kept_columns, rows, columns)
         result[p] = 0
-        for i in range(len(kept_rows)):
-            there = columns[kept_rows[i]].ctypes.data
-            add_intensity(result[p, i].ctypes.data, there, rest[which[p], i].ctypes.data, scale, along)
+        total, unscattered = result[p].ctypes.data, rest[which[p]].ctypes.data
+        for o in range(len(columns)):
+            pattern = columns[o, : full * count].reshape((full, count))
+            _through(plans, propagator, states[o], work, entrance[which[p], o], transmission, corners[p, 0], corners[p, 1])
+            to_detector(plans, states[o, -1], kept_columns, rows, pattern)
+            for i in range(len(kept_rows)):
+                there, here = pattern.ctypes.data + BYTES * kept_rows[i] * count, i * count
+                add_intensity(total + BYTES // 2 * here, there, unscattered + BYTES * (o * size + here), scale, count)
 
 
 @compiled
@@ -179,20 +184,24 @@ def _differentiate(  # type: ignore[no-untyped-def]
     plans, propagator, kept_rows, kept_columns, states, work, rows, columns, transmission, corners, entrance, rest, which,
     measured, chosen, floor, losses, gradient, place, at_entrance, at_detector,
 ):  # fmt: skip
-    nothing, window = np.empty((0, 0), np.complex64), len(work)
-    lines = np.empty((5, columns.shape[1]), np.float32)
+    nothing, window = np.empty((0, 0, 0), np.complex64), len(work)
+    full, count = rows.shape[1], len(kept_columns)
+    lines = np.empty((5, count), np.float32)
     bits = lines[2].view(np.int32)
     for p in range(len(corners)):
         y, x = corners[p]
-        _through(plans, propagator, states, work, entrance[which[p]], transmission, y, x)
-        to_detector(plans, states[-1], kept_columns, rows, columns)
+        for o in range(len(columns)):
+            pattern = columns[o, : full * count].reshape((full, count))
+            _through(plans, propagator, states[o], work, entrance[which[p], o], transmission, y, x)
+            to_detector(plans, states[o, -1], kept_columns, rows, pattern)
         seen = at_detector[place[p]] if len(at_detector) else nothing
-        losses[p] = residual(columns, kept_rows, rest[which[p]], measured[chosen[p]], floor, lines, bits, seen)
-        from_detector(plans, work, kept_columns, rows, columns)
-        _back_through(plans, propagator, states, work, transmission, y, x, gradient)
-        if len(at_entrance):
-            there = at_entrance[place[p]].ctypes.data
-            add(there, work.ctypes.data, window * window)
+        losses[p] = residual(columns, full, kept_rows, rest[which[p]], measured[chosen[p]], floor, lines, bits, seen)
+        for o in range(len(columns)):
+            pattern = columns[o, : full * count].reshape((full, count))
+            from_detector(plans, work, kept_columns, rows, pattern)
+            _back_through(plans, propagator, states[o], work, transmission, y, x, gradient)
+            if len(at_entrance):
+                add(at_entrance[place[p], o].ctypes.data, work.ctypes.data, window * window)
 
 
 @compiled

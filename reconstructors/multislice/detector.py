@@ -53,33 +53,38 @@ def from_detector(plans, work, kept_columns, rows, columns):  # type: ignore[no-
 
 
 @compiled
-def residual(columns, kept_rows, rest, measured, floor, lines, bits, seen):  # type: ignore[no-untyped-def]
-    """Replace the unscaled waves at the detector by 1/full · ∂L/∂Ψ* and return L; ∂L/∂Ψ* is added to `seen` where it is not empty.
+def residual(columns, full, kept_rows, rest, measured, floor, lines, bits, seen):  # type: ignore[no-untyped-def]
+    """Replace the unscaled waves at the detector by 1/full · ∂L/∂Ψ* and return L; `seen`, unless empty, is increased by ∂L/∂Ψ*.
 
-    lines: (5, kept) float32 to work in, `bits` the third of them as int32. A view costs as much as ten pixels: none in the loop.
+    columns: (modes, ≥ full · kept), a pattern in each row; rest, seen: (modes, rows, kept); lines: (5, kept) float32 to work in,
+    `bits` the third as int32. Modes add up in the pattern and share a factor. A view costs as much as ten pixels: none in the loop.
     """
-    scale, count = np.float32(1.0 / len(columns)), columns.shape[1]
+    scale, count = np.float32(1.0 / full), lines.shape[1]
+    step, size = BYTES * columns.shape[1], BYTES * len(kept_rows) * count
     intensity, factor, ratio, exponent, total = lines[0], lines[1], lines[2], lines[3], lines[4]
     total[:] = 0
     before = 0
     for i in range(len(kept_rows)):
         row = kept_rows[i]
         if row > before:
-            columns[before:row] = 0
+            columns[:, before * count : row * count] = 0
         before = row + 1
         intensity[:] = TINY
-        wave = columns.ctypes.data + BYTES * row * count
-        add_intensity(intensity.ctypes.data, wave, rest.ctypes.data + BYTES * i * count, scale, count)
+        wave, beside = columns.ctypes.data + BYTES * row * count, BYTES * i * count
+        for o in range(len(columns)):
+            add_intensity(intensity.ctypes.data, wave + o * step, rest.ctypes.data + o * size + beside, scale, count)
         if floor >= 0:
             _poisson(intensity, measured, i, floor, factor, ratio, bits, exponent, total)
         else:
             _amplitude(intensity, measured, i, factor, total)
         if seen.size:
-            add_weighted(seen.ctypes.data + BYTES * i * count, wave, factor.ctypes.data, count)
+            for o in range(len(columns)):
+                add_weighted(seen.ctypes.data + o * size + beside, wave + o * step, factor.ctypes.data, count)
         for j in range(count):
             factor[j] *= scale
-        weight(wave, wave, factor.ctypes.data, count)
-    columns[before:] = 0
+        for o in range(len(columns)):
+            weight(wave + o * step, wave + o * step, factor.ctypes.data, count)
+    columns[:, before * count :] = 0
     loss = 0.0
     for j in range(count):
         loss += float(total[j])

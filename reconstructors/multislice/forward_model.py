@@ -14,7 +14,7 @@ from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import is_rotation
 from reconstructors.multislice.kernel import Multislice, Waves
 from reconstructors.multislice.rotation import Interpolation, SlicedView, slice_edges_A
-from reconstructors.probe import aperture_function
+from reconstructors.probe import aperture_function, incoherent_modes
 
 Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
 FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
@@ -64,12 +64,14 @@ class Discretisation:
     """How the physics is sampled: slices no thicker than `slice_A`, a probe window of at least `window_A` (None: the field).
 
     With `slices`, so many of exactly that thickness, about the centre of the volume, whatever the depth of the grid.
+    The probe is `modes` ones that do not interfere (`probe.incoherent_modes`).
     """
 
     slice_A: float
     window_A: float | None
     interpolation: Interpolation = "cubic"
     slices: int | None = None
+    modes: int = 1
 
     def edges_A(self, grid: Grid) -> np.ndarray:
         """Return the (slices + 1,) depths between the slices."""
@@ -115,8 +117,7 @@ class ForwardModel:
         self._check_scan(raster)
         self.positions_A = np.broadcast_to(raster, (*series.data.shape[:2], *raster.shape)).copy()
         self.apertures = [
-            xp.asarray(aperture_function(series.optics, self._defocus_A(float(defocus)), full, grid.voxel_A, wavelength))
-            for defocus in series.defocus_A
+            xp.asarray(self._aperture(self._defocus_A(float(defocus)), full, wavelength)) for defocus in series.defocus_A
         ]
         self._waves: dict[int, tuple[Array, np.ndarray, np.ndarray, Waves]] = {}
         self._latest: tuple[tuple[int, int, bool], Array] | None = None
@@ -128,6 +129,11 @@ class ForwardModel:
         return [
             SlicedView(rotation, self.grid, self.edges_A, self.how.interpolation, self.xp) for rotation in self.series.rotations
         ]
+
+    def _aperture(self, defocus_A: float, full: int, wavelength_A: float) -> np.ndarray:
+        """The aperture function (full, full), or (modes, full, full)."""
+        coherent = aperture_function(self.series.optics, defocus_A, full, self.grid.voxel_A, wavelength_A)
+        return coherent if self.how.modes == 1 else incoherent_modes(coherent, self.how.modes)
 
     def _defocus_A(self, defocus_A: float) -> float:
         """The defocus in the plane where the first slice acts."""
@@ -178,7 +184,7 @@ class ForwardModel:
     def probes(self, tilt: int, focus: int, some: Chosen | None = None) -> tuple[np.ndarray, Waves]:
         """Return corners and waves of the probes of one image, or of some of them.
 
-        Waves of a whole image are kept while neither aperture nor positions change; when they did, `some` cost no more than they are.
+        Waves of a whole image are kept while neither aperture nor positions change; then those of `some` are made for them alone.
         """
         aperture, positions = self.apertures[focus], self.positions_A[tilt, focus]
         known = self._waves.get(focus)
@@ -199,7 +205,7 @@ class ForwardModel:
         return self.kernel.corners(self.positions_A[tilt, focus, some], self.grid.shape[1:])[1]
 
     def measured(self, tilt: int, focus: int, roots: bool = False) -> Array:
-        """Return the intensities (n, rows, columns) of one image, or their roots, cropped to what the voxels resolve, zero beam first.
+        """Return the intensities (n, rows, columns) of one image, or their roots, cropped to what voxels resolve, zero beam first.
 
         The latest image is kept, so that batches of its probes read it once.
         """

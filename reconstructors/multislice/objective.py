@@ -13,9 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from benchsuite.backend import Array
+from benchsuite.backend import Array, to_host
 from reconstructors.multislice.forward_model import Chosen, ForwardModel, scaled
 from reconstructors.multislice.kernel import Back
+from reconstructors.probe import orthogonal
 
 Loss = Literal["auto", "amplitude", "poisson"]
 POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
@@ -60,7 +61,7 @@ class Objective:
     def __call__(
         self, tilt: int, focus: int, transmission: Array, some: Chosen, back: Back = False
     ) -> tuple[float, Array, Ends | None]:
-        """Return the loss summed over some probes of an image, its gradient on the padded slices, and, with `back`, that at both ends."""
+        """Return the loss summed over some probes of an image, its gradient on the padded slices, and that at both ends."""
         model = self.model
         corners, waves = model.probes(tilt, focus, some)
         seen = model.measured(tilt, focus, roots=self.floor is None)
@@ -74,7 +75,13 @@ class Objective:
 
 
 def pattern_extras(objective: Objective, transmission: Callable[[int], Array]) -> Mapping[str, Array]:
-    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions."""
+    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions.
+
+    apertures: (focus, full, full) complex64, order of the FFT, or (focus, modes, full, full), orthogonal, the strongest first.
+    """
     model = objective.model
     per_tilt = np.array([model.r_factor(tilt, transmission(tilt), energy) for tilt, energy in enumerate(objective.energy)])
-    return {"r_factor_per_image": per_tilt, "apertures": model.xp.stack(model.apertures), "positions_A": model.positions_A}
+    apertures = model.xp.stack(model.apertures)
+    if model.how.modes > 1:  # any unitary mixture of modes makes the same patterns
+        apertures = model.xp.asarray(orthogonal(to_host(apertures)))
+    return {"r_factor_per_image": per_tilt, "apertures": apertures, "positions_A": model.positions_A}

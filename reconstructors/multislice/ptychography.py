@@ -72,7 +72,9 @@ class Ptychography:
     def batch(self, some: Chosen, fade: float, refining: bool) -> float:
         """Take a step, as a fraction of the first, for some probes, and return the sum of their losses before it."""
         kernel = self.model.kernel
-        loss, gradient, ends = self.objective(*self.image, kernel.transmission(self.phase), some, back=refining and self.refinement.back)
+        loss, gradient, ends = self.objective(
+            *self.image, kernel.transmission(self.phase), some, back=refining and self.refinement.back
+        )
         self._step(kernel.unpadded(gradient), fade)
         if ends is not None:
             self.refinement.follow(*self.image, some, ends, fade)

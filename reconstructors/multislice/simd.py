@@ -188,13 +188,13 @@ def back_through(total: int, state: int, wave: int, transmission: int, count: in
 
 
 @numba.njit(nogil=True, inline="always")
-def add_intensity(total: int, wave: int, rest: int, scale: float, count: int) -> None:
+def add_intensity(total: int, wave: int, rest: int, scale: np.float32, count: int) -> None:
     """wave = scale·wave + rest for `count` complex64 numbers, and total (float32) += |wave|²."""
-    whole, factor = count - count % LANES, np.float32(scale)
+    whole = count - count % LANES
     for k in range(0, whole, LANES):
-        _intensity_8(total + BYTES // 2 * k, wave + BYTES * k, rest + BYTES * k, factor)
+        _intensity_8(total + BYTES // 2 * k, wave + BYTES * k, rest + BYTES * k, scale)
     for k in range(whole, count):
-        _intensity_1(total + BYTES // 2 * k, wave + BYTES * k, rest + BYTES * k, factor)
+        _intensity_1(total + BYTES // 2 * k, wave + BYTES * k, rest + BYTES * k, scale)
 
 
 @numba.njit(nogil=True, inline="always")
