@@ -155,7 +155,7 @@ class Adaptive:
         for start in range(0, model.probe_count, size):
             some = slice(start, min(start + size, model.probe_count))
             transmission = model.transmission(tilt, self.state["phase"])
-            loss, gradient, ends = self.objective(tilt, focus, transmission, some, back=refining)
+            loss, gradient, ends = self.objective(tilt, focus, transmission, some, back=refining and self.refinement.back)
             total += loss
             self._step(model.views[tilt].adjoint(model.kernel.unpadded(gradient)), sweep)
             if refining and ends is not None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchsuite.backend import Array
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
@@ -35,11 +35,20 @@ class MSPParams(Params):
     loss: Loss = Field("auto", description="auto: poisson where the series has a dose")
     layers: NonNegative = Field(0.0, description="strength of the filter that holds back fast changes in depth; 0: none")
     window_A: Positive | None = Field(None, description="side of the window a probe is computed in; default: the whole field")
+    modes: Count = Field(
+        1, le=10, description="probes that do not interfere, for a source that is not a point; refine_probe finds them"
+    )
     refine_probe: bool = Field(True, description="let the aperture function follow the data")
     refine_positions: bool = Field(False, description="let the probe positions follow the data")
 
+    @model_validator(mode="after")
+    def _modes_follow(self) -> MSPParams:
+        if self.modes > 1 and not self.refine_probe:
+            raise ValueError(f"modes: {self.modes} follow the data; set refine_probe: true, or modes: 1")
+        return self
+
     def discretisation(self) -> Discretisation:
-        return Discretisation(self.slice_A, self.window_A, slices=self.slices)
+        return Discretisation(self.slice_A, self.window_A, slices=self.slices, modes=self.modes)
 
     def settings(self) -> Settings:
         p = self
@@ -91,6 +100,7 @@ class MSP(Reconstructor[MSPParams]):
         window = window_pixels(p.window_A, grid.voxel_A, full)
         transforms = 4 * p.slices * window**2 * math.log2(window) + 6 * full**2 * math.log2(full)
         pixels = float(p.slices * grid.shape[1] * grid.shape[2])
+        transforms *= p.modes
         steps = max(1.0, ny * nx / p.batch)
         seconds = p.iterations * (TRANSFORM_S * ny * nx * transforms + STEP_S * steps * pixels)
         return Cost(2.0 + seconds, 5e7 + 4.5 * ny * nx * qy * qx + 150 * pixels + 4 * float(np.prod(grid.shape)))

@@ -65,7 +65,7 @@ class MSPT(Reconstructor[MSPTParams]):
         if self.params.update == "paper":
             yield from self._adam(blobs, measured, volume)
             return
-        step = 1.0 / largest_eigenvalue(blobs)
+        step = 1.0 / largest_eigenvalue(blobs, volume.shape)
         for found in accelerated_descent(blobs, measured, volume, step, self.params.iterations):
             yield replace(found, volume=blobs.blurred(found.volume))
 
@@ -96,7 +96,7 @@ class Blobs:
     """The projector of a volume that is given by the weights of Gaussian blobs, and its adjoint."""
 
     def __init__(self, projector: Projector, sigma_A: float) -> None:
-        self.projector, self.xp, self.grid = projector, projector.xp, projector.grid
+        self.projector, self.xp = projector, projector.xp
         self.sigma = sigma_A / projector.grid.voxel_A
 
     def blurred(self, volume: Array) -> Array:

@@ -11,6 +11,8 @@ import numpy as np
 from benchsuite.data import Optics
 from benchsuite.electrons import wavelength_A
 
+FURTHER = 0.03  # energy of an incoherent mode, relative to the first, to start from
+
 
 def aperture_function(
     optics: Optics, defocus_A: float, full: int, pixel_A: float, wavelength_A: float, soft: bool = True
@@ -33,6 +35,30 @@ def aperture_function(
     inside = np.clip((edge - angle) / pixel + 0.5, 0, 1) if soft else (angle <= edge).astype(float)
     wave = inside * np.exp(-2j * np.pi / wavelength_A * chi)
     return (wave / np.sqrt((inside**2).sum())).astype(np.complex64)
+
+
+def incoherent_modes(aperture: np.ndarray, count: int) -> np.ndarray:
+    """Return orthogonal probes (count, full, full) complex64 in Fourier space, Σ|a|² of all together that of `aperture`.
+
+    The aperture function (full, full), in the order of the FFT, and its products with monomials in q: derivatives of the probe, the
+    modes of a source that is a little larger than a point, or that vibrates (Hermite and Gauss). Each further one has `FURTHER` of
+    the first one's energy. P. Thibault, A. Menzel, Nature 494 (2013) 68, doi:10.1038/nature11806.
+    """
+    q = np.fft.fftfreq(len(aperture))
+    degrees = [(total - across, across) for total in range(count) for across in range(total + 1)][:count]
+    columns = np.stack([(aperture * q[:, None] ** down * q**across).ravel() for down, across in degrees], axis=1)
+    modes = np.linalg.qr(columns / np.linalg.norm(columns, axis=0))[0].T.reshape(count, *aperture.shape)
+    modes[0] = aperture / np.linalg.norm(aperture)
+    energy = np.where(np.arange(count) > 0, FURTHER, 1.0)
+    strength = np.sqrt(energy / energy.sum()) * np.linalg.norm(aperture)
+    return (strength[:, None, None] * modes).astype(np.complex64)
+
+
+def orthogonal(modes: np.ndarray) -> np.ndarray:
+    """Return modes (…, count, full, full) of equal Σ|Ψ_m|² that are orthogonal, the strongest first."""
+    flat = modes.reshape(*modes.shape[:-2], -1)
+    _, strength, basis = np.linalg.svd(flat, full_matrices=False)
+    return (strength[..., None] * basis).reshape(modes.shape).astype(modes.dtype)
 
 
 def probe_intensity(optics: Optics, local_defocus_A: float, shape: tuple[int, int], pixel_A: float) -> np.ndarray:

@@ -65,7 +65,7 @@ class RESIRE(Reconstructor[RESIREParams]):
             unit = (projector.weight * projector.subvoxels**3) ** 2
             step = self.params.step_size / (len(measured) * context.grid.shape[2] * unit)
             return plain_descent(projector, measured, volume, step, self.params.iterations)
-        step = 1.0 / largest_eigenvalue(projector)
+        step = 1.0 / largest_eigenvalue(projector, context.grid.shape)
         return accelerated_descent(projector, measured, volume, step, self.params.iterations)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
@@ -120,14 +120,14 @@ def half_square(residual: Array) -> float:
     return 0.5 * float((residual * residual).sum(dtype=np.float64))
 
 
-def largest_eigenvalue(projector: LinearMap, iterations: int = 3) -> float:
+def largest_eigenvalue(projector: LinearMap, shape: tuple[int, ...], iterations: int = 3) -> float:
     """Return an upper bound of the largest eigenvalue of AᵀA, within a few per cent of it.
 
     AᵀA has no negative element, so the Collatz-Wielandt ratio max_r (AᵀA x)_r / x_r bounds its spectral radius for every
     x that is positive wherever AᵀA is not zero; power iterations from x = 1 keep x so and tighten the bound.
     """
     xp = projector.xp
-    x = xp.ones(projector.grid.shape, dtype=np.float32)
+    x = xp.ones(shape, dtype=np.float32)
     bound = np.inf
     for _ in range(iterations):
         image = projector.adjoint(projector.forward(x))

@@ -110,7 +110,7 @@ def _descended(
     images: Array, model: BlurredProjector | Eliminated, projector: BlurredProjector, volume: Array, iterations: int
 ) -> Array:
     """The volume after some iterations; neither blurring nor elimination makes the eigenvalues of AᵀA larger."""
-    step = 1.0 / largest_eigenvalue(projector.projector)
+    step = 1.0 / largest_eigenvalue(projector.projector, volume.shape)
     for state in accelerated_descent(model, images, volume, step, iterations):
         volume = state.volume
     return volume

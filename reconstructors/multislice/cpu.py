@@ -16,13 +16,14 @@ import numpy as np
 from benchsuite.compiled import compiled, run_pieces
 from reconstructors import fftw
 from reconstructors.fftw import execute
-from reconstructors.multislice.simd import BYTES, accumulate_imag, multiply, multiply_conj
+from reconstructors.multislice.arrays import summed
+from reconstructors.multislice.detector import BACKWARD, EXECUTOR, FORWARD, OUT_OF_STATE, from_detector, residual, to_detector
+from reconstructors.multislice.simd import BYTES, add, add_intensity, back_through, multiply, multiply_conj
 
 if TYPE_CHECKING:
-    from reconstructors.multislice.kernel import Multislice, Waves
+    from reconstructors.multislice.kernel import Back, Multislice, Waves
 
 PIECES = 8
-EXECUTOR, OUT_OF_STATE, FORWARD, BACKWARD, ROWS, COLUMNS, ROWS_BACK, COLUMNS_BACK = range(8)  # places in the list of plans
 
 
 class CpuEngine:
@@ -31,7 +32,8 @@ class CpuEngine:
     def __init__(self, kernel: Multislice, threads: int) -> None:
         self.kernel, self.threads = kernel, threads
         window, full, (rows, columns) = kernel.window, kernel.full, kernel.detector
-        plans = [fftw.executor(), fftw.plan_2d(window, fftw.FORWARD, in_place=False)]
+        plans = [fftw.executor()]
+        plans += [fftw.plan_2d(window, direction, in_place=False) for direction in (fftw.FORWARD, fftw.BACKWARD)]
         plans += [fftw.plan_2d(window, direction) for direction in (fftw.FORWARD, fftw.BACKWARD)]
         for direction in (fftw.FORWARD, fftw.BACKWARD):
             plans += [fftw.plan_rows(window, full, direction), fftw.plan_columns(full, columns, direction)]
@@ -39,71 +41,100 @@ class CpuEngine:
         self.propagator = fftw.aligned((window, window))
         self.propagator[...] = kernel.propagator / window**2  # FFTW leaves its inverse unscaled
         self.kept_rows, self.kept_columns = (kernel.kept(count) for count in (rows, columns))
-        self.buffers: dict[int, tuple[np.ndarray, ...]] = {}
+        self.whole = self.kernel.detector == (window, window) == (full, full)
+        self.sums = np.empty(0, np.float32)
+        self.buffers: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
 
     def intensities(self, transmission: np.ndarray, corners: np.ndarray, waves: Waves) -> np.ndarray:
         result = np.empty((len(corners), *self.kernel.detector), np.float32)
         entrance, rest, which = _contiguous(waves)
 
         def piece(number: int, first: int, last: int) -> None:
-            *fixed, states, work, rows, columns = self._common(number)
-            buffers = (states[:1], work, rows, columns)  # one state, written over: it stays in the cache
+            *fixed, states, work, rows, columns = self._common(number, entrance.shape[1])
+            buffers = (states[:, :1], work, rows, columns)  # one state, written over: it stays in the cache
             _diffract(*fixed, *buffers, transmission, corners[first:last], entrance, rest, which[first:last], result[first:last])
 
-        self._run(piece, len(corners))
+        self._run(piece, len(corners), entrance.shape[1])
         return result
 
     def gradient(
-        self, transmission: np.ndarray, corners: np.ndarray, waves: Waves, measured: np.ndarray, floor: float | None, back: bool
-    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+        self,
+        transmission: np.ndarray,
+        corners: np.ndarray,
+        waves: Waves,
+        measured: np.ndarray,
+        floor: float | None,
+        back: Back,
+        chosen: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...] | None]:
         entrance, rest, which = _contiguous(waves)
         pieces = self._pieces(len(corners))
-        gradients = np.zeros((len(pieces), *transmission.shape), np.float32)
+        pad, (slices, *padded) = self.kernel.pad, transmission.shape
+        gradients = self._gradients((len(pieces), slices, *(side - 2 * pad for side in padded)))
+        chosen = np.arange(len(corners)) if chosen is None else chosen
         losses = np.empty(len(corners), np.float64)
-        window, detector = self.kernel.window, self.kernel.detector
-        returned = len(corners) if back else 0
-        at_entrance = np.empty((returned, window, window), np.complex64)
-        at_detector = np.empty((returned, *detector), np.complex64)
+        by_kind = back == "kinds" and len(entrance) * len(pieces) <= len(corners)  # each piece adds up its own
+        count = len(pieces) * len(entrance) if by_kind else len(corners) if back else 0
+        modes = entrance.shape[1]
+        ends = self._ends(modes, count, 0 if by_kind and self.whole else count)
 
         def piece(number: int, first: int, last: int) -> None:
             _differentiate(
-                *self._common(number),
+                *self._common(number, modes),
                 transmission,
                 corners[first:last],
                 entrance,
                 rest,
                 which[first:last],
-                measured[first:last],
+                measured,
+                chosen[first:last],
                 np.float32(-1.0 if floor is None else floor),
                 losses[first:last],
                 gradients[number],
-                at_entrance[first:last],
-                at_detector[first:last],
+                which[first:last] + number * len(entrance) if by_kind else np.arange(first, last),
+                *ends,
             )
 
-        self._run(piece, len(corners))
-        return losses, gradients.sum(axis=0), (at_entrance, at_detector) if back else None
+        self._run(piece, len(corners), modes)
+        if by_kind:
+            ends = tuple(end.reshape(-1, len(entrance), *end.shape[1:]).sum(axis=0) for end in ends)
+        elif back == "kinds":
+            ends = tuple(summed(end, waves) for end in ends)
+        gradient = np.zeros(transmission.shape, np.float32)
+        gradients.sum(axis=0, out=self.kernel.unpadded(gradient))
+        return losses, gradient, ends if back else None
+
+    def _ends(self, modes: int, *counts: int) -> tuple[np.ndarray, ...]:
+        shapes = ((self.kernel.window, self.kernel.window), self.kernel.detector)
+        return tuple(np.zeros((count, modes, *shape), np.complex64) for count, shape in zip(counts, shapes, strict=True))
+
+    def _gradients(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Zeros, kept from call to call: fresh memory costs as much as the transforms of a few probes."""
+        if self.sums.shape != shape:
+            self.sums = np.empty(shape, np.float32)
+        self.sums[...] = 0
+        return self.sums
 
     def _pieces(self, probes: int) -> list[tuple[int, int]]:
         return list(itertools.pairwise(int(edge) for edge in np.linspace(0, probes, min(PIECES, probes) + 1)))
 
-    def _run(self, piece: Callable[[int, int, int], None], probes: int) -> None:
+    def _run(self, piece: Callable[[int, int, int], None], probes: int, modes: int) -> None:
         jobs = [(number, first, last) for number, (first, last) in enumerate(self._pieces(probes))]
         for number, _, _ in jobs:
-            self._common(number)  # made here, by one thread
+            self._common(number, modes)  # made here, by one thread
         run_pieces(lambda job: piece(*job), jobs, self.threads)
 
-    def _common(self, number: int) -> tuple[Any, ...]:
-        if number not in self.buffers:
+    def _common(self, number: int, modes: int) -> tuple[Any, ...]:
+        if (number, modes) not in self.buffers:
             k = self.kernel
             stride = -(-(k.window**2) // 8) * 8  # each slice begins at an aligned address
-            self.buffers[number] = (
-                fftw.aligned((k.slices, stride)),
+            self.buffers[number, modes] = (
+                fftw.aligned((modes, k.slices, stride)),
                 fftw.aligned((k.window, k.window)),
-                fftw.aligned((k.window, k.full)),
-                fftw.aligned((k.full, k.detector[1])),
+                fftw.aligned((0 if self.whole else k.window, k.full)),
+                fftw.aligned((modes, -(-k.full * k.detector[1] // 8) * 8)),
             )
-        return (self.plans, self.propagator, self.kept_rows, self.kept_columns, *self.buffers[number])
+        return (self.plans, self.propagator, self.kept_rows, self.kept_columns, *self.buffers[number, modes])
 
 
 def _contiguous(waves: Waves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,129 +142,86 @@ def _contiguous(waves: Waves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @compiled
-def _through(plans, propagator, states, work, transmission, y, x):  # type: ignore[no-untyped-def]
-    """Carry `work`, the entrance wave, through all slices.
+def _through(plans, propagator, states, work, entrance, transmission, y, x):  # type: ignore[no-untyped-def]
+    """Carry the entrance wave through all slices; `work` is overwritten.
 
     `states[m]` becomes the wave behind the transmission of slice m; a single state is written over and ends as the exit wave.
     """
     window, slices, row = len(work), len(transmission), transmission.shape[2]
-    wave, kernel = work.ctypes.data, propagator.ctypes.data
+    wave, kernel = entrance.ctypes.data, propagator.ctypes.data
     for m in range(slices):
         state = states[m % len(states)].ctypes.data
         seen = transmission[m].ctypes.data + BYTES * (y * row + x)
         for i in range(window):
             multiply(state + BYTES * i * window, wave + BYTES * i * window, seen + BYTES * i * row, window)
         if m < slices - 1:
+            wave = work.ctypes.data
             execute(plans[EXECUTOR], plans[OUT_OF_STATE], state, wave)
             multiply(wave, wave, kernel, window * window)
             execute(plans[EXECUTOR], plans[BACKWARD], wave, wave)
 
 
 @compiled
-def _to_detector(plans, state, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
-    """Transform the exit wave, in a field of zeros, to the detector's columns; all rows of the full pattern are there."""
-    window, scale = len(rows), np.float32(1.0 / rows.shape[1])
-    rows[:, window:] = 0
-    for i in range(window):
-        for j in range(window):
-            rows[i, j] = state[i * window + j] * scale
-    execute(plans[EXECUTOR], plans[ROWS], rows.ctypes.data, rows.ctypes.data)
-    for i in range(window):
-        for j in range(len(kept_columns)):
-            columns[i, j] = rows[i, kept_columns[j]]
-    columns[window:] = 0
-    execute(plans[EXECUTOR], plans[COLUMNS], columns.ctypes.data, columns.ctypes.data)
-
-
-@compiled
-def _from_detector(plans, work, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
-    """The adjoint of `_to_detector`: from the pattern's columns to the window."""
-    window, scale = len(rows), np.float32(1.0 / rows.shape[1])
-    execute(plans[EXECUTOR], plans[COLUMNS_BACK], columns.ctypes.data, columns.ctypes.data)
-    rows[:] = 0
-    for i in range(window):
-        for j in range(len(kept_columns)):
-            rows[i, kept_columns[j]] = columns[i, j] * scale
-    execute(plans[EXECUTOR], plans[ROWS_BACK], rows.ctypes.data, rows.ctypes.data)
-    work[:] = rows[:, :window]
-
-
-@compiled
 def _diffract(  # type: ignore[no-untyped-def]
     plans, propagator, kept_rows, kept_columns, states, work, rows, columns, transmission, corners, entrance, rest, which, result
 ):
+    full, count = rows.shape[1], len(kept_columns)
+    scale, size = np.float32(1.0 / full), len(kept_rows) * count
     for p in range(len(corners)):
-        work[:] = entrance[which[p]]
-        _through(plans, propagator, states, work, transmission, corners[p, 0], corners[p, 1])
-        _to_detector(plans, states[-1], kept_columns, rows, columns)
-        for i in range(len(kept_rows)):
-            for j in range(len(kept_columns)):
-                wave = columns[kept_rows[i], j] + rest[which[p], i, j]
-                result[p, i, j] = wave.real * wave.real + wave.imag * wave.imag
-
-
-@compiled
-def _residual(columns, kept_rows, rest, measured, floor, seen):  # type: ignore[no-untyped-def]
-    """Replace the wave at the detector by ∂L/∂Ψ* and return L; `seen` gets a copy where it is not empty."""
-    loss, tiny, one = 0.0, np.float32(1e-20), np.float32(1.0)
-    factor = one
-    before = 0
-    for i in range(len(kept_rows)):
-        row = kept_rows[i]
-        columns[before:row] = 0
-        before = row + 1
-        along = np.float32(0)
-        for j in range(columns.shape[1]):
-            wave = columns[row, j] + rest[i, j]
-            intensity = wave.real * wave.real + wave.imag * wave.imag + tiny
-            if floor >= 0:
-                expected, found = intensity + floor, measured[i, j] + floor
-                along += expected - found
-                if found > 0:
-                    along += found * np.log(found / expected)
-                factor = one - found / expected
-            else:
-                amplitude = np.sqrt(intensity)
-                difference = amplitude - measured[i, j]
-                along += difference * difference
-                factor = difference / amplitude
-            columns[row, j] = wave * factor
-        loss += float(along)
-    columns[before:] = 0
-    if seen.size:
-        for i in range(len(kept_rows)):
-            seen[i] = columns[kept_rows[i]]
-    return loss
+        result[p] = 0
+        total, unscattered = result[p].ctypes.data, rest[which[p]].ctypes.data
+        for o in range(len(columns)):
+            pattern = columns[o, : full * count].reshape((full, count))
+            _through(plans, propagator, states[o], work, entrance[which[p], o], transmission, corners[p, 0], corners[p, 1])
+            to_detector(plans, states[o, -1], kept_columns, rows, pattern)
+            for i in range(len(kept_rows)):
+                there, here = pattern.ctypes.data + BYTES * kept_rows[i] * count, i * count
+                add_intensity(total + BYTES // 2 * here, there, unscattered + BYTES * (o * size + here), scale, count)
 
 
 @compiled
 def _differentiate(  # type: ignore[no-untyped-def]
     plans, propagator, kept_rows, kept_columns, states, work, rows, columns, transmission, corners, entrance, rest, which,
-    measured, floor, losses, gradient, at_entrance, at_detector,
+    measured, chosen, floor, losses, gradient, place, at_entrance, at_detector,
 ):  # fmt: skip
-    window, slices, row = len(work), len(transmission), transmission.shape[2]
-    wave, kernel = work.ctypes.data, propagator.ctypes.data
-    nothing = np.empty((0, 0), np.complex64)
+    nothing, window = np.empty((0, 0, 0), np.complex64), len(work)
+    full, count = rows.shape[1], len(kept_columns)
+    lines = np.empty((5, count), np.float32)
+    bits = lines[2].view(np.int32)
     for p in range(len(corners)):
         y, x = corners[p]
-        work[:] = entrance[which[p]]
-        _through(plans, propagator, states, work, transmission, y, x)
-        _to_detector(plans, states[-1], kept_columns, rows, columns)
-        seen = at_detector[p] if len(at_detector) else nothing
-        losses[p] = _residual(columns, kept_rows, rest[which[p]], measured[p], floor, seen)
-        _from_detector(plans, work, kept_columns, rows, columns)
-        for m in range(slices - 1, -1, -1):
-            offset = y * row + x
-            state = states[m].ctypes.data
-            seen_by = transmission[m].ctypes.data + BYTES * offset
-            total = gradient[m].ctypes.data + BYTES // 2 * offset
-            for i in range(window):
-                line = BYTES * i * window
-                accumulate_imag(total + BYTES // 2 * i * row, state + line, wave + line, window)
-                multiply_conj(wave + line, wave + line, seen_by + BYTES * i * row, window)
-            if m > 0:
-                execute(plans[EXECUTOR], plans[FORWARD], wave, wave)
-                multiply_conj(wave, wave, kernel, window * window)
-                execute(plans[EXECUTOR], plans[BACKWARD], wave, wave)
-        if len(at_entrance):
-            at_entrance[p] = work
+        for o in range(len(columns)):
+            pattern = columns[o, : full * count].reshape((full, count))
+            _through(plans, propagator, states[o], work, entrance[which[p], o], transmission, y, x)
+            to_detector(plans, states[o, -1], kept_columns, rows, pattern)
+        seen = at_detector[place[p]] if len(at_detector) else nothing
+        losses[p] = residual(columns, full, kept_rows, rest[which[p]], measured[chosen[p]], floor, lines, bits, seen)
+        for o in range(len(columns)):
+            pattern = columns[o, : full * count].reshape((full, count))
+            from_detector(plans, work, kept_columns, rows, pattern)
+            _back_through(plans, propagator, states[o], work, transmission, y, x, gradient)
+            if len(at_entrance):
+                add(at_entrance[place[p], o].ctypes.data, work.ctypes.data, window * window)
+
+
+@compiled
+def _back_through(plans, propagator, states, work, transmission, y, x, gradient):  # type: ignore[no-untyped-def]
+    """Carry `work`, ∂L/∂ψ* behind the last slice, back to the entrance, and add up the gradients of the slices.
+
+    Only inside the volume: round it is vacuum, which leaves the wave as it is.
+    """
+    window, slices, row, (ny, nx) = len(work), len(transmission), transmission.shape[2], gradient.shape[1:]
+    pad, wave, kernel = (row - nx) // 2, work.ctypes.data, propagator.ctypes.data
+    top, left = max(y, pad), max(x, pad)
+    bottom, count = min(y + window, pad + ny), min(x + window, pad + nx) - left
+    for m in range(slices - 1, -1, -1):
+        state = states[m].ctypes.data
+        seen_by = transmission[m].ctypes.data
+        total = gradient[m].ctypes.data
+        for i in range(top, bottom):
+            line, here = BYTES * ((i - y) * window + left - x), BYTES // 2 * ((i - pad) * nx + left - pad)
+            back_through(total + here, state + line, wave + line, seen_by + BYTES * (i * row + left), count)
+        if m > 0:
+            execute(plans[EXECUTOR], plans[FORWARD], wave, wave)
+            multiply_conj(wave, wave, kernel, window * window)
+            execute(plans[EXECUTOR], plans[BACKWARD], wave, wave)

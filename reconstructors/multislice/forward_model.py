@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import is_rotation
 from reconstructors.multislice.kernel import Multislice, Waves
 from reconstructors.multislice.rotation import Interpolation, SlicedView, slice_edges_A
-from reconstructors.probe import aperture_function
+from reconstructors.probe import aperture_function, incoherent_modes
 
+Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
 FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
 MOVES_A = 2.0  # how far a refined position may leave the volume
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
@@ -63,12 +64,14 @@ class Discretisation:
     """How the physics is sampled: slices no thicker than `slice_A`, a probe window of at least `window_A` (None: the field).
 
     With `slices`, so many of exactly that thickness, about the centre of the volume, whatever the depth of the grid.
+    The probe is `modes` ones that do not interfere (`probe.incoherent_modes`).
     """
 
     slice_A: float
     window_A: float | None
     interpolation: Interpolation = "cubic"
     slices: int | None = None
+    modes: int = 1
 
     def edges_A(self, grid: Grid) -> np.ndarray:
         """Return the (slices + 1,) depths between the slices."""
@@ -114,11 +117,10 @@ class ForwardModel:
         self._check_scan(raster)
         self.positions_A = np.broadcast_to(raster, (*series.data.shape[:2], *raster.shape)).copy()
         self.apertures = [
-            xp.asarray(aperture_function(series.optics, self._defocus_A(float(defocus)), full, grid.voxel_A, wavelength))
-            for defocus in series.defocus_A
+            xp.asarray(self._aperture(self._defocus_A(float(defocus)), full, wavelength)) for defocus in series.defocus_A
         ]
-        self._waves: dict[int, tuple[Array, np.ndarray, Waves]] = {}
-        self._latest: tuple[tuple[int, int], Array] | None = None
+        self._waves: dict[int, tuple[Array, np.ndarray, np.ndarray, Waves]] = {}
+        self._latest: tuple[tuple[int, int, bool], Array] | None = None
         self.probes(0, 0)
 
     @functools.cached_property
@@ -127,6 +129,11 @@ class ForwardModel:
         return [
             SlicedView(rotation, self.grid, self.edges_A, self.how.interpolation, self.xp) for rotation in self.series.rotations
         ]
+
+    def _aperture(self, defocus_A: float, full: int, wavelength_A: float) -> np.ndarray:
+        """The aperture function (full, full), or (modes, full, full)."""
+        coherent = aperture_function(self.series.optics, defocus_A, full, self.grid.voxel_A, wavelength_A)
+        return coherent if self.how.modes == 1 else incoherent_modes(coherent, self.how.modes)
 
     def _defocus_A(self, defocus_A: float) -> float:
         """The defocus in the plane where the first slice acts."""
@@ -174,25 +181,35 @@ class ForwardModel:
     def probe_count(self) -> int:
         return int(self.positions_A.shape[2])
 
-    def probes(self, tilt: int, focus: int) -> tuple[np.ndarray, Waves]:
-        """Return corners and waves of the probes of one image. Waves are kept while neither aperture nor positions change."""
-        corners, offsets = self.kernel.corners(self.positions_A[tilt, focus], self.grid.shape[1:])
-        aperture = self.apertures[focus]
+    def probes(self, tilt: int, focus: int, some: Chosen | None = None) -> tuple[np.ndarray, Waves]:
+        """Return corners and waves of the probes of one image, or of some of them.
+
+        Waves of a whole image are kept while neither aperture nor positions change; then those of `some` are made for them alone.
+        """
+        aperture, positions = self.apertures[focus], self.positions_A[tilt, focus]
         known = self._waves.get(focus)
-        if known is None or known[0] is not aperture or not np.array_equal(known[1], offsets):
-            known = self._waves[focus] = (aperture, offsets, self.kernel.waves(aperture, offsets))
-        return corners, known[2]
+        if known is None or known[0] is not aperture or not np.array_equal(known[1], positions):
+            if known is not None and some is not None:
+                corners, offsets = self.kernel.corners(positions[some], self.grid.shape[1:])
+                return corners, self.kernel.waves(aperture, offsets)
+            corners, offsets = self.kernel.corners(positions, self.grid.shape[1:])
+            known = self._waves[focus] = (aperture, positions.copy(), corners, self.kernel.waves(aperture, offsets))
+        _, _, corners, waves = known
+        if some is None:
+            return corners, waves
+        there = some if isinstance(some, slice) else self.xp.asarray(some)  # corners stay on the host
+        return corners[some], replace(waves, which=waves.which[there])
 
-    def offsets_A(self, tilt: int, focus: int) -> np.ndarray:
-        """Return (n, 2) = (y, x) distances of the probes from the centres of their windows."""
-        return self.kernel.corners(self.positions_A[tilt, focus], self.grid.shape[1:])[1]
+    def offsets_A(self, tilt: int, focus: int, some: Chosen) -> np.ndarray:
+        """Return (n, 2) = (y, x) distances of some probes from the centres of their windows."""
+        return self.kernel.corners(self.positions_A[tilt, focus, some], self.grid.shape[1:])[1]
 
-    def measured(self, tilt: int, focus: int) -> Array:
-        """Return the intensities (n, rows, columns) of one image, cropped to what the voxels resolve, zero beam first.
+    def measured(self, tilt: int, focus: int, roots: bool = False) -> Array:
+        """Return the intensities (n, rows, columns) of one image, or their roots, cropped to what voxels resolve, zero beam first.
 
         The latest image is kept, so that batches of its probes read it once.
         """
-        if self._latest is not None and self._latest[0] == (tilt, focus):
+        if self._latest is not None and self._latest[0] == (tilt, focus, roots):
             return self._latest[1]
         patterns = np.asarray(self.series.data[tilt, focus], dtype=np.float32)
         patterns = patterns.reshape(-1, *patterns.shape[2:])
@@ -200,7 +217,9 @@ class ForwardModel:
         top, left = have_y // 2 - qy // 2, have_x // 2 - qx // 2
         centred = patterns[:, top : top + qy, left : left + qx]
         ordered = self.xp.asarray(np.ascontiguousarray(np.fft.ifftshift(centred, axes=(1, 2))))
-        self._latest = (tilt, focus), ordered
+        if roots:
+            self.xp.sqrt(ordered, out=ordered)
+        self._latest = (tilt, focus, roots), ordered
         return ordered
 
     def transmission(self, tilt: int, phase: Array) -> Array:
@@ -230,7 +249,7 @@ class ForwardModel:
 def scaled(waves: Waves, energy: float) -> Waves:
     """Return the waves with `energy` times their intensity."""
     factor = np.float32(np.sqrt(energy))
-    return waves if energy == 1.0 else Waves(waves.entrance * factor, waves.rest * factor, waves.which)
+    return waves if energy == 1.0 else replace(waves, entrance=waves.entrance * factor, rest=waves.rest * factor)
 
 
 def window_pixels(window_A: float | None, voxel_A: float, full: int) -> int:

@@ -9,6 +9,9 @@ For a loss L and χ = ∂L/∂ψ*, carried back through the adjoint of every ste
     amplitude   L = Σ (√I_calc − √I)²              ∂L/∂Ψ* = Ψ (1 − √I/√I_calc)
     poisson     L = Σ I_calc − I + (I + ε) ln((I + ε)/(I_calc + ε))   ∂L/∂Ψ* = Ψ (1 − (I + ε)/(I_calc + ε))
 
+A partially coherent probe is a few modes that do not interfere (Thibault & Menzel, Nature 494 (2013) 68, doi:10.1038/nature11806):
+I_calc = Σ_m |Ψ_m|² of modes that pass the same slices, and ∂L/∂Ψ_m* has the factor above with the Ψ_m of the mode.
+
 A probe window smaller than the field makes the cost of a probe independent of the field. What the window cuts off must
 not be lost: only the scattered wave is computed in the window, and the unscattered wave of the full field is added at the
 detector,
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 
@@ -31,20 +35,23 @@ from reconstructors import fftw
 from reconstructors.multislice.arrays import ArrayEngine
 from reconstructors.multislice.cpu import CpuEngine
 
+Back = bool | Literal["kinds"]
 PROBES_AT_ONCE = 64  # whose full fields are held at once
 
 
 @dataclass(frozen=True)
 class Waves:
-    """Entrance waves of a few kinds of probe positions (those that differ by whole pixels are of one kind).
+    """Entrance waves of a few kinds of probe positions (those that differ by whole pixels are of one kind), mode by mode.
 
-    entrance: (k, window, window) complex64; rest: (k, rows, columns) complex64, what the window does not hold, at the detector;
-    which: (n,) the kind of each probe.
+    entrance: (k, modes, window, window) complex64; rest: (k, modes, rows, columns) complex64, what the window does not hold, at the
+    detector;
+    which: (n,) the kind of each probe; offsets_A: (k, 2) = (y, x) distances of a kind's probes from the centres of their windows.
     """
 
     entrance: Array
     rest: Array
     which: Array
+    offsets_A: np.ndarray
 
 
 class Multislice:
@@ -119,15 +126,17 @@ class Multislice:
     def waves(self, aperture: Array, offsets_A: np.ndarray) -> Waves:
         """Return the waves of probes that stand `offsets_A` (n, 2) = (y, x) from the centres of their windows.
 
-        aperture: (full, full) complex64, the probe in Fourier space (order of the FFT), Σ|aperture|² the incident intensity.
+        aperture: (full, full) complex64, the probe in Fourier space (order of the FFT), Σ|aperture|² the incident intensity;
+        or (modes, full, full), probes that do not interfere with one another.
         """
-        different, which = np.unique(np.round(offsets_A, 6), axis=0, return_inverse=True)
-        xp, w = self.xp, self.window
-        entrance = xp.empty((len(different), w, w), np.complex64)
-        rest = xp.zeros((len(different), *self.detector), np.complex64)
+        different, which = kinds(offsets_A)
+        modes = aperture.reshape(-1, self.full, self.full)
+        xp, shape = self.xp, (len(different), len(modes))
+        entrance = xp.empty((*shape, self.window, self.window), np.complex64)
+        rest = xp.zeros((*shape, *self.detector), np.complex64)
         for some in batches(len(different)):
-            entrance[some], rest[some] = self._waves(aperture * self._ramps(different[some]))
-        return Waves(entrance, rest, xp.asarray(which.reshape(-1)))
+            entrance[some], rest[some] = self._waves(modes * self._ramps(different[some])[:, None])
+        return Waves(entrance, rest, xp.asarray(which), different)
 
     def _ramps(self, offsets_A: np.ndarray) -> Array:
         """exp(−2πi q·r) (n, full, full) of probes at offsets from index window//2, in the frame of the window."""
@@ -136,15 +145,15 @@ class Multislice:
         return self.xp.asarray((down[:, :, None] * across[:, None, :]).astype(np.complex64))
 
     def _waves(self, shifted: Array) -> tuple[Array, Array]:
-        """From shifted apertures (n, full, full) to waves in the window and what it does not hold, at the detector."""
+        """From shifted apertures (n, modes, full, full) to waves in the window and what it does not hold, at the detector."""
         fft, w = fft_module(self.xp), self.window
-        entrance = fft.ifft2(shifted, norm="ortho")[:, :w, :w]
+        entrance = fft.ifft2(shifted, norm="ortho")[..., :w, :w]
         if w == self.full:
-            return entrance, self.xp.zeros((len(shifted), *self.detector), np.complex64)
+            return entrance, self.xp.zeros((*shifted.shape[:-2], *self.detector), np.complex64)
         there = shifted * self._through_vacuum(self.full)
         inside = fft.ifft2(fft.fft2(entrance) * self._through_vacuum(w))
         padded = fft.fft2(inside, s=(self.full, self.full), norm="ortho")
-        return entrance, (there - padded)[:, *self._kept()]
+        return entrance, (there - padded)[..., *self._kept()]
 
     def _kept(self) -> tuple[Array, Array]:
         rows, columns = (self.xp.asarray(self.kept(count)) for count in self.detector)
@@ -154,21 +163,32 @@ class Multislice:
         return self.xp.asarray(self._vacuum(side, self.slice_A * (self.slices - 1)))
 
     def back_to_aperture(self, at_entrance: Array, at_detector: Array) -> Array:
-        """Return ∂L/∂(shifted aperture)*, (n, full, full): the adjoint of `_waves`."""
+        """Return ∂L/∂(shifted aperture)*, (n, modes, full, full): the adjoint of `_waves`."""
         fft, w = fft_module(self.xp), self.window
         result, total = 0, at_entrance
         if w != self.full:
-            full_pattern = self.xp.zeros((len(at_detector), self.full, self.full), np.complex64)
-            full_pattern[:, *self._kept()] = at_detector
-            cut = fft.ifft2(full_pattern, norm="ortho")[:, :w, :w]
+            full_pattern = self.xp.zeros((*at_detector.shape[:-2], self.full, self.full), np.complex64)
+            full_pattern[..., *self._kept()] = at_detector
+            cut = fft.ifft2(full_pattern, norm="ortho")[..., :w, :w]
             total = total - fft.ifft2(fft.fft2(cut) * self._through_vacuum(w).conj())
             result = full_pattern * self._through_vacuum(self.full).conj()
         return result + fft.fft2(total, s=(self.full, self.full), norm="ortho")
 
+    def aperture_gradient(self, offsets_A: np.ndarray, at_entrance: Array, at_detector: Array) -> Array:
+        """Return ∂L/∂aperture* (modes, full, full) complex64.
+
+        `at_entrance` and `at_detector` are those of `gradient(..., back="kinds")`, `offsets_A` those of the kinds.
+        """
+        total = 0
+        for some in batches(len(offsets_A)):
+            ramps = self._ramps(offsets_A[some])[:, None]
+            total = total + (ramps.conj() * self.back_to_aperture(at_entrance[some], at_detector[some])).sum(axis=0)
+        return total
+
     def refinement_gradients(
         self, aperture: Array, offsets_A: np.ndarray, at_entrance: Array, at_detector: Array
     ) -> tuple[Array, np.ndarray]:
-        """Return ∂L/∂aperture* (full, full) complex64 and ∂L/∂(probe position) (n, 2) = (y, x) per Å.
+        """Return ∂L/∂aperture*, shaped like it, and ∂L/∂(probe position) (n, 2) = (y, x) per Å.
 
         `at_entrance` and `at_detector` are those of `gradient(..., back=True)`, `offsets_A` those of the waves.
         """
@@ -176,10 +196,10 @@ class Multislice:
         slopes = np.empty((len(offsets_A), 2))
         q = self.xp.asarray(self.frequencies(self.full).astype(np.float32))
         for some in batches(len(offsets_A)):
-            ramps = self._ramps(offsets_A[some])
+            ramps = self._ramps(offsets_A[some])[:, None]
             back = ramps.conj() * self.back_to_aperture(at_entrance[some], at_detector[some])
-            total += back.sum(axis=0)
-            turned = 4 * np.pi * (back.conj() * aperture).imag  # d(shifted)/dr = −2πi q · shifted
+            total += back.sum(axis=0).reshape(aperture.shape)
+            turned = 4 * np.pi * (back.conj() * aperture).imag.sum(axis=1)  # d(shifted)/dr = −2πi q · shifted
             slopes[some, 0] = to_host(turned.sum(axis=2) @ q)
             slopes[some, 1] = to_host(turned.sum(axis=1) @ q)
         return total, slopes
@@ -188,10 +208,11 @@ class Multislice:
 
     def transmission(self, phase: Array) -> Array:
         """Return exp(iφ) of the slices (slices, ny, nx) in rad, with vacuum round them for windows that stand out."""
-        xp = get_array_module(phase)
-        wave = xp.empty(phase.shape, np.complex64)
-        wave.real, wave.imag = xp.cos(phase), xp.sin(phase)
-        return self.padded(wave)
+        xp, (slices, ny, nx) = get_array_module(phase), phase.shape
+        wave = xp.ones((slices, ny + 2 * self.pad, nx + 2 * self.pad), np.complex64)
+        inside = self.unpadded(wave)
+        inside.real, inside.imag = xp.cos(phase), xp.sin(phase)
+        return wave
 
     def padded(self, transmission: Array) -> Array:
         """Return (slices, ny, nx) transmission functions with vacuum round them."""
@@ -209,19 +230,32 @@ class Multislice:
         waves: Waves,
         measured: Array,
         floor: float | None = None,
-        back: bool = False,
-    ) -> tuple[Array, Array, tuple[Array, Array] | None]:
-        """Return the loss of each probe (n,) float64 and ∂(sum of them)/∂φ (slices, ny, nx) float32 on the padded slices.
+        back: Back = False,
+        some: np.ndarray | None = None,
+    ) -> tuple[Array, Array, tuple[Array, ...] | None]:
+        """Return the loss of each probe (n,) float64 and ∂(sum of them)/∂φ (slices, ny, nx) float32 on the padded slices,
+        zero in the padding, which must be vacuum.
 
         measured: (n, rows, columns) float32 in the order of the FFT: amplitudes √I, or, with the `floor` ε of the Poisson loss,
-        intensities I.
-        With `back`, also ∂L/∂ψ* of each probe at the entrance (n, window, window) and ∂L/∂Ψ* at the detector.
+        intensities I. With `some` (n,), the probes are those of that many patterns, which are not copied.
+        With `back`, also ∂L/∂ψ* of each probe at the entrance (n, modes, window, window) and ∂L/∂Ψ* at the detector; or, where
+        `back` is "kinds", the sums of those over the probes of each kind of the waves (k, …), which is all that an aperture needs
+        (and none at the detector where the window is the field).
         """
-        return self.engine.gradient(transmission, corners, waves, measured, floor, back)
+        return self.engine.gradient(transmission, corners, waves, measured, floor, back, some)
 
     def unpadded(self, gradient: Array) -> Array:
         """Return the part of a gradient that belongs to the volume."""
         return gradient[:, self.pad : -self.pad, self.pad : -self.pad]
+
+
+def kinds(offsets_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different ones among offsets (n, 2), and which of them each is (n,)."""
+    keys = np.round(offsets_A, 6)
+    if (keys == keys[0]).all():  # the usual case where the scan step is a number of pixels; sorting rows is slow
+        return keys[:1], np.zeros(len(keys), np.int64)
+    different, which = np.unique(keys, axis=0, return_inverse=True)
+    return different, which.reshape(-1)
 
 
 def batches(count: int) -> list[slice]:

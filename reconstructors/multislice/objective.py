@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from benchsuite.backend import Array
-from reconstructors.multislice.forward_model import ForwardModel, scaled
+from benchsuite.backend import Array, to_host
+from reconstructors.multislice.forward_model import Chosen, ForwardModel, scaled
+from reconstructors.multislice.kernel import Back
+from reconstructors.probe import orthogonal
 
 Loss = Literal["auto", "amplitude", "poisson"]
-Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
 POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
 NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
+
+
+@dataclass(frozen=True)
+class Ends:
+    """∂L/∂ψ* at the entrance and ∂L/∂Ψ* at the detector, of each probe or each kind of them, and offsets_A (n, 2) of those."""
+
+    offsets_A: np.ndarray
+    at_entrance: Array
+    at_detector: Array
 
 
 class Objective:
@@ -48,22 +59,29 @@ class Objective:
         return float((expected - counted + counted * xp.log(counted / expected)).sum(dtype=np.float64))
 
     def __call__(
-        self, tilt: int, focus: int, transmission: Array, some: Chosen, back: bool = False
-    ) -> tuple[float, Array, tuple[Array, Array] | None]:
-        """Return the loss summed over some probes of an image, its gradient on the padded slices, and the waves at both ends."""
+        self, tilt: int, focus: int, transmission: Array, some: Chosen, back: Back = False
+    ) -> tuple[float, Array, Ends | None]:
+        """Return the loss summed over some probes of an image, its gradient on the padded slices, and that at both ends."""
         model = self.model
-        corners, waves = model.probes(tilt, focus)
-        there = some if isinstance(some, slice) else model.xp.asarray(some)  # corners stay on the host
-        some_waves = scaled(waves, self.energy[tilt, focus])
-        some_waves = type(waves)(some_waves.entrance, some_waves.rest, some_waves.which[there])
-        measured = model.measured(tilt, focus)[there]
-        seen = measured if self.floor is not None else model.xp.sqrt(measured)
-        losses, gradient, ends = model.kernel.gradient(transmission, corners[some], some_waves, seen, self.floor, back)
-        return float(losses.sum()), gradient, ends
+        corners, waves = model.probes(tilt, focus, some)
+        seen = model.measured(tilt, focus, roots=self.floor is None)
+        places = (seen[some], None) if isinstance(some, slice) else (seen, some)
+        waves = scaled(waves, self.energy[tilt, focus])
+        losses, gradient, ends = model.kernel.gradient(transmission, corners, waves, places[0], self.floor, back, places[1])
+        if ends is None:
+            return float(losses.sum()), gradient, None
+        offsets = waves.offsets_A if back == "kinds" else model.offsets_A(tilt, focus, some)
+        return float(losses.sum()), gradient, Ends(offsets, *ends)
 
 
 def pattern_extras(objective: Objective, transmission: Callable[[int], Array]) -> Mapping[str, Array]:
-    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions."""
+    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions.
+
+    apertures: (focus, full, full) complex64, order of the FFT, or (focus, modes, full, full), orthogonal, the strongest first.
+    """
     model = objective.model
     per_tilt = np.array([model.r_factor(tilt, transmission(tilt), energy) for tilt, energy in enumerate(objective.energy)])
-    return {"r_factor_per_image": per_tilt, "apertures": model.xp.stack(model.apertures), "positions_A": model.positions_A}
+    apertures = model.xp.stack(model.apertures)
+    if model.how.modes > 1:  # any unitary mixture of modes makes the same patterns
+        apertures = model.xp.asarray(orthogonal(to_host(apertures)))
+    return {"r_factor_per_image": per_tilt, "apertures": apertures, "positions_A": model.positions_A}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchsuite.backend import Array, fft_module
-from reconstructors.multislice.forward_model import ForwardModel
+from reconstructors.multislice.forward_model import Chosen, ForwardModel
 from reconstructors.multislice.objective import Loss, Objective, pattern_extras
 from reconstructors.multislice.refinement import Refinement
 
@@ -62,19 +62,23 @@ class Ptychography:
             yield loss
 
     def _sweep(self) -> float:
-        model, count = self.model, self.model.probe_count
+        count = self.model.probe_count
         order = np.random.default_rng([self.seed, self.sweep]).permutation(count)
         fade = 0.5 * (1 + math.cos(math.pi * self.sweep / self.settings.sweeps))
         refining = self.sweep + 1 >= REFINE_FROM and self.refinement.wanted
-        total = 0.0
-        for some in np.array_split(order, max(1, round(count / self.settings.batch))):
-            transmission = model.kernel.transmission(self.phase)
-            loss, gradient, ends = self.objective(*self.image, transmission, some, back=refining)
-            total += loss
-            self._step(model.kernel.unpadded(gradient), fade)
-            if refining and ends is not None:
-                self.refinement.follow(*self.image, some, ends, fade)
-        return total / count
+        batches = np.array_split(order, max(1, round(count / self.settings.batch)))
+        return sum(self.batch(some, fade, refining) for some in batches) / count
+
+    def batch(self, some: Chosen, fade: float, refining: bool) -> float:
+        """Take a step, as a fraction of the first, for some probes, and return the sum of their losses before it."""
+        kernel = self.model.kernel
+        loss, gradient, ends = self.objective(
+            *self.image, kernel.transmission(self.phase), some, back=refining and self.refinement.back
+        )
+        self._step(kernel.unpadded(gradient), fade)
+        if ends is not None:
+            self.refinement.follow(*self.image, some, ends, fade)
+        return loss
 
     def _step(self, gradient: Array, fade: float) -> None:
         xp = self.model.xp

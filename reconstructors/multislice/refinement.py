@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchsuite.backend import Array, get_array_module
-from reconstructors.multislice.objective import Chosen, Objective
+from reconstructors.multislice.forward_model import Chosen
+from reconstructors.multislice.kernel import Back
+from reconstructors.multislice.objective import Ends, Objective
 
 MOMENTUM, MEMORY = 0.7, 0.99  # of the averages of what is visited once a sweep
 DAMPING = 1e-2  # of the largest scale, added to all
@@ -31,36 +33,49 @@ class Refinement:
     def wanted(self) -> bool:
         return self.probe or self.positions
 
-    def follow(self, tilt: int, focus: int, some: Chosen, ends: tuple[Array, Array], step: float) -> None:
+    @property
+    def back(self) -> Back:
+        """What of the objective `follow` needs: positions need every probe, apertures only the sums of each kind."""
+        return True if self.positions else "kinds" if self.probe else False
+
+    def follow(self, tilt: int, focus: int, some: Chosen, ends: Ends, step: float) -> None:
         """Take a step, as a fraction of the first, from ∂L/∂ψ* at the entrance and at the detector of some probes."""
         model = self.model
         aperture = model.apertures[focus]
         root = np.float32(math.sqrt(self.objective.energy[tilt, focus]))
-        offsets = model.offsets_A(tilt, focus)[some]
-        gradient, slopes = model.kernel.refinement_gradients(aperture * root, offsets, *ends)
-        if self.positions:
+        waves = (ends.offsets_A, ends.at_entrance, ends.at_detector)
+        if not self.positions:
+            gradient = model.kernel.aperture_gradient(*waves).reshape(aperture.shape)
+        else:
+            gradient, slopes = model.kernel.refinement_gradients(aperture * root, *waves)
             here = (tilt, focus, some)
             model.positions_A[here] -= (
                 POSITION_STEP_A * step * self._adam("positions", model.positions_A.shape, here, slopes[:, ::-1])
             )
         if self.probe:
             modulus = abs(aperture)
+            support = (modulus.reshape(-1, *modulus.shape[-2:]) > 0).any(
+                axis=0
+            )  # of all modes: one has nodes where another has none
             shape = (len(model.apertures), *aperture.shape)
-            change = self._adam("apertures", shape, (focus,), gradient * (modulus > 0))
+            change = self._adam("apertures", shape, (focus,), gradient * support)
             new = aperture - np.float32(PROBE_STEP * step) * modulus.max() * change
-            model.apertures[focus] = new / model.xp.sqrt((abs(new) ** 2).sum())
+            model.apertures[focus] = new / model.xp.sqrt(squared(new).sum())
 
     def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | Chosen, ...], gradient: Array) -> Array:
         """Return the normalised step for a part of some parameters; its averages are part of the state."""
-        xp = get_array_module(gradient)
-        kinds = {"mean": gradient.dtype, "square": abs(gradient).dtype, "visits": np.int64}
-        mean, square, visits = (self.state.setdefault(f"{name}_{kind}", xp.zeros(shape, dtype)) for kind, dtype in kinds.items())
+        xp, real = get_array_module(gradient), gradient.real.dtype
+        mean = self.state.setdefault(f"{name}_mean", xp.zeros(shape, gradient.dtype))
+        square = self.state.setdefault(f"{name}_square", xp.zeros(shape, real))
+        visits = self.state.setdefault(f"{name}_visits", xp.zeros(shape[: len(here)], np.int64))
         visits[here] += 1
+        often = visits[here].reshape(visits[here].shape + (1,) * (gradient.ndim - visits[here].ndim))
         mean[here] += (1 - MOMENTUM) * (gradient - mean[here])
-        square[here] += (1 - MEMORY) * (abs(gradient) ** 2 - square[here])
-        unbiased = mean[here] / (1 - MOMENTUM ** visits[here])
-        scale = xp.sqrt(square[here] / (1 - MEMORY ** visits[here]))
-        return (unbiased / (scale + DAMPING * scale.max() + 1e-30)).astype(gradient.dtype)
+        square[here] += (1 - MEMORY) * (squared(gradient) - square[here])
+        scale = xp.sqrt(square[here] / (1 - MEMORY**often).astype(real))
+        scale += (DAMPING * scale.max() + 1e-30).astype(real)
+        scale *= (1 - MOMENTUM**often).astype(real)
+        return mean[here] / scale
 
     def snapshot(self) -> dict[str, Array]:
         """Return positions, apertures and averages: what `resume` goes on from."""
@@ -73,3 +88,8 @@ class Refinement:
         self.state = {name: xp.asarray(saved[name]) for name in names if name in saved}
         self.model.positions_A = np.array(saved["positions_A"])
         self.model.apertures = [xp.asarray(one) for one in saved["apertures"]]
+
+
+def squared(values: Array) -> Array:
+    """Return |values|², without the roots that `abs` takes."""
+    return values.real**2 + values.imag**2

@@ -94,7 +94,7 @@ class Fit:
         series, grid, xp = self.series, self.context.grid, self.context.xp
         projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, xp, threads=self.context.threads)
         volume = xp.zeros(grid.shape, np.float32)
-        step = 1 / largest_eigenvalue(projector)
+        step = 1 / largest_eigenvalue(projector, projector.grid.shape)
         for iterate in accelerated_descent(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS):
             volume = iterate.volume
         points = peak_points(to_host(volume), grid, self.params.merge_A)

@@ -54,7 +54,7 @@ class Mask(Preparation[MaskParams]):
         images = binned(projections(series, np), bins, (ny, nx))
         projector = Projector(series.rotations, grid, images.shape[1:], pixel, threads=context.threads)
         start = np.zeros(grid.shape, dtype=np.float32)
-        *_, last = accelerated_descent(projector, images, start, 1 / largest_eigenvalue(projector), p.iterations)
+        *_, last = accelerated_descent(projector, images, start, 1 / largest_eigenvalue(projector, grid.shape), p.iterations)
         smooth = gaussian_filter(np.asarray(last.volume), p.blur_A / pixel)
         parts, _ = label(smooth > threshold_otsu(smooth))
         particle = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])

@@ -56,7 +56,7 @@ def test_resire_bound_is_above_the_spectrum_and_near_it():
     for _ in range(60):
         x = projector.adjoint(projector.forward(x / np.linalg.norm(x)))
     top = float(np.linalg.norm(x))
-    bound = largest_eigenvalue(projector)
+    bound = largest_eigenvalue(projector, projector.grid.shape)
     assert top * (1 - 1e-4) <= bound <= 1.3 * top
 
 

@@ -14,6 +14,7 @@ from benchsuite.geometry import single_axis
 from reconstructors.msp import MSP, MSPParams
 from reconstructors.multislice.forward_model import ForwardModel
 from reconstructors.multislice.ptychography import depth_filter
+from reconstructors.probe import incoherent_modes
 
 SIDE, PIXEL, SCAN, STEP = 48, 0.4, 16, 0.8
 TWO = MSPParams(slices=2, slice_A=60.0, refine_probe=False)
@@ -90,9 +91,55 @@ def test_displaced_positions_are_found(crime):
     assert residual.std() < 0.3 * moved.std()
 
 
-def test_an_interrupted_fit_goes_on_with_equal_bits(crime):
+def test_positions_a_third_of_an_angstrom_off_come_back(crime):
+    """Errors that a raster does not know, up to 0.3 Å along each axis; probe and slices are unknown, too."""
+    phase, series = crime
+    params = TWO.model_copy(update={"refine_positions": True, "refine_probe": True, "iterations": 120})
+    model = ForwardModel(series, context(), params.discretisation())
+    raster = model.positions_A.copy()
+    moved = np.random.default_rng(5).uniform(-0.3, 0.3, raster.shape)
+    model.positions_A = raster + moved
+    patterns = np.fft.fftshift(model.through(0, 0, model.kernel.transmission(phase)), axes=(1, 2))
+    displaced = replace(series, data=patterns.reshape(series.data.shape).astype(np.float32))
+    found, held = last(displaced, params), last(displaced, TWO)
+    residual = found.extras["positions_A"] - raster - moved
+    residual = residual - residual.mean(axis=2, keepdims=True)
+    assert np.sqrt((residual**2).mean()) < 0.05
+    assert found.loss < 0.05 * held.loss
+
+
+def test_a_partially_coherent_source_takes_two_modes(crime):
+    """Patterns of two known modes, made by the model and added: slices from one mode and from two."""
+    phase, series = crime
+    model = ForwardModel(series, context(), TWO.discretisation())
+    true = incoherent_modes(model.apertures[0], 2)
+    true *= np.sqrt(np.array([0.75, 0.25]) / (abs(true) ** 2).sum(axis=(1, 2)))[:, None, None].astype(np.float32)
+    patterns = 0
+    for mode in true:
+        model.apertures[0] = mode
+        patterns = patterns + model.through(0, 0, model.kernel.transmission(phase))
+    mixed = replace(series, data=np.fft.fftshift(patterns, axes=(1, 2)).reshape(series.data.shape).astype(np.float32))
+    one, two = (last(mixed, MSPParams(slices=2, slice_A=60.0, modes=modes, iterations=100)) for modes in (1, 2))
+    quality = [correlation(found.extras["phase"].sum(axis=0), phase.sum(axis=0)) for found in (one, two)]
+    assert two.loss < 0.2 * one.loss
+    assert 1 - quality[1] < 0.5 * (1 - quality[0])
+    modes = two.extras["apertures"][0]
+    assert modes.shape == (2, SIDE, SIDE)
+    strong, weak = (abs(modes) ** 2).sum(axis=(1, 2))
+    assert strong > weak > 0.08  # it began with 0.03, and grows slowly
+    assert abs((modes[0] * modes[1].conj()).sum()) < 1e-6
+    assert one.extras["apertures"].shape == (1, SIDE, SIDE)
+
+
+def test_modes_need_a_probe_that_follows():
+    with pytest.raises(ValueError, match="modes: 2 follow the data; set refine_probe: true, or modes: 1"):
+        MSPParams(modes=2, refine_probe=False)
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+def test_an_interrupted_fit_goes_on_with_equal_bits(crime, modes):
     _, series = crime
-    params = TWO.model_copy(update={"iterations": 6, "refine_probe": True, "refine_positions": True})
+    params = TWO.model_copy(update={"iterations": 6, "modes": modes, "refine_probe": True, "refine_positions": True})
     whole = list(MSP(params).reconstruct(series, context()))
     state = {}
     for iterate in MSP(params).reconstruct(series, context()):

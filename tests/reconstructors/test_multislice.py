@@ -10,7 +10,7 @@ from benchsuite.electrons import interaction_per_VA, wavelength_A
 from reconstructors import fftw
 from reconstructors.multislice.forward_model import scaled
 from reconstructors.multislice.kernel import Multislice
-from reconstructors.probe import aperture_function
+from reconstructors.probe import aperture_function, incoherent_modes, orthogonal
 
 WAVELENGTH, PIXEL, SLICE, SLICES, FULL = wavelength_A(300), 0.4, 1.6, 5, 64
 OPTICS = Optics(300.0, 21.0, {"C30": 2.0e5, "C12": 30.0, "phi12_deg": 20.0})
@@ -20,8 +20,9 @@ def kernel(window=FULL, detector=(FULL, FULL), **more):
     return Multislice(WAVELENGTH, PIXEL, SLICE, SLICES, FULL, detector, window, **more)
 
 
-def aperture(defocus_A=-200.0):
-    return aperture_function(OPTICS, defocus_A, FULL, PIXEL, WAVELENGTH)
+def aperture(defocus_A=-200.0, modes=1):
+    coherent = aperture_function(OPTICS, defocus_A, FULL, PIXEL, WAVELENGTH)
+    return coherent if modes == 1 else incoherent_modes(coherent, modes)
 
 
 def phases(seed, strength=0.3, side=FULL):
@@ -33,10 +34,10 @@ def phases(seed, strength=0.3, side=FULL):
     return (strength * smooth / smooth.std()).astype(np.float32)
 
 
-def problem(model, probes=9, seed=1):
+def problem(model, probes=9, seed=1, modes=1):
     positions = np.random.default_rng(seed).uniform(-6, 6, (probes, 2))
     corners, offsets = model.corners(positions, (FULL, FULL))
-    return corners, offsets, model.waves(aperture(), offsets)
+    return corners, offsets, model.waves(aperture(modes=modes), offsets)
 
 
 def order(steps, remainders):
@@ -45,11 +46,12 @@ def order(steps, remainders):
 
 @pytest.mark.parametrize(("window", "detector"), [(64, (64, 64)), (48, (64, 64)), (40, (50, 36)), (33, (63, 40))])
 @pytest.mark.parametrize("floor", [None, 1e-5])
-def test_both_engines_agree(window, detector, floor):
+@pytest.mark.parametrize("modes", [1, 3])
+def test_both_engines_agree(window, detector, floor, modes):
     answers = []
     for compiled in (True, False):
         model = kernel(window, detector, compiled=compiled, threads=2)
-        corners, _, waves = problem(model)
+        corners, _, waves = problem(model, modes=modes)
         patterns = model.intensities(model.transmission(phases(0)), corners, waves)
         measured = patterns if floor is not None else np.sqrt(patterns)
         loss, gradient, ends = model.gradient(model.transmission(phases(1)), corners, waves, measured, floor, back=True)
@@ -61,9 +63,10 @@ def test_both_engines_agree(window, detector, floor):
 
 @pytest.mark.parametrize("window", [64, 48])
 @pytest.mark.parametrize("floor", [None, 1e-5])
-def test_the_gradient_of_the_potential_passes_the_taylor_test(window, floor):
+@pytest.mark.parametrize("modes", [1, 2])
+def test_the_gradient_of_the_potential_passes_the_taylor_test(window, floor, modes):
     model = kernel(window, (60, 64))
-    corners, _, waves = problem(model)
+    corners, _, waves = problem(model, modes=modes)
     target = model.intensities(model.transmission(phases(0)), corners, waves)
     measured = target if floor is not None else np.sqrt(target)
     start, direction = phases(1), phases(2)
@@ -79,9 +82,10 @@ def test_the_gradient_of_the_potential_passes_the_taylor_test(window, floor):
 
 
 @pytest.mark.parametrize("window", [64, 48])
-def test_the_gradients_of_probe_and_positions_pass_the_taylor_test(window):
-    model, probe = kernel(window, (60, 64)), aperture()
-    corners, offsets, waves = problem(model)
+@pytest.mark.parametrize("modes", [1, 2])
+def test_the_gradients_of_probe_and_positions_pass_the_taylor_test(window, modes):
+    model, probe = kernel(window, (60, 64)), aperture(modes=modes)
+    corners, offsets, waves = problem(model, modes=modes)
     measured = np.sqrt(model.intensities(model.transmission(phases(0)), corners, waves))
     transmission = model.transmission(phases(1))
 
@@ -107,6 +111,44 @@ def test_the_gradients_of_probe_and_positions_pass_the_taylor_test(window):
     steps = np.array([0.08, 0.04, 0.02])
     remainders = [loss(probe, away + h * moves) - at_start.sum() - h * slope for h in steps]
     assert order(steps, remainders) == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+@pytest.mark.parametrize(("window", "detector"), [(64, (64, 64)), (48, (60, 64))])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_sums_of_a_kind_give_the_gradient_of_the_aperture(modes, window, detector, compiled):
+    model, probe = kernel(window, detector, compiled=compiled), aperture(modes=modes)
+    corners, offsets = model.corners(np.random.default_rng(2).integers(-8, 8, (40, 2)) * PIXEL / 2, (FULL, FULL))
+    waves = model.waves(probe, offsets)
+    assert len(waves.offsets_A) == 4
+    transmission = model.transmission(phases(1))
+    measured = np.sqrt(model.intensities(model.transmission(phases(0)), corners, waves))
+    each = model.gradient(transmission, corners, waves, measured, back=True)[2]
+    there = np.random.default_rng(0).permutation(40)
+    loss, _, sums = model.gradient(transmission, corners, waves, measured[np.argsort(there)], back="kinds", some=there)
+    expected = model.refinement_gradients(probe, offsets, *each)[0].reshape(modes, FULL, FULL)
+    found = model.aperture_gradient(waves.offsets_A, *sums)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(loss, model.gradient(transmission, corners, waves, measured)[0], rtol=1e-5)
+
+
+def test_modes_that_do_not_interfere_add_up():
+    """I = Σ|Ψ_m|², whatever unitary mixture of them is taken."""
+    model, probes = kernel(48), aperture(modes=3)
+    np.testing.assert_allclose(
+        abs(np.einsum("myx,nyx->mn", probes, probes.conj()) - np.diag((abs(probes) ** 2).sum(axis=(1, 2)))), 0, atol=1e-6
+    )
+    corners, offsets, together = problem(model, modes=3)
+    transmission = model.transmission(phases(0))
+    patterns = model.intensities(transmission, corners, together)
+    apart = sum(model.intensities(transmission, corners, model.waves(probe, offsets)) for probe in probes)
+    np.testing.assert_allclose(patterns, apart, rtol=0, atol=1e-6 * patterns.max())
+    mixture = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3, 2)).view(np.complex128)[..., 0])[0]
+    mixed = np.einsum("mn,nyx->myx", mixture, probes).astype(np.complex64)
+    np.testing.assert_allclose(
+        model.intensities(transmission, corners, model.waves(mixed, offsets)), patterns, rtol=0, atol=1e-6 * patterns.max()
+    )
+    np.testing.assert_allclose((abs(orthogonal(mixed)) ** 2).sum(axis=(1, 2)), (abs(probes) ** 2).sum(axis=(1, 2)), rtol=1e-4)
 
 
 def test_the_likelihood_is_unbiased_by_counting_noise_and_amplitudes_are_not():
