@@ -8,6 +8,7 @@ import numpy as np
 
 from benchsuite.data import TiltSeries
 from reconstructors.alignment.shifting import moved
+from reconstructors.images import PROJECTIONS
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def aligned(series: TiltSeries, alignment: Alignment) -> TiltSeries:
 
     Raises ValueError for series that are not images, or of another number of tilts.
     """
-    if series.modality != "adf":
+    if series.modality not in PROJECTIONS:
         raise ValueError(f"images are aligned, not {series.modality} data")
     tilts, foci, ny, nx = series.data.shape
     if len(alignment.shifts_A) != tilts:

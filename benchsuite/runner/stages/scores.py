@@ -30,6 +30,7 @@ from benchsuite.storage import (
     save_arrays,
     save_atoms,
 )
+from metrics.alignment import alignment_error
 from metrics.lattice import find_lattice, misorientation_deg
 from metrics.phase import correlation, correlations, slice_phases
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
@@ -101,16 +102,22 @@ def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Pat
     """Return the scores of the steps that prepared a series.
 
     phase_correlation: of the phases that ptychography finds with the true ones of the same tilt and drift, on average.
+    alignment_error_px, alignment_error_deg: of the last alignment, against the drifts and rotations that the series hides.
     """
-    first = next((one.series for one in prepared if one.series.modality == "phase"), None)
-    if first is None:
-        return {}
     hidden = json.loads((recorded / IMPERFECTIONS).read_text(encoding="utf-8"))
-    found = []
-    for image, rotation, drift in zip(first.data[:, 0], hidden["true_rotations"], hidden["drift_A"], strict=True):
-        true = projected_phase(specimen, np.array(rotation), np.array(drift)[0], first)
-        found.append(correlation(image, true))
-    return {"phase_correlation": float(np.mean(found))}
+    rotations, drifts_A = np.array(hidden["true_rotations"]), np.array(hidden["drift_A"]).mean(axis=1)
+    scores: dict[str, float] = {}
+    phases = next((one.series for one in prepared if one.series.modality == "phase"), None)
+    if phases is not None:
+        views = zip(phases.data[:, 0], rotations, drifts_A, strict=True)
+        found = [correlation(image, projected_phase(specimen, r, drift, phases)) for image, r, drift in views]
+        scores["phase_correlation"] = float(np.mean(found))
+    alignment = next((one for one in reversed(prepared) if "shift_A" in one.extras), None)
+    if alignment is not None:
+        error = alignment_error(alignment.extras["shift_A"], alignment.series.rotations, drifts_A, rotations)
+        scores["alignment_error_px"] = error.shift_A / alignment.series.scan_step_A
+        scores["alignment_error_deg"] = error.angle_deg
+    return scores
 
 
 def projected_phase(specimen: Atoms, rotation: np.ndarray, drift_A: np.ndarray, series: TiltSeries) -> np.ndarray:
