@@ -10,8 +10,8 @@ lattice where tracing peak by peak was unstable. The volume is smoothed; from th
 
 The background is the median of the smoothed volume within the bound of any site.
 
-Of pure noise this finds sites too, displaced at random: 3/8 of the bound along each axis in the mean, and 3/4 of it altogether. The
-number of sites says nothing without the displacements.
+Noise has maxima everywhere: in a volume of nothing else (0.4 Å voxels) three quarters of a spinel's cations are "found", a third of
+the bound off along each axis and two thirds altogether. The number of sites says nothing without the displacements.
 """
 
 from __future__ import annotations
