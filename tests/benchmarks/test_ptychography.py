@@ -21,7 +21,7 @@ from reconstructors.multislice.ptychography import REFINE_FROM, Ptychography
 from tests.benchmarks.test_multislice import _patient_plan, _transforms
 
 SIDE, SCAN, PIXEL_A, STEP_A, SLICES = 64, 32, 0.4, 0.8, 3
-ROUNDS = 12
+ROUNDS = 60
 
 
 @pytest.fixture(autouse=True)
