@@ -41,7 +41,7 @@ CAPTIONS = {
     "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",
     "diffraction_patterns": "Pattern of the central probe in the middle tilt of each series, on a logarithmic scale; the dashed "
     "circle is the edge of the aperture.",
-    "contact_sheet": "The recorded tilt series.",
+    "contact_sheet": "The tilt series as recorded, and as the last step before a reconstruction left it.",
 }
 
 

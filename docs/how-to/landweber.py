@@ -32,7 +32,7 @@ class Landweber(Reconstructor[LandweberParams]):
         xp = context.xp
         measured = xp.asarray(series.data.mean(axis=1), dtype=np.float32)
         projector = Projector(series.rotations, context.grid, series.scan_shape, series.scan_step_A, xp)
-        step = np.float32(self.params.relaxation / largest_eigenvalue(projector))
+        step = np.float32(self.params.relaxation / largest_eigenvalue(projector, context.grid.shape))
         volume = xp.zeros(context.grid.shape, dtype=np.float32)
         for iteration in range(1, self.params.iterations + 1):
             residual = projector.forward(volume) - measured

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchsuite.results import Run
+from benchsuite.data import TiltSeries
+from benchsuite.results import PREPARED, Run
 from reports.figures.panels import first_cells
 from reports.groups import condition_identity, conditions
 from reports.labels import condition
-from reports.style import WIDTH_IN, new_figure, styled, wrapped
+from reports.style import WIDTH_IN, new_figure, plain, styled, wrapped
 
 COLUMNS = 10
 MOST_IMAGES = 40
@@ -18,28 +19,42 @@ MOST_SHEETS = 6
 
 @styled
 def contact_sheet(run: Run) -> dict[str, Figure]:
-    """Return one sheet per different series, with one grey scale per sheet."""
+    """Return one sheet per different series, as recorded and as the last step before a reconstruction left it."""
     cells, figures, seen = first_cells(run), dict[str, Figure](), set[str]()
     for point in conditions(run):
         for (_, identity), cell_id in cells.items():
-            key = run.records[cell_id]["keys"].get("series")
-            if identity != condition_identity(point) or key is None or key in seen or len(figures) >= MOST_SHEETS:
+            if identity != condition_identity(point):
                 continue
-            seen.add(key)
-            series = run.cell(cell_id).series()
-            if series is None:
-                continue
-            slug = "contact_sheet" if not figures else f"contact_sheet_{len(figures) + 1}"
-            title, images = condition(point), series.data
-            if series.modality == "4dstem":
-                outer = series.optics.semiangle_mrad / 2
-                images = series.virtual_images(0.0, outer)
-                title = f"{title}; bright-field images of the patterns, 0 to {outer:g} mrad".removeprefix("; ")
-            figures[slug] = _sheet(images.mean(axis=1), series.rotations, series.scan_step_A, title)
+            for key, (series, note) in _series_of(run, cell_id).items():
+                if key in seen or len(figures) >= MOST_SHEETS:
+                    continue
+                seen.add(key)
+                slug = "contact_sheet" if not figures else f"contact_sheet_{len(figures) + 1}"
+                title = "; ".join(part for part in (condition(point), note) if part)
+                figures[slug] = _sheet(series, title)
     return figures
 
 
-def _sheet(images: np.ndarray, rotations: np.ndarray, step_A: float, title: str) -> Figure:
+def _series_of(run: Run, cell_id: str) -> dict[str, tuple[TiltSeries, str]]:
+    """The series of a cell with what to say of them, by their keys in the store."""
+    cell, keys = run.cell(cell_id), run.records[cell_id]["keys"]
+    found = {}
+    series, steps = cell.series(), cell.prepared()
+    if series is not None:
+        outer = series.optics.semiangle_mrad / 2
+        patterns = series.modality == "4dstem"
+        found[keys["series"]] = series, f"bright-field images of the patterns, 0 to {outer:g} mrad" if patterns else ""
+    if steps:
+        found[keys[f"{PREPARED}{len(steps) - 1}"]] = (
+            steps[-1].series,
+            f"prepared for the method “{plain(str(cell.row['reconstructor']))}”",
+        )
+    return found
+
+
+def _sheet(series: TiltSeries, title: str) -> Figure:
+    images = series.data if series.modality != "4dstem" else series.virtual_images(0.0, series.optics.semiangle_mrad / 2)
+    images, rotations, step_A = np.asarray(images).mean(axis=1), series.rotations, series.scan_step_A
     shown = np.unique(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(int))
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
@@ -55,6 +70,7 @@ def _sheet(images: np.ndarray, rotations: np.ndarray, step_A: float, title: str)
     for axis in axes.flat:
         axis.set_axis_off()
     counts = "" if len(shown) == len(images) else f"; {len(shown)} of {len(images)} images"
-    field = f"field of view {images.shape[2] * step_A / 10:.3g} nm, brightest {100 * high:.2g}% of the incident electrons{counts}"
+    brightest = f"{high:.2g} rad" if series.modality == "phase" else f"{100 * high:.2g}% of the incident electrons"
+    field = f"field of view {images.shape[2] * step_A / 10:.3g} nm, brightest {brightest}{counts}"
     figure.suptitle("\n".join(part for part in (wrapped(title, 100), field) if part), fontsize=7)
     return figure
