@@ -96,10 +96,11 @@ def published(run: Run) -> Table | None:
         where = dict(entry.get("where") or {})
         fitting = [group for group in groups(run) if _fits(run, group, where)]
         setting = ", ".join(f"{label(k) if k != 'reconstructor' else 'Method'}: {value(k, v)}" for k, v in where.items())
-        for metric in METRICS:
-            if entry.get(metric) is None:
+        told = {**{metric: entry.get(metric) for metric in METRICS}, **(entry.get("scores") or {})}
+        for metric, theirs in told.items():
+            if theirs is None:
                 continue
-            head = [setting, str(entry.get("source", "")), label(metric), number(float(entry[metric]))]
+            head = [setting, str(entry.get("source", "")), label(metric), number(float(theirs))]
             rows += [[*head, _measured(group, metric, len(fitting) > 1)] for group in fitting]
             if not fitting:
                 rows.append([*head, "no such cell in this run"])

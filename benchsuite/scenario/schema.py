@@ -178,6 +178,7 @@ class Published(Params):
     rmsd_pm: float | None = None
     tracing_error_pct: float | None = None
     classification_rate_pct: float | None = None
+    scores: dict[str, float] = Field(default_factory=dict, description="any other column of results.csv")
 
 
 class Scenario(Params):
