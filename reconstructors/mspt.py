@@ -53,6 +53,8 @@ class MSPT(Reconstructor[MSPTParams]):
     def accepts(self, series: TiltSeries) -> str | None:
         if series.modality == "4dstem":
             return "MSPT takes phases: give it steps that find them, such as prepare: [msp]"
+        if len(series.data) < 2:
+            return f"MSPT needs a tilt series, this one has {len(series.data)} tilt; for one view there is msp"
         return super().accepts(series) or reason_to_skip("MSPT", series)
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:

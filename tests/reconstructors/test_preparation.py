@@ -16,7 +16,10 @@ from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.electrons import interaction_per_VA
 from benchsuite.geometry import single_axis, tilt_angles
 from metrics.phase import correlation
+from reconstructors.alignment.align import AlignParams
 from reconstructors.msp import MSPParams
+from reconstructors.mspt import MSPT
+from reconstructors.preparation.align import Align
 from reconstructors.preparation.background import Background
 from reconstructors.preparation.denoise import Denoise, DenoiseParams, noise_of, restored, stabilised
 from reconstructors.preparation.mask import Mask, MaskParams, binned
@@ -158,3 +161,23 @@ def test_phases_are_projections_of_the_potential():
 def test_a_tilt_series_is_not_taken_for_one_tilt():
     series, _ = contract_suite.small_problem("4dstem")
     assert "tilts" in str(ProjectedPhase().accepts(series))
+
+
+def test_what_ptychographic_tomography_cannot_use_is_refused_with_the_numbers():
+    series, _ = contract_suite.small_problem("4dstem")
+    sparse = replace(series.view(5), scan_step_A=5.0)
+    assert "steps of 5 Å, but probes of 3.40 Å" in str(ProjectedPhase().accepts(sparse))
+    one = contract_suite.small_problem("phase")[0].view(5)
+    assert "for one view there is msp" in str(MSPT().accepts(one))
+    assert "prepare: [msp]" in str(MSPT().accepts(series))
+    assert "at least 3 tilts, the series has 1" in str(Align().accepts(one))
+
+
+def test_an_alignment_that_wanders_off_is_refused_and_nothing_is_lost():
+    series, grid = contract_suite.small_problem("phase")
+    found = Align(AlignParams(coarse=(), iterations=2, angle_iterations=2, max_angle_deg=1e-6)).prepare(
+        series, Context(grid, np.random.default_rng(0))
+    )
+    assert "alignment refused: an angle would be changed by" in found.remark
+    assert np.array_equal(found.series.rotations, series.rotations)
+    assert np.abs(found.series.data - series.data).max() < 1e-5 * series.data.max()
