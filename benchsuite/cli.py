@@ -165,7 +165,9 @@ def list_names(what: Annotated[str, typer.Argument(help="phantoms, preparations,
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help="A reconstructor, phantom, metric or scenario.")], plugin: Plugin = None) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help="A reconstructor, preparation, phantom, metric or scenario.")], plugin: Plugin = None
+) -> None:
     """Show parameters with units, defaults and reference."""
     from benchsuite import catalogue, registry
 

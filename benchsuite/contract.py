@@ -120,6 +120,7 @@ class Preparation(ABC, Generic[P]):
     modalities: ClassVar[tuple[Modality, ...]] = ("adf", "phase")
     makes: ClassVar[Modality | None] = None  # what comes out; None: what went in
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    libraries: ClassVar[tuple[str, ...]] = ()  # packages whose versions decide the result
     by_tilt: ClassVar[bool] = False  # whether every tilt is prepared by itself: `prepare` then gets series of one tilt
     title: ClassVar[str]
     reference: ClassVar[str]

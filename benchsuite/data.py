@@ -148,6 +148,15 @@ class Grid:
         return ((np.asarray(positions, dtype=np.float64) - self.origin_A) / self.voxel_A)[:, ::-1]
 
 
+def scanned(series: TiltSeries, grid: Grid) -> tuple[slice, slice]:
+    """Return the pixels (rows, columns) of a grid, seen along the beam, that a scan covers."""
+    places = []
+    for count, positions in zip(grid.shape[1:], series.scan_shape, strict=True):
+        half = min(int(series.scan_step_A * positions / 2 / grid.voxel_A), count // 2)
+        places.append(slice(count // 2 - half, count // 2 + half))
+    return places[0], places[1]
+
+
 @dataclass(frozen=True)
 class Volume:
     """A reconstructed density: data float32 (nz, ny, nx) on its grid, in the specimen frame."""

@@ -42,7 +42,7 @@ class Progress:
             return
         elif event["event"] == "iteration":
             self._bars.update(self._tasks[name], completed=event["iteration"], total=event["total"])
-        elif event["event"] == "made" and event["stage"] == "image":
+        elif event["event"] == "made" and event["stage"] in ("image", "prepared_tilt"):
             self._bars.advance(self._tasks[name])
         elif event["event"] == "done":
             self._bars.remove_task(self._tasks.pop(name))
@@ -64,4 +64,5 @@ def _line(event: Mapping[str, Any]) -> str:
     if event["status"] != "ok":
         return f"{start} {event['reason']}"
     parts = [text.format(row[key]) for key, text in SHOWN.items() if key in row]
-    return f"{start} {', '.join(parts)}"
+    remark = f" ({event['reason']})" if event["reason"] else ""
+    return f"{start} {', '.join(parts)}{remark}"

@@ -32,6 +32,14 @@ def reason_to_skip(name: str, series: TiltSeries) -> str | None:
     return None
 
 
+def reason_without_sum(name: str, series: TiltSeries) -> str | None:
+    """Return why an algorithm that compares what images add up to cannot use the series, or None."""
+    sums = series.data.sum(axis=(1, 2, 3), dtype=np.float64)
+    if (sums > 0).all():
+        return None
+    return f"{name} needs images with a positive sum: that of tilt {int(sums.argmin())} is {sums.min():.3g}"
+
+
 def projections(series: TiltSeries, xp: ModuleType) -> Array:
     """Return the images (n_tilt, ny, nx) float32 on the device; a focal series is averaged over its focus values.
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchsuite.results import Run
 from reports.figures.size import lines
-from reports.groups import Group, failures, groups
+from reports.groups import Group, failures, groups, text_of
 from reports.labels import condition, label, labels, number, plus_minus, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
@@ -57,7 +57,7 @@ class Table:
 
 def tables(run: Run) -> list[Table]:
     """Return every table that the run has something for."""
-    found = [summary(run), published(run), sizes(run), confusion(run), failed(run)]
+    found = [summary(run), published(run), sizes(run), confusion(run), remarks(run), failed(run)]
     kept = [table for table in found if table is not None and table.rows]
     if "engine" in run.table and (run.table["engine"] == "incoherent").any():
         kept = [replace(table, note=f"{table.note} {INCOHERENT}".strip()) for table in kept]
@@ -145,6 +145,13 @@ def confusion(run: Run) -> Table | None:
     ]
     columns = ["Method", *labels(run.sweep_keys), "True element", *(f"traced as {name}" for name in elements), "missing"]
     return Table("confusion", "What atoms were taken for", columns, rows) if rows else None
+
+
+def remarks(run: Run) -> Table | None:
+    """What steps before a reconstruction want a user to know of cells that gave a result."""
+    good = run.table[run.table["status"] == "ok"]
+    rows = [[str(row["cell"]), str(row["reconstructor"]), text] for _, row in good.iterrows() if (text := text_of(row["reason"]))]
+    return Table("remarks", "Remarks", ["Cell", "Method", "Remark"], rows) if rows else None
 
 
 def failed(run: Run) -> Table | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchsuite import registry
@@ -40,9 +41,9 @@ class Task:
 
     def work(self, notify: Callable[..., None]) -> None:
         """Make every stage that is not in the store yet."""
-        store = Store(self.store)
+        store, verified = Store(self.store), dict[str, Path]()
         for stage in self.stages():
-            ensure(store, stage, notify)
+            ensure(store, stage, notify, verified)
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain JSON-able values."""

@@ -53,7 +53,8 @@ def _named(item: Any) -> Any:
         return {"use": item}
     if isinstance(item, dict) and "use" not in item and len(item) == 1:
         ((name, params),) = item.items()
-        return {"use": name, **(params or {})} if isinstance(params, (dict, type(None))) else item
+        plain = isinstance(params, dict) and "use" not in params
+        return {"use": name, **(params or {})} if plain or params is None else item
     return item
 
 

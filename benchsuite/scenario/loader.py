@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from benchsuite import microscope, registry
+from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
@@ -90,8 +91,8 @@ def _set(document: Document, key: str, value: Any, place: str, problems: list[Pr
     except KeyError as error:
         problems.append(Problem(place, key, str(error.args[0])))
         return ()
-    if path == ("reconstructors",):
-        document.value["reconstructors"] = expand.normalised_reconstructors(value)
+    if path[0] == "reconstructors":
+        document.value["reconstructors"] = expand.normalised_reconstructors(document.value["reconstructors"])
     document.places = {old: where for old, where in document.places.items() if old[: len(path)] != path}
     document.places[path] = place
     return path
@@ -245,7 +246,7 @@ def _steps(entry: Mapping[str, Any], document: Document, path: KeyPath, problems
     if not isinstance(raw, list):
         problems.append(Problem(document.place(path), dotted(path), f"{raw!r} must be a list of steps"))
         return ()
-    steps, made, maker = list[StepSpec](), None, ""
+    steps, possible, maker = list[StepSpec](), frozenset[str](get_args(Modality)) - {"phase"}, ""
     for number, step in enumerate(raw):
         here: KeyPath = (*path, number)
         if not isinstance(step, dict) or not isinstance(step.get("use"), str):
@@ -257,21 +258,28 @@ def _steps(entry: Mapping[str, Any], document: Document, path: KeyPath, problems
         except BenchsuiteError as error:
             problems.append(Problem(document.place(here), dotted(here), str(error)))
             continue
-        _check_takes(name, cls.modalities, made, maker, document, here, problems)
-        made, maker = (cls.makes, name) if cls.makes else (made, maker)
+        _check_takes(name, cls.modalities, possible, maker, document, here, problems)
+        possible, maker = frozenset({cls.makes} if cls.makes else possible & {*cls.modalities}), name
         params = validate(cls.Params, {key: value for key, value in step.items() if key != "use"}, document, here, problems)
         if params is not None:
             steps.append(StepSpec(name, params))
-    _check_takes(entry["use"], registry.reconstructor(entry["use"]).modalities, made, maker, document, path, problems)
+    if steps:
+        _check_takes(entry["use"], registry.reconstructor(entry["use"]).modalities, possible, maker, document, path, problems)
     return tuple(steps)
 
 
 def _check_takes(
-    name: str, takes: Sequence[str], made: str | None, maker: str, document: Document, path: KeyPath, problems: list[Problem]
+    name: str,
+    takes: Sequence[str],
+    possible: frozenset[str],
+    maker: str,
+    document: Document,
+    path: KeyPath,
+    problems: list[Problem],
 ) -> None:
-    if made is not None and made not in takes:
-        message = f"{name} takes {' or '.join(takes)} series, but {maker} makes {made}"
-        problems.append(Problem(document.place(path), dotted(path), message))
+    if possible and not possible & {*takes}:
+        given = f"{maker} makes {' or '.join(sorted(possible))}" if maker else f"there is {' or '.join(sorted(possible))}"
+        problems.append(Problem(document.place(path), dotted(path), f"{name} takes {' or '.join(takes)} series, but {given}"))
 
 
 def _check_refinement(

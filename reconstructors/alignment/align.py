@@ -25,7 +25,7 @@ from pydantic import Field
 from benchsuite.backend import thread_count
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.geometry import common_translation
-from benchsuite.params import AsTuple, Count, Numbers, Params, Positive, Vector3
+from benchsuite.params import AsTuple, Count, Params, Positive, Vector3
 from reconstructors.alignment.centre_of_mass import centre_of_mass
 from reconstructors.alignment.common_line import common_line
 from reconstructors.alignment.cross_correlation import cross_correlation
@@ -35,6 +35,7 @@ from reconstructors.alignment.shifting import frame_level, moved
 from reconstructors.alignment.tilt_axis import tilt_axis
 from reconstructors.images import projections, reason_to_skip
 
+Widths = Annotated[tuple[Positive, ...], AsTuple]
 CoarseStep = Literal["centre_of_mass", "common_line", "cross_correlation", "stretched_correlation"]
 Notify = Callable[[int, float], None]
 
@@ -47,8 +48,8 @@ class AlignParams(Params):
         "tilt", description="refined: none, about the tilt axis, or about all three axes"
     )
     axis: Vector3 | None = Field(None, description="tilt axis in the laboratory; default: that of the rotations")
-    shift_blur_A: Numbers = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
-    angle_blur_A: Numbers = Field((0.5,), description="σ in Å of each further level, of shifts and angles; about an atom's width")
+    shift_blur_A: Widths = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
+    angle_blur_A: Widths = Field((0.5,), description="σ in Å of each further level, of shifts and angles; about an atom's width")
     rounds: Count = Field(3, description="steps of shifts on each of the first levels")
     iterations: Count = Field(40, description="of the volume in each of these rounds, and where two alignments are compared")
     angle_rounds: Count = Field(2, description="steps of shifts and angles on each further level")
@@ -84,7 +85,10 @@ def align(
     if not (images.max(axis=(1, 2)) > 0).all():
         return _alignment(views, nothing, [], "an image shows nothing")
     with _workers(xp, threads):
-        start = _started(views, nothing, images, p)
+        try:
+            start = _started(views, nothing, images, p)
+        except ValueError as error:  # a coarse step that has nothing to hold on to
+            return _alignment(views, nothing, [], str(error))
         found, losses = _refined(views, start, p, notify)
         reason = _refusal(views, start, found, p)
     return _alignment(views, start if reason else found, losses, reason)

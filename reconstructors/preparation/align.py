@@ -11,6 +11,7 @@ from benchsuite.data import Grid, Prepared, TiltSeries
 from benchsuite.params import Params
 from reconstructors.alignment.align import AlignParams, align
 from reconstructors.alignment.result import aligned
+from reconstructors.alignment.tilt_axis import tilt_axis
 from reconstructors.images import reason_to_skip
 
 FEWEST = 3  # images that a volume can tie together
@@ -29,7 +30,10 @@ class Align(Preparation[AlignParams]):
     def accepts(self, series: TiltSeries) -> str | None:
         if len(series.data) < FEWEST:
             return f"align needs at least {FEWEST} tilts, the series has {len(series.data)}"
-        return super().accepts(series) or reason_to_skip("align", series)
+        refusal = super().accepts(series) or reason_to_skip("align", series)
+        if refusal is None and self.params.angles == "tilt" and self.params.axis is None and tilt_axis(series.rotations) is None:
+            refusal = "align: the rotations have no common tilt axis; say axis, or angles: all or none"
+        return refusal
 
     def prepare(self, series: TiltSeries, context: Context) -> Prepared:
         found = align(series, context.grid, self.params, threads=context.threads)

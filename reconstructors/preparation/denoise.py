@@ -23,6 +23,7 @@ from benchsuite.data import Grid, Prepared, TiltSeries
 from benchsuite.params import Params, Positive
 
 MAD = 0.6745  # median of |x| of a standard normal variable
+COUNTED, COUNTED_PART = 1e-3, 1e-5  # how far counts may be from whole numbers, in single precision
 PATCH_COST_S = 2.5e-7  # per pixel and pixel of the search window
 
 
@@ -34,10 +35,11 @@ class DenoiseParams(Params):
 
 
 class Denoise(Preparation[DenoiseParams]):
-    """Extras: `noise` (n_tilt, n_focus), the standard deviation found, in the units of the data (stabilised counts: of them)."""
+    """Extras: `noise` (n_tilt, n_focus), the standard deviation found, in the units of the data; of stabilised counts it is 1."""
 
     Params: ClassVar[type[Params]] = DenoiseParams
     by_tilt = True
+    libraries = ("scikit-image",)
     title = "denoising by non-local means (or BM3D), variance-stabilised"
     reference = "Buades et al., Multiscale Model. Simul. 4 (2005) 490, doi:10.1137/040616024"
 
@@ -46,17 +48,21 @@ class Denoise(Preparation[DenoiseParams]):
             return (
                 "denoise: method bm3d needs the package bm3d, which is not installed (its licence is not free); or say method: nlm"
             )
-        return super().accepts(series)
+        refusal = super().accepts(series)
+        if refusal is None and series.modality == "adf" and not are_counts(series):
+            refusal = "denoise needs counts where images have a dose: let it come before steps that change them"
+        return refusal
 
     def prepare(self, series: TiltSeries, context: Context) -> Prepared:
         electrons = series.electrons_per_position if series.modality == "adf" else math.inf
         data, noise = np.empty_like(series.data), np.zeros(series.data.shape[:2])
         for place in np.ndindex(*noise.shape):
             stable = stabilised(series.data[place], electrons)
-            noise[place] = found = noise_of(stable)
+            noise[place] = found = 1.0 if math.isfinite(electrons) else noise_of(stable)
             smooth = self._smoothed(stable, found, series.scan_step_A) if found > 0 else stable
             data[place] = restored(smooth, electrons)
-        return Prepared(replace(series, data=data), {"noise": noise})
+        remark = "" if noise.all() else "denoise: no noise was found, and nothing changed"
+        return Prepared(replace(series, data=data), {"noise": noise}, remark)
 
     def _smoothed(self, image: np.ndarray, noise: float, pixel_A: float) -> np.ndarray:
         p = self.params
@@ -73,6 +79,15 @@ class Denoise(Preparation[DenoiseParams]):
         pixels = float(np.prod(series_shape))
         window = (2 * self.params.search_A / grid.voxel_A + 1) ** 2
         return Cost(1.0 + PATCH_COST_S * pixels * window, 3e8 + 60 * pixels)
+
+
+def are_counts(series: TiltSeries) -> bool:
+    """Whether images with a dose are whole numbers of electrons; True where there is no dose."""
+    electrons = series.electrons_per_position
+    if not math.isfinite(electrons):
+        return True
+    counts = np.asarray(series.data, dtype=np.float64) * electrons
+    return bool((np.abs(counts - np.rint(counts)) <= COUNTED + COUNTED_PART * np.abs(counts)).all() and counts.min() >= 0)
 
 
 def stabilised(image: np.ndarray, electrons: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from pydantic import Field
 from benchsuite.contract import Context, Cost, Preparation
 from benchsuite.data import Grid, Prepared, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.images import projections, reason_to_skip
+from reconstructors.images import projections, reason_to_skip, reason_without_sum
 from reconstructors.projection.projector import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue
 
@@ -37,11 +37,12 @@ class Mask(Preparation[MaskParams]):
     """Extras: `masked` (n_tilt,), the fraction of each image that is set to zero."""
 
     Params: ClassVar[type[Params]] = MaskParams
+    libraries = ("scikit-image",)
     title = "projected mask of the particle"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     def accepts(self, series: TiltSeries) -> str | None:
-        return super().accepts(series) or reason_to_skip("mask", series)
+        return super().accepts(series) or reason_to_skip("mask", series) or reason_without_sum("mask", series)
 
     def prepare(self, series: TiltSeries, context: Context) -> Prepared:
         from scipy.ndimage import binary_dilation, gaussian_filter, label

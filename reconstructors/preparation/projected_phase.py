@@ -15,11 +15,13 @@ import numpy as np
 
 from benchsuite.backend import DEVICES, to_host
 from benchsuite.contract import Context, Cost, Preparation
-from benchsuite.data import Grid, Modality, Prepared, TiltSeries
+from benchsuite.data import Grid, Modality, Prepared, TiltSeries, scanned
 from benchsuite.params import Params
 from reconstructors.msp import MSP, MSPParams
 from reconstructors.multislice.forward_model import ForwardModel
 from reconstructors.multislice.ptychography import Ptychography
+
+FRAME_A = 2.0  # width of the edges of a scan whose level goes on beyond it
 
 
 class ProjectedPhase(Preparation[MSPParams]):
@@ -41,13 +43,24 @@ class ProjectedPhase(Preparation[MSPParams]):
         fit = Ptychography(model, self.params.settings(), context.rng)
         for _ in fit.run():
             pass
-        phase = to_host(fit.phase).sum(axis=0)[None, None]
+        phase = continued(to_host(fit.phase).sum(axis=0), scanned(series, context.grid), context.grid.voxel_A)[None, None]
         r_factor = np.asarray(fit.extras()["r_factor_per_image"])
         made = replace(series, modality="phase", data=phase, scan_step_A=context.grid.voxel_A, reciprocal_step_per_A=None)
         return Prepared(made, {"phase_r_factor": r_factor})
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         return MSP(self.params).cost(series_shape, grid)
+
+
+def continued(phase: np.ndarray, inside: tuple[slice, slice], pixel_A: float) -> np.ndarray:
+    """Return phases (ny, nx) that go on beyond the scan with the level at its edges: patterns leave that constant open."""
+    within = phase[inside]
+    width = max(1, min(round(FRAME_A / pixel_A), min(within.shape) // 2))
+    frame = np.ones(within.shape, dtype=bool)
+    frame[width:-width, width:-width] = False
+    result = np.full_like(phase, np.median(within[frame]))
+    result[inside] = within
+    return result
 
 
 def _level(series: TiltSeries) -> TiltSeries:

@@ -17,6 +17,7 @@ import numpy as np
 from benchsuite.contract import Context, Preparation
 from benchsuite.data import Prepared, TiltSeries
 from benchsuite.params import Params
+from reconstructors.images import reason_without_sum
 
 
 class ScaleParams(Params):
@@ -31,19 +32,10 @@ class Scale(Preparation[ScaleParams]):
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     def accepts(self, series: TiltSeries) -> str | None:
-        refusal = super().accepts(series)
-        if refusal is None:
-            sums = _sums(series)
-            if (sums <= 0).any():
-                refusal = f"scale needs images with a positive sum: that of tilt {int(sums.argmin())} is {sums.min():.3g}"
-        return refusal
+        return super().accepts(series) or reason_without_sum("scale", series)
 
     def prepare(self, series: TiltSeries, context: Context) -> Prepared:
-        sums = _sums(series)
+        sums = series.data.sum(axis=(1, 2, 3), dtype=np.float64)
         factors = sums[len(sums) // 2] / sums
         data = series.data * factors.astype(np.float32)[:, None, None, None]
         return Prepared(replace(series, data=data), {"scale": factors})
-
-
-def _sums(series: TiltSeries) -> np.ndarray:
-    return series.data.sum(axis=(1, 2, 3), dtype=np.float64)

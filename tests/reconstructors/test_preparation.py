@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchsuite import contract_suite
 from benchsuite.contract import Context
-from benchsuite.data import Grid, Optics, TiltSeries
+from benchsuite.data import Grid, Optics, TiltSeries, scanned
 from benchsuite.electrons import interaction_per_VA
 from benchsuite.geometry import single_axis, tilt_angles
 from metrics.phase import correlation
@@ -96,11 +96,30 @@ def test_denoising_brings_a_lattice_nearer_to_the_truth(modality):
     assert after < 0.5 * before
 
 
+def test_counts_in_a_vacuum_are_denoised_too():
+    """Most of an ADF image of a particle is empty: its noise is known from counting, not from the median of the image."""
+    rng, electrons = np.random.default_rng(2), 2000 * PIXEL_A**2
+    clean = np.zeros((96, 96))
+    clean[24:72, 24:72] = 0.05
+    series = series_of(rng.poisson(clean * electrons)[None] / electrons, "adf", 2000.0)
+    found = prepared(Denoise(), series)
+    assert found.extras["noise"][0, 0] == 1.0
+    before, after = (float(np.sqrt(((one.data[0, 0] - clean) ** 2).mean())) for one in (series, found.series))
+    assert after < 0.5 * before
+
+
+def test_what_is_no_longer_counts_is_not_denoised_as_counts():
+    series = series_of(np.random.default_rng(2).poisson(5.0, (2, 32, 32)) / (200.0 / 2 * PIXEL_A**2), "adf", 200.0)
+    assert Denoise().accepts(series) is None
+    assert "let it come before" in str(Denoise().accepts(prepared(Background(), series).series))
+
+
 def test_denoising_leaves_what_has_no_noise():
     image = np.zeros((32, 32))
     image[:16] = 1.0
     found = prepared(Denoise(), series_of(image[None]))
     assert np.allclose(found.series.data[0, 0], image, atol=1e-6)
+    assert "no noise was found" in found.remark
 
 
 def test_bm3d_is_asked_for_by_name():
@@ -156,6 +175,21 @@ def test_phases_are_projections_of_the_potential():
         assert correlation(found.series.data[0, 0], true) > 0.95
         slope = float(np.polyfit(true.ravel(), found.series.data[0, 0].ravel(), 1)[0])  # a constant phase does not show in patterns
         assert slope / (interaction_per_VA(300.0) * 400.0) == pytest.approx(1.0, abs=0.1)
+
+
+def test_phases_go_on_beyond_the_scan_at_the_level_of_its_edges():
+    """A constant phase is free; where the grid is larger than the scan, only the scanned part would have it."""
+    series, grid = contract_suite.small_problem("4dstem")
+    larger = Grid((grid.shape[0], grid.shape[1] + 16, grid.shape[2] + 8), grid.voxel_A)
+    step = ProjectedPhase(MSPParams(slices=1, slice_A=12.0, iterations=10))
+    found = step.prepare(series.view(9), Context(larger, np.random.default_rng(0))).series.data[0, 0]
+    assert found.shape == larger.shape[1:]
+    ring = np.concatenate([found[:8].ravel(), found[-8:].ravel(), found[:, :4].ravel(), found[:, -4:].ravel()])
+    assert np.ptp(ring) == 0
+    inside = found[scanned(series, larger)]
+    assert ring[0] == pytest.approx(
+        np.median(np.concatenate([inside[:4].ravel(), inside[-4:].ravel()])), abs=0.1 * float(inside.max())
+    )
 
 
 def test_a_tilt_series_is_not_taken_for_one_tilt():

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchsuite.data import Grid, Volume
+from benchsuite.data import Grid, Optics, Prepared, TiltSeries, Volume
+from benchsuite.geometry import rotation, single_axis
 from benchsuite.phantoms.rocksalt import Rocksalt
 from benchsuite.phantoms.spinel import Spinel
-from benchsuite.runner.stages.scores import lattice_scores, site_scores
+from benchsuite.runner.stages.scores import lattice_scores, prepared_scores, projected_phase, site_scores
+from benchsuite.runner.stages.series import IMPERFECTIONS
+from benchsuite.storage import SERIES, save_series
 from metrics.resolution import render
 
 SHIFT_A = np.array([0.5, -0.3, 0.2])
@@ -56,3 +62,47 @@ def test_a_specimen_that_names_no_crystal_is_judged_by_all_its_atoms():
     assert scores["sites_found_Ba_pct"] > 99
     assert "sites_found_O_pct" in scores
     assert lattice_scores(seen(atoms), atoms) == {}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A series whose drifts and rotations are hidden beside it, as its stage leaves them, and its true phases."""
+    rng, count, step = np.random.default_rng(2), 7, 0.4
+    nominal = single_axis(np.linspace(-60, 60, count))
+    true = np.stack([rotation("y", 2 * rng.standard_normal()) @ matrix for matrix in nominal])
+    drift_A = rng.uniform(-1.5, 1.5, (count, 2))
+    particle = Spinel(Spinel.Params(edge_A=7.0)).build(rng)
+    empty = TiltSeries("phase", np.zeros((count, 1, 64, 64), np.float32), nominal, step, Optics(200.0, 25.0), np.zeros(1))
+    images = [projected_phase(particle, r, d, empty) for r, d in zip(true, drift_A, strict=True)]
+    series = replace(empty, data=np.stack(images)[:, None])
+    save_series(tmp_path / SERIES, series.data, series)
+    hidden = {"drift_A": drift_A[:, None].tolist(), "true_rotations": true.tolist()}
+    (tmp_path / IMPERFECTIONS).write_text(json.dumps(hidden))
+    return tmp_path, particle, series, true, drift_A
+
+
+def test_phases_are_compared_at_the_true_angle_and_drift(recorded):
+    folder, particle, series, _, _ = recorded
+    assert prepared_scores([Prepared(series)], particle, folder)["phase_correlation"] == pytest.approx(1, abs=1e-5)
+    mirrored = replace(series, data=series.data[..., ::-1].copy())
+    assert prepared_scores([Prepared(mirrored)], particle, folder)["phase_correlation"] < 0.9
+
+
+def test_an_alignment_that_finds_the_drift_has_no_error(recorded):
+    folder, particle, series, true, drift_A = recorded
+    turn = rotation("x", 30)
+    perfect = replace(series, rotations=true @ turn)  # of a specimen that lies otherwise, and somewhere else
+    found = drift_A + (true @ [1.0, -2.0, 3.0])[:, :2]
+    scores = prepared_scores([Prepared(perfect, {"shift_A": found})], particle, folder)
+    assert scores["alignment_error_px"] < 1e-6
+    assert scores["alignment_error_deg"] < 1e-4
+    assert "phase_correlation" not in scores  # nothing is left of the phases before the alignment
+    worse = prepared_scores([Prepared(series, {"shift_A": -found})], particle, folder)
+    assert worse["alignment_error_px"] > 1
+    assert worse["alignment_error_deg"] > 1
+
+
+def test_alignments_add_up(recorded):
+    folder, particle, series, true, drift_A = recorded
+    steps = [Prepared(replace(series, rotations=true), {"shift_A": part * drift_A}) for part in (0.75, 0.25)]
+    assert prepared_scores(steps, particle, folder)["alignment_error_px"] < 1e-6

@@ -217,7 +217,17 @@ def test_steps_of_a_series_are_read_and_swept_by_name(tmp_path):
     assert Cell.from_json(json.loads(json.dumps(cells[0].to_json()))) == cells[0]
 
 
+def test_steps_may_be_swept_as_a_whole_and_set_by_a_scale(tmp_path):
+    text = PREPARED + "sweep:\n  - reconstructors.slow.prepare: [[msp], [msp, {scale: {}}]]\n"
+    cells = [cell for cell in load(write(tmp_path, text)).cells if cell.reconstructor.label == "slow"]
+    assert [[step.name for step in cell.reconstructor.prepare] for cell in cells] == [["msp"], ["msp", "scale"]]
+
+
 def test_steps_that_do_not_fit_are_refused(tmp_path):
+    assert "mset takes 4dstem series, but background makes adf" in problems(
+        tmp_path, GOOD.replace("reconstructors: [", "reconstructors: [{use: mset, prepare: [background]}, ", 1)
+    )
+    assert "must be a name, or name: {...}" in problems(tmp_path, PREPARED.replace("scale,", "{scale: {use: msp}},"))
     assert "did you mean 'scale'" in problems(tmp_path, PREPARED.replace(" scale,", " scal,"))
     assert "prepare.0.slice" in problems(tmp_path, PREPARED.replace("slices: 2", "slice: 2"))
     assert "msp takes 4dstem series, but msp makes phase" in problems(tmp_path, PREPARED.replace("scale,", "msp,"))

@@ -64,12 +64,17 @@ class Stage(ABC):
         return Key.of(self.name, inputs, [stage.key for stage in self.upstream()], self.code())
 
 
-def ensure(store: Store, stage: Stage, notify: Notify = silent) -> Path:
-    """Return the verified folder of a stage, making it and whatever it needs first. Damaged entries are made again."""
-    folder = store.open(stage.key)
+def ensure(store: Store, stage: Stage, notify: Notify = silent, verified: dict[str, Path] | None = None) -> Path:
+    """Return the verified folder of a stage, making it and whatever it needs first. Damaged entries are made again.
+
+    `verified`: folders by key that were verified before, and are not again; those found are added.
+    """
+    verified = {} if verified is None else verified
+    folder = verified.get(str(stage.key)) or store.open(stage.key)
     if folder is not None:
+        verified[str(stage.key)] = folder
         return folder
-    sources = [ensure(store, source, notify) for source in stage.upstream()]
+    sources = [ensure(store, source, notify, verified) for source in stage.upstream()]
     notify(event="stage", stage=stage.name)
     started = time.perf_counter()
     about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class PreparationStage(Stage):
         spec, grid = self.cell.reconstructor.prepare[self.number], self.grid()
         return {
             "step": spec.name,
+            "step_libraries": {library: version(library) for library in self.algorithm().libraries},
             "params": spec.params.model_dump(mode="json"),
             "grid": {"shape": list(grid.shape), "voxel_A": grid.voxel_A},
             "device": self._device(),
@@ -98,8 +100,7 @@ class PreparationStage(Stage):
         reset_peak()
         context = Context(self.grid(), seeds.generator(self.cell.experiment.seed, "preparation", tilt or 0), self._device())
         prepared = algorithm.prepare(series, context)
-        if not np.isfinite(prepared.series.data).all():
-            raise CellFailure("diverged", f"{type(algorithm).__name__} makes values that are not finite")
+        _check(prepared, type(algorithm).__name__, self.modality, (len(series.data), *self.shape()[1:]), algorithm.by_tilt)
         facts = {"seconds": time.perf_counter() - started, "peak_memory_bytes": peak_bytes()}
         _save(folder, prepared, facts)
 
@@ -123,6 +124,21 @@ class PreparedTiltStage(PreparationStage):
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         self.prepare(folder, load_series(sources[0] / SERIES).view(self.tilt), self.tilt)
+
+
+def _check(prepared: object, name: str, modality: Modality, shape: tuple[int, ...], by_tilt: bool) -> None:
+    """Raise CellFailure where a step breaks its contract, or answers with nan."""
+    if not isinstance(prepared, Prepared):
+        raise CellFailure("error", f"{name} returned {type(prepared).__name__} instead of Prepared")
+    series = prepared.series
+    told = (series.modality, tuple(series.data.shape), str(series.data.dtype))
+    if told != (expected := (modality, shape, "float32")):
+        raise CellFailure("error", f"{name} makes a series of {told}, not of {expected}")
+    wrong = [key for key, array in prepared.extras.items() if by_tilt and np.shape(array)[:1] != shape[:1]]
+    if wrong:
+        raise CellFailure("error", f"{name}: the extras {wrong} do not have an entry per tilt as their first axis")
+    if not np.isfinite(series.data).all():
+        raise CellFailure("diverged", f"{name} makes values that are not finite")
 
 
 def _save(folder: Path, prepared: Prepared, facts: Mapping[str, Any]) -> None:

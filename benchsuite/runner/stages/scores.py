@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import Grid, Prepared, TiltSeries, Volume, particle_of, substrate_of
+from benchsuite.data import Grid, Prepared, TiltSeries, Volume, particle_of, scanned, substrate_of
 from benchsuite.geometry import rotation_from_vector
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
@@ -101,21 +102,26 @@ class ScoresStage(Stage):
 def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Path) -> dict[str, float]:
     """Return the scores of the steps that prepared a series.
 
-    phase_correlation: of the phases that ptychography finds with the true ones of the same tilt and drift, on average.
-    alignment_error_px, alignment_error_deg: of the last alignment, against the drifts and rotations that the series hides.
+    phase_correlation: of the phases, as they are before any alignment, with the true ones of the same tilt and drift, on average.
+    alignment_error_px, alignment_error_deg: of all alignments together, against the drifts and rotations that the series hides.
     """
     hidden = json.loads((recorded / IMPERFECTIONS).read_text(encoding="utf-8"))
     rotations, drifts_A = np.array(hidden["true_rotations"]), np.array(hidden["drift_A"]).mean(axis=1)
     scores: dict[str, float] = {}
-    phases = next((one.series for one in prepared if one.series.modality == "phase"), None)
-    if phases is not None:
-        views = zip(phases.data[:, 0], rotations, drifts_A, strict=True)
-        found = [correlation(image, projected_phase(specimen, r, drift, phases)) for image, r, drift in views]
+    before = itertools.takewhile(lambda one: "shift_A" not in one.extras, prepared)
+    phases = [one.series for one in before if one.series.modality == "phase"]
+    if phases:
+        last = phases[-1]
+        inside = scanned(load_series(recorded / SERIES), Grid((1, *last.scan_shape), last.scan_step_A))
+        views = zip(last.data[:, 0], rotations, drifts_A, strict=True)
+        found = [correlation(image[inside], projected_phase(specimen, r, drift, last)[inside]) for image, r, drift in views]
         scores["phase_correlation"] = float(np.mean(found))
-    alignment = next((one for one in reversed(prepared) if "shift_A" in one.extras), None)
-    if alignment is not None:
-        error = alignment_error(alignment.extras["shift_A"], alignment.series.rotations, drifts_A, rotations)
-        scores["alignment_error_px"] = error.shift_A / alignment.series.scan_step_A
+    alignments = [one for one in prepared if "shift_A" in one.extras]
+    if alignments:
+        last_of_all = alignments[-1].series
+        shifts = np.sum([one.extras["shift_A"] for one in alignments], axis=0)
+        error = alignment_error(shifts, last_of_all.rotations, drifts_A, rotations)
+        scores["alignment_error_px"] = error.shift_A / last_of_all.scan_step_A
         scores["alignment_error_deg"] = error.angle_deg
     return scores
 
@@ -193,10 +199,7 @@ def phase_scores(extras: Mapping[str, np.ndarray], specimen: Atoms, series: Tilt
     the truth of another one, at worst.
     """
     true = slice_phases(specimen, grid, extras["slice_edges_A"], series.optics.energy_keV)
-    inside = []
-    for count, scanned in zip(grid.shape[1:], series.scan_shape, strict=True):
-        half = int(series.scan_step_A * scanned / 2 / grid.voxel_A)
-        inside.append(slice(max(0, count // 2 - half), count // 2 + half))
+    inside = scanned(series, grid)
     found, true = extras["phase"][:, *inside], true[:, *inside]
     table = correlations(found, true)
     held = np.flatnonzero(true.max(axis=(1, 2)) > 0)
