@@ -72,14 +72,12 @@ class Cost:
     bytes: float
 
 
-class Reconstructor(ABC, Generic[P]):
-    """Base of all reconstruction algorithms. Subclasses set the class variables and implement `reconstruct`."""
+class Algorithm(ABC, Generic[P]):
+    """What reconstructors and preparations have in common: frozen parameters, and the series that they take."""
 
     Params: ClassVar[type[Params]]
-    modalities: ClassVar[tuple[Modality, ...]] = ("adf",)
-    devices: ClassVar[tuple[str, ...]] = DEVICES
-    single_view: ClassVar[bool] = False  # whether it takes one untilted view instead of a tilt series, and does not resolve depth
-    refines: ClassVar[bool] = False  # whether it can start from the atoms of another one, `Context.start`
+    modalities: ClassVar[tuple[Modality, ...]]
+    devices: ClassVar[tuple[str, ...]]
     title: ClassVar[str]
     reference: ClassVar[str]
 
@@ -91,6 +89,15 @@ class Reconstructor(ABC, Generic[P]):
         if series.modality in self.modalities:
             return None
         return f"{type(self).__name__} takes {' or '.join(self.modalities)} series, not {series.modality}"
+
+
+class Reconstructor(Algorithm[P]):
+    """Base of all reconstruction algorithms. Subclasses set the class variables and implement `reconstruct`."""
+
+    modalities: ClassVar[tuple[Modality, ...]] = ("adf",)
+    devices: ClassVar[tuple[str, ...]] = DEVICES
+    single_view: ClassVar[bool] = False  # whether it takes one untilted view instead of a tilt series, and does not resolve depth
+    refines: ClassVar[bool] = False  # whether it can start from the atoms of another one, `Context.start`
 
     @abstractmethod
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
@@ -113,26 +120,14 @@ class Reconstructor(ABC, Generic[P]):
         return Cost(seconds=1.5e-8 * voxels * series_shape[0] * self.total_iterations(), bytes=10 * 4 * voxels)
 
 
-class Preparation(ABC, Generic[P]):
+class Preparation(Algorithm[P]):
     """Base of all steps that prepare a series (`prepare:` in a scenario). Subclasses set the class variables and `prepare`."""
 
-    Params: ClassVar[type[Params]]
     modalities: ClassVar[tuple[Modality, ...]] = ("adf", "phase")
     makes: ClassVar[Modality | None] = None  # what comes out; None: what went in
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     libraries: ClassVar[tuple[str, ...]] = ()  # packages whose versions decide the result
     by_tilt: ClassVar[bool] = False  # whether every tilt is prepared by itself: `prepare` then gets series of one tilt
-    title: ClassVar[str]
-    reference: ClassVar[str]
-
-    def __init__(self, params: P | None = None) -> None:
-        self.params: P = params if params is not None else self.Params()  # type: ignore[assignment]
-
-    def accepts(self, series: TiltSeries) -> str | None:
-        """Return why this series cannot be prepared (the cell is then skipped with that reason), or None."""
-        if series.modality in self.modalities:
-            return None
-        return f"{type(self).__name__} takes {' or '.join(self.modalities)} series, not {series.modality}"
 
     @abstractmethod
     def prepare(self, series: TiltSeries, context: Context) -> Prepared:

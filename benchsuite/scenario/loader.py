@@ -6,16 +6,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from benchsuite import microscope, registry
-from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
-from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec, StepSpec
+from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
+from benchsuite.scenario.steps import prepared_by
 from benchsuite.scenario.validation import validate
 
 OWN_SECTIONS = ("acquisition", "microscope", "simulation", "grid", "analysis", "limits")
@@ -232,54 +232,12 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         own = ("use", "label", expand.OWN, expand.FROM, expand.PREPARE)
         given = {key: value for key, value in entry.items() if key not in own}
         params = validate(model, given, document, path, problems)
-        steps = _steps(entry, document, path, problems)
+        steps = prepared_by(entry, document, path, problems)
         if expand.FROM in entry:
             _check_refinement(entry, raw[:number], document, (*path, expand.FROM), problems)
         if params is not None:
             specs.append(ReconstructorSpec(entry["use"], label, params, steps))
     return specs
-
-
-def _steps(entry: Mapping[str, Any], document: Document, path: KeyPath, problems: list[Problem]) -> tuple[StepSpec, ...]:
-    """Validate the steps that prepare a series, and that each takes what the one before it makes."""
-    raw, path = entry.get(expand.PREPARE, []), (*path, expand.PREPARE)
-    if not isinstance(raw, list):
-        problems.append(Problem(document.place(path), dotted(path), f"{raw!r} must be a list of steps"))
-        return ()
-    steps, possible, maker = list[StepSpec](), frozenset[str](get_args(Modality)) - {"phase"}, ""
-    for number, step in enumerate(raw):
-        here: KeyPath = (*path, number)
-        if not isinstance(step, dict) or not isinstance(step.get("use"), str):
-            problems.append(Problem(document.place(here), dotted(here), f"{step!r} must be a name, or name: {{...}}"))
-            continue
-        name = step["use"]
-        try:
-            cls = registry.preparation(name)
-        except BenchsuiteError as error:
-            problems.append(Problem(document.place(here), dotted(here), str(error)))
-            continue
-        _check_takes(name, cls.modalities, possible, maker, document, here, problems)
-        possible, maker = frozenset({cls.makes} if cls.makes else possible & {*cls.modalities}), name
-        params = validate(cls.Params, {key: value for key, value in step.items() if key != "use"}, document, here, problems)
-        if params is not None:
-            steps.append(StepSpec(name, params))
-    if steps:
-        _check_takes(entry["use"], registry.reconstructor(entry["use"]).modalities, possible, maker, document, path, problems)
-    return tuple(steps)
-
-
-def _check_takes(
-    name: str,
-    takes: Sequence[str],
-    possible: frozenset[str],
-    maker: str,
-    document: Document,
-    path: KeyPath,
-    problems: list[Problem],
-) -> None:
-    if possible and not possible & {*takes}:
-        given = f"{maker} makes {' or '.join(sorted(possible))}" if maker else f"there is {' or '.join(sorted(possible))}"
-        problems.append(Problem(document.place(path), dotted(path), f"{name} takes {' or '.join(takes)} series, but {given}"))
 
 
 def _check_refinement(

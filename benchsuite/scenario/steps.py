@@ -1,0 +1,52 @@
+"""The steps of `prepare:`, validated against the parameters of each, and against one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from benchsuite import registry
+from benchsuite.data import Modality
+from benchsuite.errors import BenchsuiteError, Problem
+from benchsuite.scenario.cells import StepSpec
+from benchsuite.scenario.expand import PREPARE
+from benchsuite.scenario.positions import Document, KeyPath, dotted
+from benchsuite.scenario.validation import validate
+
+
+def prepared_by(entry: Mapping[str, Any], document: Document, path: KeyPath, problems: list[Problem]) -> tuple[StepSpec, ...]:
+    """Return the steps of an entry of `reconstructors`. Adds a problem for each that is unknown, or does not take what there is."""
+    raw, path = entry.get(PREPARE, []), (*path, PREPARE)
+    if not isinstance(raw, list):
+        problems.append(Problem(document.place(path), dotted(path), f"{raw!r} must be a list of steps"))
+        return ()
+    steps, possible, maker = list[StepSpec](), frozenset[str](get_args(Modality)) - {"phase"}, ""
+    for number, step in enumerate(raw):
+        here: KeyPath = (*path, number)
+        if not isinstance(step, dict) or not isinstance(step.get("use"), str):
+            problems.append(Problem(document.place(here), dotted(here), f"{step!r} must be a name, or name: {{...}}"))
+            continue
+        name = step["use"]
+        try:
+            cls = registry.preparation(name)
+        except BenchsuiteError as error:
+            problems.append(Problem(document.place(here), dotted(here), str(error)))
+            continue
+        if misfit := _misfit(name, cls.modalities, possible, maker):
+            problems.append(Problem(document.place(here), dotted(here), misfit))
+        possible, maker = frozenset({cls.makes} if cls.makes else possible & {*cls.modalities}), name
+        params = validate(cls.Params, {key: value for key, value in step.items() if key != "use"}, document, here, problems)
+        if params is not None:
+            steps.append(StepSpec(name, params))
+    takes = registry.reconstructor(entry["use"]).modalities
+    if steps and (misfit := _misfit(entry["use"], takes, possible, maker)):
+        problems.append(Problem(document.place(path), dotted(path), misfit))
+    return tuple(steps)
+
+
+def _misfit(name: str, takes: Sequence[str], possible: frozenset[str], maker: str) -> str | None:
+    """Why something cannot take what a step makes; None where it can, or where an earlier misfit leaves nothing to compare."""
+    if not possible or possible & {*takes}:
+        return None
+    given = f"{maker} makes {' or '.join(sorted(possible))}" if maker else f"there is {' or '.join(sorted(possible))}"
+    return f"{name} takes {' or '.join(takes)} series, but {given}"
