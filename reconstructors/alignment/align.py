@@ -49,7 +49,9 @@ class AlignParams(Params):
     )
     axis: Vector3 | None = Field(None, description="tilt axis in the laboratory; default: that of the rotations")
     shift_blur_A: Widths = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
-    angle_blur_A: Widths = Field((0.5,), description="σ in Å of each further level, of shifts and angles; about an atom's width")
+    angle_blur_A: Widths = Field(
+        (0.3,), description="σ in Å of each further level, of shifts and angles; less than an atom's width"
+    )
     rounds: Count = Field(3, description="steps of shifts on each of the first levels")
     iterations: Count = Field(40, description="of the volume in each of these rounds, and where two alignments are compared")
     angle_rounds: Count = Field(2, description="steps of shifts and angles on each further level")
@@ -175,7 +177,9 @@ def _refusal(views: Views, start: Pose, found: Pose, params: AlignParams) -> str
     angle = np.rad2deg(np.abs(found.angles_rad).max(initial=0.0))
     if angle > params.max_angle_deg:
         return f"an angle would be changed by {angle:.2f}°, beyond max_angle_deg = {params.max_angle_deg:g}°"
-    blur = min((*params.shift_blur_A, *params.angle_blur_A), default=3.0)
+    if not (params.shift_blur_A or params.angle_blur_A):
+        return None  # nothing was refined
+    blur = min((*params.shift_blur_A, *params.angle_blur_A))
     before, after = (misfit(views, pose, blur, params.iterations) for pose in (start, found))
     if not after < before:
         return f"the refined series fits no better: residual {after:.3g}, was {before:.3g}"
