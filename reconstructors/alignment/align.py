@@ -49,9 +49,7 @@ class AlignParams(Params):
     )
     axis: Vector3 | None = Field(None, description="tilt axis in the laboratory; default: that of the rotations")
     shift_blur_A: Widths = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
-    angle_blur_A: Widths = Field(
-        (0.3,), description="σ in Å of each further level, of shifts and angles; less than an atom's width"
-    )
+    angle_blur_A: Widths = Field((0.3,), description="σ in Å of each further level, of shifts and angles; finer than atoms")
     rounds: Count = Field(3, description="steps of shifts on each of the first levels")
     iterations: Count = Field(40, description="of the volume in each of these rounds, and where two alignments are compared")
     angle_rounds: Count = Field(2, description="steps of shifts and angles on each further level")
