@@ -42,9 +42,7 @@ class Align(Preparation[AlignParams]):
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         p, voxels = self.params, float(np.prod(grid.shape))
-        coarse, fine = (
-            len(p.shift_blur_A) * p.rounds * p.iterations,
-            len(p.angle_blur_A) * (p.angle_rounds + 1) * p.angle_iterations,
-        )
+        coarse = len(p.shift_blur_A) * p.rounds * p.iterations
+        fine = len(p.angle_blur_A) * (p.angle_rounds + 1) * p.angle_iterations
         sweeps = fine + coarse / 10 + 2 * p.iterations  # coarse voxels are few
         return Cost(5.0 + 1.2e-8 * voxels * series_shape[0] * sweeps, 3e8 + 60 * voxels)
