@@ -152,7 +152,7 @@ def scanned(series: TiltSeries, grid: Grid) -> tuple[slice, slice]:
     """Return the pixels (rows, columns) of a grid, seen along the beam, that a scan covers."""
     places = []
     for count, positions in zip(grid.shape[1:], series.scan_shape, strict=True):
-        half = min(int(series.scan_step_A * positions / 2 / grid.voxel_A), count // 2)
+        half = min(int(series.scan_step_A * positions / 2 / grid.voxel_A + 1e-6), count // 2)
         places.append(slice(count // 2 - half, count // 2 + half))
     return places[0], places[1]
 
