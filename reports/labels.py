@@ -19,6 +19,7 @@ SUFFIX_UNITS = {  # longest first: `_e_per_A2` before `_A`
     "_per_A": "Å⁻¹",
     "_mrad": "mrad",
     "_deg": "°",
+    "_px": "pixels",
     "_keV": "keV",
     "_pct": "%",
     "_A": "Å",

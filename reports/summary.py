@@ -27,6 +27,8 @@ MORE_METRICS = (
     "bond_length_error_pm",
     "focus_error_A",
     "phase_correlation",
+    "alignment_error_px",
+    "alignment_error_deg",
     "slice_correlation",
     "reconstruct_s",
     "peak_memory_mb",
