@@ -5,21 +5,17 @@ shared library gives the C functions all the same. Frigo & Johnson, Proc. IEEE 9
 
 Results of two plans differ by rounding, and equal inputs have to give equal bits in every process. FFTW estimates the best plan
 of 32, 64 and 128 points well, so those are not timed. Estimated plans of other sizes can be ten times slower: they are timed
-once per kind of processor and kept in the user's cache folder, as FFTW's wisdom. What others plan in this process
-(abTEM, with wisdom of its own) has no part in it.
+once per kind of processor and kept in the user's cache folder (`benchsuite.fft_plans`). What others plan in this process
+(abTEM) has no part in it.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import functools
-import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -27,9 +23,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from benchsuite.atomic import write_bytes
-from benchsuite.backend import processor
-from benchsuite.errors import StoreError
+from benchsuite.fft_plans import kept
 
 FORWARD, BACKWARD = -1, 1
 _MEASURE, _ESTIMATE, _WISDOM_ONLY = 0, 1 << 6, 1 << 21
@@ -171,28 +165,21 @@ def _wisdom_apart() -> Iterator[None]:
 
 
 def _kept(plan: Callable[[int], int | None]) -> int | None:
-    """Return the plan that was measured first on this kind of processor; measure it and keep it if there is none."""
+    """Return the plan that was measured first on this kind of processor; measure it and keep it if there is none.
+
+    Where none can be kept it is estimated: slower, but the same in every process.
+    """
     import pyfftw
 
-    with ExitStack() as held:
-        file = _wisdom_file(pyfftw.export_wisdom()[1])
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            fcntl.flock(held.enter_context(open(file.with_suffix(".lock"), "a")), fcntl.LOCK_EX)
-            _library().fftwf_import_wisdom_from_string(file.read_bytes() if file.exists() else b"")
-        except OSError:  # no folder to keep anything in
-            return plan(_MEASURE)
-        known = plan(_MEASURE | _WISDOM_ONLY)
-        if known:
-            return known
-        found = plan(_MEASURE)
-        with suppress(StoreError, OSError):
-            write_bytes(file, pyfftw.export_wisdom()[1])
-        return found
-
-
-def _wisdom_file(empty: bytes) -> Path:
-    """Return where plans are kept; FFTW's `empty` wisdom tells its build."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    name = hashlib.sha256(empty + processor().encode()).hexdigest()[:16]
-    return Path(cache) / "benchsuite" / f"fftw-{name}.wisdom"
+    try:
+        with kept() as plans:
+            _library().fftwf_import_wisdom_from_string(plans.wisdom)
+            known = plan(_MEASURE | _WISDOM_ONLY)
+            if known:
+                return known
+            found = plan(_MEASURE)
+            plans.replace(pyfftw.export_wisdom()[1])
+            return found
+    except OSError:
+        pyfftw.forget_wisdom()
+        return plan(_ESTIMATE)

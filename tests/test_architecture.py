@@ -15,7 +15,7 @@ import scenarios
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("benchsuite", "scenarios", "reconstructors", "metrics", "reports")
-BASE = ("atomic", "backend", "compiled", "contract", "data", "electrons", "errors", "geometry", "params")
+BASE = ("atomic", "backend", "compiled", "contract", "data", "electrons", "errors", "fft_plans", "geometry", "params")
 DATA_TYPES = {f"benchsuite.{name}" for name in BASE}
 ALLOWED = {
     "reconstructors": {"reconstructors", *DATA_TYPES},

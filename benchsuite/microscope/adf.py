@@ -16,10 +16,10 @@ from benchsuite.microscope.cost import POSITIONS_AT_ONCE, PROBES_AT_ONCE
 from benchsuite.microscope.scattering import (
     abtem_aberrations,
     abtem_aperture,
-    abtem_session,
     in_the_box,
     sliced_potential,
     thermal_configurations,
+    with_abtem,
 )
 from benchsuite.microscope.tilts import field_of_view_A
 
@@ -51,19 +51,21 @@ def simulate_adf(
     start = box / 2 - scan.step_A * np.array([nx // 2, ny // 2])
     grid = abtem.GridScan(start=tuple(start), end=tuple(start + scan.step_A * np.array([nx, ny])), gpts=(nx, ny), endpoint=False)
     annulus = abtem.AnnularDetector(inner=detector.inner_mrad, outer=detector.outer_mrad)
-    total = np.zeros((len(microscope.defoci_A), ny, nx), dtype=np.float64)
-    configurations = 0
-    with abtem_session(device):
+
+    def averaged() -> np.ndarray:
+        total = np.zeros((len(microscope.defoci_A), ny, nx), dtype=np.float64)
+        configurations = 0
         for displaced in thermal_configurations(atoms, positions, phonons, seed):
             sliced = sliced_potential(atoms, displaced, simulation, scan)
             defoci = [sliced.entrance_defocus_A(defocus, microscope) for defocus in microscope.defoci_A]
             scanned = _scan_prism if simulation.method == "prism" else _scan_directly
-            for image, measured in zip(
-                total, scanned(sliced.potential, defoci, microscope, simulation, grid, annulus), strict=True
-            ):
+            images = scanned(sliced.potential, defoci, microscope, simulation, grid, annulus)
+            for image, measured in zip(total, images, strict=True):
                 image += measured.T  # abTEM's axes are (x, y)
             configurations += 1
-    return (total / configurations).astype(np.float32)
+        return (total / configurations).astype(np.float32)
+
+    return with_abtem(device, averaged)
 
 
 def _scan_directly(

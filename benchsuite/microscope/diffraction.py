@@ -22,11 +22,11 @@ from benchsuite.microscope.scattering import (
     Sliced,
     abtem_aberrations,
     abtem_aperture,
-    abtem_session,
     in_the_box,
     probe_positions_A,
     sliced_potential,
     thermal_configurations,
+    with_abtem,
 )
 from benchsuite.microscope.tilts import field_of_view_A
 
@@ -63,12 +63,13 @@ def simulate_diffraction(
     positions = in_the_box(atoms, rotation, simulation, scan)
     probes = probe_positions_A(scan, box).reshape(-1, 2)
     shifts = np.zeros((foci, 2)) if drift_A is None else np.asarray(drift_A)
-    results = {PATTERNS: allocate(PATTERNS, (foci, ny, nx, *camera.pixels))}
-    if acquisition.detector is not None:
-        results[ADF] = allocate(ADF, (foci, ny, nx))
     configurations = acquisition.frozen_phonons.count if acquisition.frozen_phonons else 1
     scatter = scattered_natively if simulation.engine == "native" else _scattered_by_abtem
-    with abtem_session(device):
+
+    def averaged() -> Mapping[str, np.ndarray]:
+        results = {PATTERNS: allocate(PATTERNS, (foci, ny, nx, *camera.pixels))}
+        if acquisition.detector is not None:
+            results[ADF] = allocate(ADF, (foci, ny, nx))
         for displaced in thermal_configurations(atoms, positions, acquisition.frozen_phonons, seed):
             sliced = sliced_potential(atoms, displaced, simulation, scan)
             for focus, defocus in enumerate(microscope.defoci_A):
@@ -79,7 +80,9 @@ def simulate_diffraction(
                     some = slice(first, first + POSITIONS_AT_ONCE)
                     for name, measured in detect(probes[some] - shifts[focus]).items():
                         flat[name][some] += measured / np.float32(configurations)
-    return results
+        return results
+
+    return with_abtem(device, averaged)
 
 
 def _scattered_by_abtem(

@@ -13,13 +13,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from ase import Atoms
 
 from benchsuite.backend import thread_count
 from benchsuite.errors import PhysicsError
+from benchsuite.fft_plans import MEASURED, with_kept_plans
 from benchsuite.microscope.limits import check_fits, grid_points
 from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
 
@@ -28,16 +29,29 @@ if TYPE_CHECKING:
 
 PATTERNS, ADF = "patterns", "adf"  # what 4D-STEM records
 Detect = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+_T = TypeVar("_T")
 ABTEM_DEVICES = {"cpu": "cpu", "cuda": "gpu"}
 
 
+def with_abtem(device: str, compute: Callable[[], _T]) -> _T:
+    """Return what `compute` returns, with abTEM on the device; called once more where its FFT plans were not settled."""
+
+    def planned(effort: str) -> _T:
+        with abtem_session(device, effort):
+            return compute()
+
+    return with_kept_plans(planned)
+
+
 @contextmanager
-def abtem_session(device: str) -> Iterator[None]:
+def abtem_session(device: str, effort: str = MEASURED) -> Iterator[None]:
     """Let abTEM compute on the device, with one thread per FFT and all threads of this process over batches."""
     import abtem
     import dask
 
-    settings = {"fftw.threads": 1, "diagnostics.progress_bar": False, "device": ABTEM_DEVICES[device]}
+    settings = {
+        "fftw.threads": 1, "fftw.planning_effort": effort, "diagnostics.progress_bar": False, "device": ABTEM_DEVICES[device],
+    }  # fmt: skip
     workers = dask.config.set(scheduler="threads", num_workers=thread_count())
     with abtem.config.set(settings), workers:
         yield

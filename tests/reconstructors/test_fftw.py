@@ -80,11 +80,15 @@ def test_damaged_wisdom_is_measured_anew(cache, damage):
     assert file.read_bytes().startswith(b"(fftw")
 
 
-def test_without_a_cache_folder_plans_are_measured(tmp_path, monkeypatch):
+def test_without_a_cache_folder_plans_are_estimated(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     fftw._plan.cache_clear()
-    assert np.isfinite(spectrum(40)).all()
+    answer = spectrum(40)
+    monkeypatch.setattr(fftw, "_ESTIMATED_WELL", (40,))
+    fftw._plan.cache_clear()
+    np.testing.assert_array_equal(spectrum(40), answer)
+    fftw._plan.cache_clear()
 
 
 def test_the_wisdom_of_others_is_left_to_them(cache):
