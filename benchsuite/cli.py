@@ -177,13 +177,19 @@ def info(
 
 
 @app.command()
-def report(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]) -> None:
-    """Write the report of finished runs anew."""
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option(help="One report over all runs, in this folder. Default: each run's own anew.")
+    ] = None,
+) -> None:
+    """Write the report of each run anew, or with --out one report over all of them."""
     from benchsuite.results import Run
-    from reports import write_report
+    from reports import write_overview, write_report
 
-    for folder in runs:
-        typer.echo(f"report   {write_report(Run(folder))}")
+    found = [Run(folder) for folder in runs]
+    for page in [write_report(run) for run in found] if out is None else [write_overview(found, out)]:
+        typer.echo(f"report   {page}")
 
 
 @app.command()

@@ -130,6 +130,16 @@ class CellResult:
         file = self._folder("scores", "values.json")
         return json.loads(file.read_text(encoding="utf-8"))["confusion"] if file else {}
 
+    def made_with(self, stage: str) -> Mapping[str, Any]:
+        """The resolved parameters of a stage, as the store has them; empty where it has no such entry."""
+        text = self.run.records[self.id]["keys"].get(stage)
+        key = Key.parse(text) if text else None
+        return self.run.store.manifest(key).get("inputs", {}) if key and self.run.store.has(key) else {}
+
+    def gone(self) -> list[str]:
+        """The stages whose entries the store had when the cell ended, and has no more."""
+        return [stage for stage, text in self.run.records[self.id]["keys"].items() if not self.run.store.has(Key.parse(text))]
+
     def _folder(self, stage: str, name: str) -> Path | None:
         text = self.run.records[self.id]["keys"].get(stage)
         folder = self.run.store.open(Key.parse(text)) if text else None

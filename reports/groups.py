@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from reports import labels
 
-if TYPE_CHECKING:
-    from benchsuite.results import Run
+
+class Cells(Protocol):
+    """What groups ask of a run, or of the pooled cells of several."""
+
+    @property
+    def table(self) -> pd.DataFrame: ...
+
+    @property
+    def sweep_keys(self) -> Sequence[str]: ...
+
+    @property
+    def scenario(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def condition_identity(swept: dict[str, Any]) -> tuple[Any, ...]:
     return tuple((key, identity(value)) for key, value in swept.items())
 
 
-def groups(run: Run) -> list[Group]:
+def groups(run: Cells) -> list[Group]:
     """Return the groups of a run in the order in which they first appear."""
     keys = [key for key in run.sweep_keys if key in run.table]
     repeats = int(run.scenario.get("repeats", 1) or 1)
@@ -93,12 +104,12 @@ def groups(run: Run) -> list[Group]:
     return found
 
 
-def methods(run: Run) -> list[str]:
+def methods(run: Cells) -> list[str]:
     """Return the labels of the methods in the order in which they first appear."""
     return list(dict.fromkeys(str(label) for label in run.table["reconstructor"]))
 
 
-def conditions(run: Run) -> list[dict[str, Any]]:
+def conditions(run: Cells) -> list[dict[str, Any]]:
     """Return the different points of the sweep in the order in which they first appear; [{}] where nothing is swept."""
     found: dict[Any, dict[str, Any]] = {}
     for group in groups(run):
@@ -106,6 +117,6 @@ def conditions(run: Run) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def failures(run: Run) -> pd.DataFrame:
+def failures(run: Cells) -> pd.DataFrame:
     """Return the rows of all cells that gave no result."""
     return run.table[run.table["status"] != "ok"]

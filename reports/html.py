@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
-import logging
-import traceback
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from benchsuite.atomic import write_bytes, write_text
 from benchsuite.results import Run
+from reports import cell_table
+from reports.drawn import Drawn, code, digest
 from reports.figures import FIGURES, wanted
-from reports.style import pdf, png
-from reports.summary import tables
+from reports.pages.write import writing_pages
+from reports.pool import Member, members_of
+from reports.summary import Table, tables
 
-log = logging.getLogger(__name__)
+ASSETS = ("report.css", "cell_table.js", "atoms_view.js")
+PAGES = "pages"
 
 CAPTIONS = {
     "slice_grid": "Slices 2 Å thick through the centre of each reconstruction, with the traced atoms of the slice.",
@@ -45,28 +49,21 @@ CAPTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page: file name stem, caption, or the error that kept it from being drawn."""
-
-    slug: str
-    caption: str
-    error: str = ""
-
-
 def write_report(run: Run, folder: Path | None = None) -> Path:
     """Write figures/ (PNG, PDF), tables/ (CSV, Markdown) and report/ (HTML with its own copies); return the page.
 
-    A figure that cannot be drawn is reported on the page and in the log; the rest of the report is not lost for it.
+    A figure that cannot be drawn is reported on the page and in the log; the rest of the report is not lost for it. What has been
+    drawn before and has not changed is kept.
     """
     out = folder or run.folder
-    pictures = [picture for name in wanted(run) for picture in _draw(run, name, out)]
-    found = tables(run)
-    for table in found:
-        write_text(out / "tables" / f"{table.slug}.csv", table.csv())
-        write_text(out / "tables" / f"{table.slug}.md", table.markdown())
-    environment = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("report.html.j2").render(
+    drawn = Drawn((out / "figures", out / "report"))
+    key = digest([dict(run.scenario), run.scale, run.sweep_keys, run.records, code()])
+    with cells_of(members_of([run]), out / "report"):
+        pictures = [p for name in wanted(run) for p in drawn.draw(name, key, CAPTIONS[name], functools.partial(FIGURES[name], run))]
+        found = tables(run)
+    drawn.close()
+    write_tables(found, out / "tables")
+    page = template("report.html.j2").render(
         title=run.scenario.get("title") or run.scenario["name"],
         description=run.scenario.get("description", ""),
         name=run.scenario["name"],
@@ -75,28 +72,43 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
         ok=int((run.table["status"] == "ok").sum()),
         tables=found,
         pictures=pictures,
-        scenario=_yaml(run.scenario),
-        provenance=_flat(run.provenance),
+        scenario=yaml_text(run.scenario),
+        provenance=flat(run.provenance),
     )
     write_text(out / "report" / "index.html", page)
     return out / "report" / "index.html"
 
 
-def _draw(run: Run, name: str, out: Path) -> list[Picture]:
-    caption = CAPTIONS[name]
-    try:
-        drawn = {slug: (png(figure), pdf(figure)) for slug, figure in FIGURES[name](run).items()}
-    except Exception as error:  # a figure must not cost the report: the error is shown in its place
-        log.error("figure %s of %s could not be drawn:\n%s", name, run.folder, traceback.format_exc())
-        return [Picture(name, caption, f"{type(error).__name__}: {error}")]
-    for slug, (bitmap, vector) in drawn.items():
-        for folder in (out / "figures", out / "report"):
-            write_bytes(folder / f"{slug}.png", bitmap)
-            write_bytes(folder / f"{slug}.pdf", vector)
-    return [Picture(slug, caption) for slug in drawn]
+def cells_of(members: Sequence[Member], folder: Path) -> AbstractContextManager[int]:
+    """Write the table of cells, scripts and style into the folder of an index page; return the writing of the cells' own pages."""
+    for name in ASSETS:
+        write_if_new(folder / "assets" / name, (Path(__file__).parent / "assets" / name).read_bytes())
+    write_if_new(folder / "cells.js", cell_table.script(members, PAGES).encode())
+    write_if_new(folder / PAGES / "index.html", template("pages.html.j2").render(members=members).encode())
+    return writing_pages(members, folder / PAGES, "../../")
 
 
-def _yaml(value: object) -> str:
+def write_if_new(file: Path, content: bytes) -> None:
+    """Write a file unless it has this content."""
+    if not (file.is_file() and file.read_bytes() == content):
+        write_bytes(file, content)
+
+
+def write_tables(found: Sequence[Table], folder: Path) -> None:
+    """Write each table as CSV and Markdown."""
+    for table in found:
+        write_if_new(folder / f"{table.slug}.csv", table.csv().encode())
+        write_if_new(folder / f"{table.slug}.md", table.markdown().encode())
+
+
+def template(name: str) -> Template:
+    """Return a template that escapes what it is given and refuses what it is not given."""
+    return Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True).get_template(
+        name
+    )
+
+
+def yaml_text(value: object) -> str:
     from ruamel.yaml import YAML
 
     buffer = io.StringIO()
@@ -107,7 +119,7 @@ def _yaml(value: object) -> str:
     return buffer.getvalue()
 
 
-def _flat(facts: object, prefix: str = "") -> list[tuple[str, str]]:
+def flat(facts: object, prefix: str = "") -> list[tuple[str, str]]:
     if not isinstance(facts, dict):
         return [(prefix, str(facts))]
-    return [pair for key, value in facts.items() for pair in _flat(value, f"{prefix} {key}".strip())]
+    return [pair for key, value in facts.items() for pair in flat(value, f"{prefix} {key}".strip())]

@@ -49,6 +49,15 @@ NAMES = {
     "reconstruct": "Time",
     "peak_memory": "Peak memory",
     "n_matched": "Matched atoms",
+    "n_true": "True atoms",
+    "n_traced": "Traced atoms",
+    "n_false_positive": "False positives",
+    "n_missed": "Missed atoms",
+    "match_cutoff": "Matching cut-off",
+    "shift_x": "Common shift along x",
+    "shift_y": "Common shift along y",
+    "shift_z": "Common shift along z",
+    "rotation": "Common rotation",
     "energy": "Energy",
     "acquisition.scan.step": "Probe step",
     "acquisition.scan.positions": "Probe positions",
@@ -60,6 +69,12 @@ NAMES = {
     "repeat": "Repeat",
     "status": "Status",
     "reason": "Reason",
+}
+OF_ELEMENT = {
+    "recall_": "Recall of {}",
+    "identified_": "Identified {}",
+    "rmsd_": "RMSD of {}",
+    "sites_found_": "Sites of {} found",
 }
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -84,10 +99,9 @@ def name(key: str) -> str:
     for known in (stem, last):
         if known in NAMES:
             return NAMES[known]
-    if last.startswith("recall_"):
-        return f"Recall of {last.removeprefix('recall_')}"
-    if last.startswith("sites_found_"):
-        return f"Sites of {last.removeprefix('sites_found_')} found"
+    for prefix, words in OF_ELEMENT.items():
+        if last.startswith(prefix):
+            return words.format(last.removeprefix(prefix))
     words = last.replace("_", " ").strip() or key
     return words[0].upper() + words[1:]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchsuite.results import Run
-from reports.groups import Group, conditions, groups, methods
+from reports.groups import Cells, Group, conditions, groups, methods
 from reports.labels import condition, label, mean_and_spread, number, value
 from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
 
@@ -41,7 +41,7 @@ def _metrics(run: Run) -> tuple[str, ...]:
     return OF_SLICES if run.without_atoms and set(OF_SLICES) <= set(run.table) else OF_ATOMS
 
 
-def independent_keys(run: Run) -> list[str]:
+def independent_keys(run: Cells) -> list[str]:
     """Return the swept keys that vary, without those whose values stand one to one with those of another that is kept."""
     points = conditions(run)
     values = {key: [str(point.get(key)) for point in points] for key in run.sweep_keys}
@@ -82,7 +82,7 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
             if metric == "rmsd_pm":
                 _decades(axis)
             if metric.endswith("_pct"):
-                _percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
+                percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
             axis.set_title(wrapped(held, 40))
     shown = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=max(1, min(6, len(shown))))
@@ -100,7 +100,7 @@ def _decades(axis: Axes) -> None:
         axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _percentages(axis: Axes, most: float) -> None:
+def percentages(axis: Axes, most: float) -> None:
     """Show at least five per cent, from 0 to `most`, with room for the markers at the ends."""
     low, high = axis.get_ylim()
     middle = (low + high) / 2

@@ -1,0 +1,183 @@
+"""Small multiples: every score against every swept value, a row per score, a column per setting of the other keys."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from benchsuite.results import LEADING, SCORES
+from reports.figures.sweep_axis import SweepAxis, log_if_decades, sweep_axis
+from reports.figures.sweep_lines import independent_keys, percentages
+from reports.groups import Group, groups
+from reports.labels import condition, label
+from reports.pool import Pool
+from reports.style import VERMILLION, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
+
+NOT_SCORES = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true", "device", "engine", *LEADING)
+ROWS, COLUMNS = 5, 4
+ROW_IN = 1.3
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What one figure shows: metrics (rows) and settings of the other keys (columns); of one setting, the metrics fill the columns."""
+
+    key: str
+    metrics: Sequence[str]
+    held: Sequence[tuple[str, Sequence[Group]]]
+    left_out: int
+    part: str
+
+
+def scores_of(pool: Pool) -> list[str]:
+    """Return every score of a pool that is a number anywhere, the usual ones first."""
+    names = [*(name for name in SCORES if name in pool.table), *(str(name) for name in pool.table if name not in SCORES)]
+    numeric = [
+        n for n in names if n not in NOT_SCORES and n not in pool.sweep_keys and pd.api.types.is_numeric_dtype(pool.table[n])
+    ]
+    return [name for name in numeric if pool.table.loc[pool.table["status"] == "ok", name].notna().any()]
+
+
+def sheets(pool: Pool) -> list[Sheet]:
+    """Return the figures of a pool: by swept key, at most COLUMNS settings of the other keys, evenly chosen, ROWS scores at a time."""
+    metrics, everything, found = scores_of(pool), groups(pool), []
+    keys = independent_keys(pool)
+    for key in keys:
+        others = [other for other in keys if other != key]
+        held: dict[str, list[Group]] = {}
+        for group in everything:
+            held.setdefault(condition({other: group.swept[other] for other in others}), []).append(group)
+        lines = [(text, members) for text, members in held.items() if len({repr(group.swept[key]) for group in members}) > 1]
+        if not lines:
+            continue
+        chosen = [lines[i] for i in np.unique(np.linspace(0, len(lines) - 1, COLUMNS).round().astype(int))]
+        most = ROWS if len(chosen) > 1 else ROWS * COLUMNS
+        parts = list(_chunks(metrics, most))
+        for number, some in enumerate(parts):
+            part = f"_{number + 1}" if len(parts) > 1 else ""
+            found.append(Sheet(key, some, chosen, len(lines) - len(chosen), part))
+    return found
+
+
+def _chunks(items: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    size = -(-len(items) // -(-len(items) // most)) if items else 1
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@styled
+def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
+    """Draw a sheet: lines join means over repeats, bands are their standard deviations, crosses at the foot have no result."""
+    groups_shown = [group for _, members in sheet.held for group in members]
+    axis = sweep_axis(sheet.key, [group.swept[sheet.key] for group in groups_shown])
+    usual = Counter(group.n_total for group in groups_shown).most_common(1)[0][0]
+    alone = len(sheet.held) == 1
+    columns = min(COLUMNS, len(sheet.metrics)) if alone else len(sheet.held)
+    rows = -(-len(sheet.metrics) // columns) if alone else len(sheet.metrics)
+    figure = new_figure(WIDTH_IN, ROW_IN * rows + 1.0)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=not alone, sharey=False if alone else "row")
+    if alone:
+        cells = [(axes.flat[i], metric, sheet.held[0]) for i, metric in enumerate(sheet.metrics)]
+    else:
+        cells = [(axes[i, j], metric, held) for i, metric in enumerate(sheet.metrics) for j, held in enumerate(sheet.held)]
+    for panel, metric, (_, members) in cells:
+        _panel(panel, metric, members, axis, styles, usual)
+        axis.dress(panel)
+        panel.set_xlabel("")
+    for spare in axes.flat[len(cells) :] if alone else ():
+        spare.set_visible(False)
+    if alone:
+        for panel, metric, _ in cells:
+            panel.set_title(wrapped(label(metric), 34), fontsize=6)
+    else:
+        for panel, (held, _) in zip(axes[0], sheet.held, strict=True):
+            panel.set_title(wrapped(held, 30), fontsize=6)
+        for panel, metric in zip(axes[:, 0], sheet.metrics, strict=True):
+            panel.set_ylabel(wrapped(label(metric), 18), fontsize=6)
+    figure.supxlabel(label(sheet.key), fontsize=7)
+    _legend(figure, groups_shown, styles)
+    _title(figure, sheet, usual)
+    return figure
+
+
+def _panel(panel: Axes, metric: str, members: Sequence[Group], axis: SweepAxis, styles: dict[str, MethodStyle], usual: int) -> None:
+    values = []
+    for method, style in styles.items():
+        of_method = sorted(
+            (group for group in members if group.method == method), key=lambda group: axis.place(group.swept[axis.key])
+        )
+        points = [(axis.place(group.swept[axis.key]), *group.stat(metric), group) for group in of_method]
+        good = [point for point in points if point[3] > 0]
+        if good:
+            x, mean, spread = np.array([point[:3] for point in good], dtype=np.float64).T
+            panel.plot(x, mean, color=style.color, linestyle=style.linestyle, linewidth=0.9)
+            if np.isfinite(spread).any():
+                panel.fill_between(x, mean - spread, mean + spread, color=style.color, alpha=0.18, linewidth=0)
+            for at, height, _, count, group in good:
+                whole = count == group.n_total
+                panel.plot(
+                    at, height, style.marker, markersize=3, color=style.color, markerfacecolor=style.color if whole else "white"
+                )
+                if count != usual:
+                    panel.annotate(f"{count}/{group.n_total}", (at, height), (2, 3), textcoords="offset points", fontsize=4.5)
+            values += [*mean[np.isfinite(mean)]]
+        lost = [point[0] for point in points if point[3] == 0 and point[4].failure]
+        panel.plot(
+            lost, [0.04] * len(lost), "x", color=style.color, markersize=4, transform=panel.get_xaxis_transform(), clip_on=False
+        )
+    panel.grid(axis="y")
+    panel.margins(y=0.14)
+    if metric.endswith("_pct"):
+        percentages(panel, 100.0 if metric.startswith(("classification", "recall", "identified", "sites")) else np.inf)
+    else:
+        log_if_decades(panel, "y", np.array(values))
+
+
+def _legend(figure: Figure, shown: Sequence[Group], styles: dict[str, MethodStyle]) -> None:
+    present = {group.method for group in shown}
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.color,
+            marker=style.marker,
+            linestyle=style.linestyle,  # type: ignore[arg-type]
+            linewidth=0.9,
+            markersize=3,
+            label=plain(method),
+        )
+        for method, style in styles.items()
+        if method in present
+    ]
+    if any(group.n_ok < group.n_total for group in shown):
+        handles.append(
+            Line2D([], [], marker="x", color=VERMILLION, linestyle="none", markersize=4, label="no result (in the method's colour)")
+        )
+        handles.append(
+            Line2D(
+                [],
+                [],
+                marker="o",
+                color="black",
+                markerfacecolor="white",
+                linestyle="none",
+                markersize=3,
+                label="some repeats failed",
+            )
+        )
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)))
+
+
+def _title(figure: Figure, sheet: Sheet, usual: int) -> None:
+    told = f"{usual} cell{'s' if usual > 1 else ''} per point unless a number (ok/all) stands beside it"
+    if sheet.left_out:
+        told += f"; {len(sheet.held)} of {len(sheet.held) + sheet.left_out} settings of the other keys"
+    figure.suptitle(told, fontsize=6.5)

@@ -1,0 +1,164 @@
+"""Accuracy against its price: time on one hand, electrons on the other, with the front that nothing beats in both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from reports.figures.sweep_axis import log_if_decades, sweep_axis
+from reports.groups import Group, groups
+from reports.labels import condition, label
+from reports.pool import Pool, fixed
+from reports.style import LIGHT_GREY, VERMILLION, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
+
+DOSE = "acquisition.dose_e_per_A2"
+COLUMNS, MOST = 4, 12
+PANEL_IN = 1.75
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method under one condition: its price, its error (smaller is better), and whether a repeat of it failed."""
+
+    method: str
+    price: float
+    error: float
+    n_ok: int
+    n_total: int
+
+
+def accuracy(pool: Pool) -> tuple[str, bool]:
+    """Return (the score that stands for accuracy, whether smaller is better)."""
+    if pool.without_atoms or "rmsd_pm" not in pool.table or not pool.table["rmsd_pm"].notna().any():
+        return next(
+            ((name, False) for name in ("slice_correlation", "phase_correlation") if name in pool.table), ("r_factor", True)
+        )
+    return "rmsd_pm", True
+
+
+def front(points: Sequence[tuple[float, float]], smaller: bool = True) -> list[int]:
+    """Return which points nothing beats: none has a lower or equal price and a better or equal error, with one of them strictly so.
+
+    In the order of price. `smaller`: a smaller second number is better. Points that are not numbers are no part of it; infinity is one.
+    """
+    sign = 1.0 if smaller else -1.0
+    order = sorted(
+        (i for i, p in enumerate(points) if not any(map(math.isnan, p))), key=lambda i: (points[i][0], sign * points[i][1])
+    )
+    best, last, kept = math.inf, (math.nan, math.nan), []
+    for i in order:
+        if sign * points[i][1] < best or points[i] == last:
+            kept.append(i)
+            best, last = sign * points[i][1], points[i]
+    return kept
+
+
+def dose_of(scenario: Mapping[str, Any], group: Group) -> float:
+    """Return the electron dose (e/Å²) of a group: as swept, else as its method's own `experiment:` or the scenario sets it."""
+    if DOSE in group.swept:
+        return float(group.swept[DOSE])
+    own = next((float(v) for key, v in group.swept.items() if key.endswith(f"{group.method}.experiment.{DOSE}")), None)
+    if own is not None:
+        return own
+    for entry in scenario.get("reconstructors") or []:
+        if isinstance(entry, Mapping) and group.method in (entry.get("label"), entry.get("use"), str(entry.get("use", "")).upper()):
+            chosen = (entry.get("experiment") or {}).get(DOSE)
+            if chosen is not None:
+                return float(chosen)
+    return float(fixed(scenario, DOSE))
+
+
+def pareto(pool: Pool, price: str, styles: dict[str, MethodStyle]) -> Figure | None:
+    """Return the figure of accuracy against `price` ("time" or "dose"); None where there is none to compare.
+
+    Time: a panel per condition, since methods compete under the same one. Dose: a panel per setting of the other keys.
+    """
+    metric, smaller = accuracy(pool)
+    panels: dict[str, list[Point]] = {}
+    failed: dict[str, list[Group]] = {}
+    for group in groups(pool):
+        cost = group.stat("reconstruct_s")[0] if price == "time" else dose_of(pool.scenario, group)
+        name = condition({key: value for key, value in group.swept.items() if price == "time" or key != DOSE})
+        error, _, count = group.stat(metric)
+        if count and not math.isnan(cost):
+            panels.setdefault(name, []).append(Point(group.method, cost, error, count, group.n_total))
+        elif group.failure:
+            failed.setdefault(name, []).append(group)
+    panels = {name: points for name, points in panels.items() if len({point.price for point in points}) > 1}
+    return _figure(panels, failed, metric, smaller, price, styles) if panels else None
+
+
+@styled
+def _figure(
+    panels: dict[str, list[Point]],
+    failed: dict[str, list[Group]],
+    metric: str,
+    smaller: bool,
+    price: str,
+    styles: dict[str, MethodStyle],
+) -> Figure:
+    shown = list(panels.items())
+    chosen = [shown[i] for i in np.unique(np.linspace(0, len(shown) - 1, MOST).round().astype(int))]
+    columns = min(COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = new_figure(WIDTH_IN if columns > 1 else 0.62 * WIDTH_IN, (PANEL_IN if columns > 1 else 2.6) * rows + 0.9)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis, (name, points) in zip(axes.flat, chosen, strict=False):
+        _panel(axis, points, smaller, price, styles)
+        axis.set_title(wrapped(name, 34), fontsize=6)
+        axis.set_xlabel(label("reconstruct_s") if price == "time" else label(DOSE))
+        axis.set_ylabel(label(metric))
+        lost = list(dict.fromkeys(group.method for group in failed.get(name, [])))
+        if lost:
+            axis.text(0.98, 0.98, wrapped("no result: " + ", ".join(lost), 26), transform=axis.transAxes, ha="right", va="top", fontsize=5, color=VERMILLION)  # fmt: skip
+    for axis in axes.flat[len(chosen) :]:
+        axis.set_visible(False)
+    _legend(figure, [point for _, points in chosen for point in points], styles)
+    if len(chosen) < len(shown):
+        figure.suptitle(f"{len(chosen)} of {len(shown)} settings, evenly chosen; the others are in the table", fontsize=6.5)
+    return figure
+
+
+def _panel(axis: Axes, points: Sequence[Point], smaller: bool, price: str, styles: dict[str, MethodStyle]) -> None:
+    scale = sweep_axis(DOSE, [point.price for point in points]) if price == "dose" else None
+    x = [scale.place(point.price) if scale else point.price for point in points]
+    best = front([(at, point.error) for at, point in zip(x, points, strict=True)], smaller)
+    steps = np.array([(x[i], points[i].error) for i in best])
+    axis.step(steps[:, 0], steps[:, 1], where="post", color=LIGHT_GREY, linewidth=2.5, zorder=1)
+    for at, point in zip(x, points, strict=True):
+        style, whole = styles[point.method], point.n_ok == point.n_total
+        axis.plot(at, point.error, style.marker, color=style.color, markerfacecolor=style.color if whole else "white", markersize=4)
+        if not whole:
+            axis.annotate(f"{point.n_ok}/{point.n_total}", (at, point.error), (3, 3), textcoords="offset points", fontsize=4.5)
+    axis.margins(0.12)
+    axis.grid(visible=True)
+    log_if_decades(axis, "y", np.array([point.error for point in points]))
+    if scale:
+        scale.dress(axis)
+    else:
+        log_if_decades(axis, "x", np.array(x))
+
+
+def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodStyle]) -> None:
+    present = {point.method for point in points}
+    handles = [
+        Line2D([], [], color=style.color, marker=style.marker, linestyle="none", label=plain(method))
+        for method, style in styles.items()
+        if method in present
+    ]
+    handles.append(Line2D([], [], color=LIGHT_GREY, linewidth=2.5, label="front: nothing is better in both"))
+    if any(point.n_ok < point.n_total for point in points):
+        handles.append(
+            Line2D(
+                [], [], marker="o", color="black", markerfacecolor="white", linestyle="none", label="some repeats failed (ok/all)"
+            )
+        )
+    across = 5 if figure.get_figwidth() > 6 else 3
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(across, len(handles)))

@@ -1,0 +1,133 @@
+"""One report over many runs and scenarios, in a folder that opens from disk without a network."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchsuite.atomic import write_text
+from benchsuite.errors import BenchsuiteError
+from benchsuite.results import RUN_FILE, Run
+from reports import cell_table
+from reports.drawn import Drawn, Picture, code, digest
+from reports.figures.multiples import sheets, small_multiples
+from reports.figures.pareto import accuracy, pareto
+from reports.figures.winner_map import winner_map
+from reports.groups import methods
+from reports.html import cells_of, flat, template, write_if_new, write_tables, yaml_text
+from reports.labels import label
+from reports.pool import Member, Pool, members_of, pools
+from reports.style import MethodStyle, method_styles
+from reports.summary import Table
+from reports.winners import Winners, winner_table, winners
+
+DPI = 200
+MULTIPLES = "Every score against {key}: means over repeats, bands are their sample standard deviation. Columns: settings of the other swept keys."
+PARETO = "{metric} against {price}, a panel per {panel}. Grey: the front, which nothing beats in both."
+WINNERS = "The best method under each condition by {metric}, with the confidence that it beats the next best."
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one scenario."""
+
+    slug: str
+    title: str
+    name: str
+    scale: str
+    ok: int
+    total: int
+    winners: Winners
+    table: Table
+    pictures: list[Picture]
+
+
+def write_overview(runs: Sequence[Run], folder: Path) -> Path:
+    """Write the report of all runs into `folder`; return its page, index.html.
+
+    What has been drawn before and has not changed is kept. Raises BenchsuiteError where the folder is that of a run, or a run is
+    named twice.
+    """
+    if (folder / RUN_FILE).exists():
+        raise BenchsuiteError(f"--out {folder} is a run folder; a report over several runs needs a folder of its own")
+    places = [run.folder.resolve() for run in runs]
+    for run, place in zip(runs, places, strict=True):
+        if places.count(place) > 1:
+            raise BenchsuiteError(f"{run.folder} is named more than once; every run once")
+    members = members_of(runs)
+    if not members:
+        raise BenchsuiteError(f"no finished cells in {', '.join(str(run.folder) for run in runs)}")
+    drawn = Drawn((folder / "figures",), DPI)
+    with cells_of(members, folder):
+        found = pools(members)
+        styles = method_styles(list(dict.fromkeys(name for pool in found for name in methods(pool))))
+        sections = [_section(pool, slug, styles, drawn) for pool, slug in zip(found, _slugs(found), strict=True)]
+    drawn.close()
+    write_tables([section.table for section in sections], folder / "tables")
+    write_if_new(folder / "tables" / "cells.csv", cell_table.table(members).to_csv(index=False).encode())
+    ok = sum(member.row["status"] == "ok" for member in members)
+    page = template("overview.html.j2").render(
+        title=_title(found), total=len(members), ok=ok, sections=sections, runs=[_about(run, members) for run in runs]
+    )
+    write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def _title(found: Sequence[Pool]) -> str:
+    titles = list(dict.fromkeys(pool.title for pool in found))
+    return titles[0] if len(titles) == 1 else f"{len(titles)} scenarios compared"
+
+
+def _slugs(found: Sequence[Pool]) -> list[str]:
+    slugs: list[str] = []
+    for pool in found:
+        plain = re.sub(r"[^a-z0-9]+", "-", pool.name.lower()).strip("-") or "scenario"
+        taken = [slug for slug in slugs if slug == plain or slug.startswith(f"{plain}-n")]
+        slugs.append(plain if not taken else f"{plain}-n{len(taken) + 1}")
+    return slugs
+
+
+def _section(pool: Pool, slug: str, styles: dict[str, MethodStyle], drawn: Drawn) -> Section:
+    own = {name: styles[name] for name in methods(pool)}
+    key = digest([pool.table.to_csv(), dict(pool.scenario), pool.sweep_keys, {n: str(s) for n, s in own.items()}, code()])
+    metric = label(accuracy(pool)[0])
+    contests = winners(pool)
+    pictures: list[Picture] = []
+    if len(contests.methods) > 1:
+        pictures += drawn.draw(
+            f"{slug}-winners", key, WINNERS.format(metric=metric), lambda: {f"{slug}-winners": winner_map(contests)}
+        )
+    for price, panel in (("time", "condition"), ("dose", "setting of the other keys")):
+        caption = PARETO.format(metric=metric, price="reconstruction time" if price == "time" else "electron dose", panel=panel)
+        pictures += drawn.draw(f"{slug}-pareto-{price}", key, caption, functools.partial(_pareto, pool, slug, price, own))
+    for sheet in sheets(pool):
+        name = f"{slug}-{re.sub(r'[^A-Za-z0-9_]+', '-', sheet.key)}{sheet.part}"
+        caption = MULTIPLES.format(key=label(sheet.key))
+        pictures += drawn.draw(name, key, caption, lambda name=name, sheet=sheet: {name: small_multiples(sheet, own)})  # type: ignore[misc]
+    ok = int((pool.table["status"] == "ok").sum())
+    return Section(
+        slug, pool.title, pool.name, pool.scale, ok, len(pool.table), contests, winner_table(contests, f"{slug}-winners"), pictures
+    )
+
+
+def _pareto(pool: Pool, slug: str, price: str, styles: dict[str, MethodStyle]) -> dict[str, Figure]:
+    figure = pareto(pool, price, styles)
+    return {} if figure is None else {f"{slug}-pareto-{price}": figure}
+
+
+def _about(run: Run, members: Sequence[Member]) -> dict[str, object]:
+    own = [member for member in members if member.run is run]
+    return {
+        "name": own[0].run_name if own else run.folder.name,
+        "scenario": run.scenario["name"],
+        "scale": run.scale,
+        "ok": sum(member.row["status"] == "ok" for member in own),
+        "total": len(own),
+        "provenance": flat(run.provenance),
+        "yaml": yaml_text(run.scenario),
+    }

@@ -1,0 +1,170 @@
+"""The cells of many runs, pooled by scenario: what several runs have in common stands in one figure, what differs is kept apart.
+
+Runs belong together where their scenarios agree in all but methods, sweep and repeats. Equal results (equal keys in the store) count once;
+where two runs give different results for the same cell, their methods get the names of the runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchsuite.results import Run, table_of
+from reports.groups import identity
+
+OWN_OF_RUNS = ("reconstructors", "sweep", "repeats", "figures", "published", "limits", "title", "description")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A cell of a report: the run it belongs to, by its name in this report, and its place among the pages."""
+
+    run: Run
+    run_name: str
+    id: str
+
+    @property
+    def row(self) -> dict[str, Any]:
+        return self.run.records[self.id]["row"]
+
+    @property
+    def page(self) -> str:
+        """The file of its page, below the folder of pages."""
+        return f"{self.run_name}/{self.id}.html"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Cells of one scenario and scale. It has what figures and groups ask of a run: `table`, `sweep_keys`, `scenario`."""
+
+    name: str
+    scale: str
+    scenario: Mapping[str, Any]
+    sweep_keys: list[str]
+    members: tuple[Member, ...]
+    table: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        return str(self.scenario.get("title") or self.name)
+
+    @property
+    def without_atoms(self) -> bool:
+        scored = self.table[self.table["status"] == "ok"]
+        return len(scored) > 0 and bool(scored["n_traced"].isna().all())
+
+
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """Return a name for each run that is a plain folder name, with a number where two would be equal."""
+    names: list[str] = []
+    for run in runs:
+        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in run.folder.resolve().name).strip(".-") or "run"
+        number, name = 1, plain
+        while name in names:
+            number += 1
+            name = f"{plain}-{number}"
+        names.append(name)
+    return names
+
+
+def members_of(runs: Sequence[Run]) -> list[Member]:
+    """Return every cell of the runs, in order."""
+    return [Member(run, name, cell) for run, name in zip(runs, run_names(runs), strict=True) for cell in run.records]
+
+
+def pools(members: Sequence[Member]) -> list[Pool]:
+    """Pool the cells by scenario, in the order in which the scenarios first appear."""
+    swept: dict[tuple[str, str], set[str]] = {}
+    for member in members:
+        swept.setdefault(_variety(member.run), set()).update(member.run.sweep_keys)
+    found: dict[str, list[Member]] = {}
+    identities = {id(run): _identity(run, swept[_variety(run)]) for run in {id(m.run): m.run for m in members}.values()}
+    for member in members:
+        found.setdefault(identities[id(member.run)], []).append(member)
+    names = [_variety(group[0].run) for group in found.values()]
+    made = []
+    for (name, scale), group in zip(names, found.values(), strict=True):
+        runs = ", ".join(dict.fromkeys(member.run_name for member in group))
+        alone = [other for other, _ in names].count(name) == 1
+        unlike_scale = names.count((name, scale)) == 1
+        made.append(_pool(name if alone else f"{name}, {scale}" if unlike_scale else f"{name} ({runs})", group))
+    return made
+
+
+def _variety(run: Run) -> tuple[str, str]:
+    return str(run.scenario["name"]), run.scale
+
+
+def _identity(run: Run, swept: set[str]) -> str:
+    """The scenario as text, without what any run of this name sweeps."""
+    kept: Any = {key: value for key, value in run.scenario.items() if key not in OWN_OF_RUNS}
+    for key in swept:
+        kept = _without(kept, key.split("."))
+    return json.dumps([run.scale, {key: value for key, value in kept.items() if value != {}}], sort_keys=True, default=str)
+
+
+def _without(tree: Any, path: list[str]) -> Any:
+    if not isinstance(tree, Mapping) or path[0] not in tree:
+        return tree
+    if len(path) == 1:
+        return {key: value for key, value in tree.items() if key != path[0]}
+    return {key: _without(value, path[1:]) if key == path[0] else value for key, value in tree.items()}
+
+
+def _pool(name: str, members: Sequence[Member]) -> Pool:
+    first = members[0].run
+    keys = list(dict.fromkeys(key for member in members for key in member.run.sweep_keys))
+    rows, kept = [], []
+    seen: dict[Any, list[tuple[Member, Any]]] = {}
+    for member in members:
+        row = {**member.row, **{key: member.row.get(key, fixed(member.run.scenario, key)) for key in keys}}
+        place = (str(row["reconstructor"]), row.get("repeat"), *(identity_of(row[key]) for key in keys))
+        result = _result(member)
+        if any(result == other for _, other in seen.get(place, [])):
+            continue
+        seen.setdefault(place, []).append((member, result))
+        rows.append(row)
+        kept.append(member)
+    if any(len(found) > 1 for found in seen.values()):
+        several = {place[0] for place, found in seen.items() if len(found) > 1}
+        for row, member in zip(rows, kept, strict=True):
+            if str(row["reconstructor"]) in several:
+                row["reconstructor"] = f"{row['reconstructor']} ({member.run_name})"
+    repeats = max(int(member.run.scenario.get("repeats", 1) or 1) for member in members)
+    scenario = {**first.scenario, "repeats": repeats}
+    return Pool(name, first.scale, scenario, keys, tuple(kept), table_of(rows, keys))
+
+
+def _result(member: Member) -> Any:
+    """What makes two cells the same: their scores in the store, or how they failed."""
+    record = member.run.records[member.id]
+    return record["keys"].get("scores") or (
+        record["row"].get("status"),
+        str(record["row"].get("reason")),
+        json.dumps(record["keys"]),
+    )
+
+
+def identity_of(value: Any) -> Any:
+    """Return something hashable for the value of a swept key (see `groups.identity`); mappings by their text."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else identity(value)
+
+
+def fixed(scenario: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key that a run does not sweep; nan where its scenario does not set it."""
+    here: Any = scenario
+    for part in key.split("."):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return np.nan if here is None else json.dumps(here) if isinstance(here, (list, Mapping)) else here
+
+
+def with_methods(pool: Pool, methods: Sequence[str]) -> Pool:
+    """Return the pool with the cells of some methods only."""
+    chosen = pool.table["reconstructor"].isin(methods)
+    members = tuple(member for member, keep in zip(pool.members, chosen, strict=True) if keep)
+    return replace(pool, members=members, table=pool.table[chosen])

@@ -1,0 +1,170 @@
+"""Which method wins under each condition, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from reports.figures.pareto import accuracy
+from reports.groups import Group, condition_identity, groups
+from reports.labels import condition, label, number, plus_minus
+from reports.pool import Pool
+from reports.statistics import FEWEST, PRIOR_SPREAD, winner
+from reports.summary import Table
+
+CONFIDENCE = 0.95
+Standing = Literal["best", "tie", "beaten", "failed", "absent"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method under one condition: mean and spread of the score over its repeats, and how it stands."""
+
+    standing: Standing
+    mean: float
+    spread: float
+    n_ok: int
+    n_total: int
+    found_pct: float  # matched of the true atoms: a small error over few atoms is no win
+
+    @property
+    def text(self) -> str:
+        if self.standing == "absent":
+            return ""
+        if self.n_ok == 0:
+            return f"no result (0/{self.n_total})"
+        return f"{plus_minus(self.mean, self.spread)} ({self.n_ok}/{self.n_total})"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One condition: the entries by method, who wins, ties with the winner, and the confidence that it beats the next best."""
+
+    condition: str
+    entries: dict[str, Entry]
+    best: str | None
+    ties: tuple[str, ...]
+    confidence: float
+    repeats: int
+
+    @property
+    def verdict(self) -> str:
+        """Who wins, in words."""
+        if self.best is None:
+            return "no method has a result for every repeat"
+        if math.isnan(self.confidence):
+            return f"{self.best} (no rival with all results)"
+        if self.ties:
+            return f"tie: {', '.join((self.best, *self.ties))}"
+        return self.best
+
+
+@dataclass(frozen=True)
+class Winners:
+    """The contests of a pool by one metric."""
+
+    metric: str
+    smaller: bool
+    methods: list[str]
+    contests: list[Contest]
+
+    @property
+    def note(self) -> str:
+        """On what the confidence rests."""
+        fewest = min((contest.repeats for contest in self.contests), default=0)
+        one = "With one repeat per cell it rests on that assumption alone. " if fewest == 1 else ""
+        few = (
+            f"Below {FEWEST} repeats the confidence assumes that equally good results of different seeds are about "
+            f"{100 * PRIOR_SPREAD:g}% apart. {one}"
+            if fewest < FEWEST
+            else ""
+        )
+        return (
+            f"By {label(self.metric)}: mean ± sample standard deviation (cells ok/planned). Confidence: that the winner beats the next best "
+            f"over the same repeats, corrected for having been chosen. Methods below {100 * CONFIDENCE:g}% behind it are ties. {few}"
+            "A method competes where all its repeats gave a result."
+        )
+
+
+def winners(pool: Pool) -> Winners:
+    """Return the contest of every condition of a pool."""
+    metric, smaller = accuracy(pool)
+    found: dict[Any, list[Group]] = {}
+    everything = groups(pool)
+    for group in everything:
+        found.setdefault(condition_identity(group.swept), []).append(group)
+    names = list(dict.fromkeys(group.method for group in everything))
+    return Winners(metric, smaller, names, [_contest(members, metric, smaller, names) for members in found.values()])
+
+
+def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequence[str]) -> Contest:
+    repeats = sorted({int(r) for group in members for r in group.rows.get("repeat", [0]) if not _nan(r)}) or [0]
+    samples = {group.method: _samples(group, metric, repeats) for group in members}
+    competing = any(np.isfinite(values).all() for values in samples.values())
+    result = winner(samples, "lower" if smaller else "higher", confidence=CONFIDENCE) if competing else None
+    by_method = {group.method: group for group in members}
+    entries = {}
+    for name in names:
+        group = by_method.get(name)
+        if group is None:
+            entries[name] = Entry("absent", math.nan, math.nan, 0, 0, math.nan)
+            continue
+        mean, spread, count = group.stat(metric)
+        standing: Standing = "failed" if not np.isfinite(samples[name]).all() else "beaten"
+        if result is not None:
+            standing = "best" if name == result.name else "tie" if name in result.ties else standing
+        true, matched = group.stat("n_true")[0], group.stat("n_matched")[0]
+        entries[name] = Entry(standing, mean, spread, count, group.n_total, 100 * matched / true if true else math.nan)
+    return Contest(
+        condition(members[0].swept) or "the one condition",
+        entries,
+        result.name if result else None,
+        result.ties if result else (),
+        result.confidence if result else math.nan,
+        len(repeats),
+    )
+
+
+def _samples(group: Group, metric: str, repeats: Sequence[int]) -> list[float]:
+    """One value per repeat, nan where there is none."""
+    if metric not in group.ok or "repeat" not in group.ok:
+        return [math.nan] * len(repeats)
+    values = {int(r): float(v) for r, v in zip(group.ok["repeat"], group.ok[metric], strict=True) if not _nan(r)}
+    return [values.get(repeat, math.nan) for repeat in repeats]
+
+
+def _nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def winner_table(found: Winners, slug: str) -> Table:
+    """Return the contests as a table of text: condition, verdict, confidence, atoms that the winner found, and every method."""
+    rows = []
+    for contest in found.contests:
+        best = contest.entries[contest.best] if contest.best else None
+        confidence = "—" if math.isnan(contest.confidence) else percent(contest.confidence)
+        atoms = "—" if best is None or math.isnan(best.found_pct) else number(best.found_pct)
+        rows.append(
+            [contest.condition, contest.verdict, confidence, atoms, *(contest.entries[name].text for name in found.methods)]
+        )
+    columns = [
+        "Condition",
+        "Best",
+        "Confidence (%)",
+        "Atoms found by the best (%)",
+        *(f"{name}, {label(found.metric)}" for name in found.methods),
+    ]
+    return Table(slug, "Best method under each condition", columns, rows, found.note)
+
+
+def percent(confidence: float) -> str:
+    """Return per cent with as many nines as tell them apart, never 100."""
+    if confidence < 0.5:
+        return "< 50"
+    if confidence > 0.9999:
+        return "> 99.99"
+    return f"{100 * confidence:.2f}".rstrip("0").rstrip(".") if confidence > 0.99 else f"{100 * confidence:.0f}"
