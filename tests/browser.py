@@ -177,7 +177,10 @@ class Browser:
             clip = {"clip": corner, "captureBeyondViewport": False}
         elif whole:
             size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-            clip = {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}, "captureBeyondViewport": True}
+            clip = {
+                "clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1},
+                "captureBeyondViewport": True,
+            }
         return base64.b64decode(self.call("Page.captureScreenshot", format="png", **clip)["data"])
 
 

@@ -19,11 +19,12 @@ from reports.figures.sweep_lines import independent_keys, percentages
 from reports.groups import Group, groups
 from reports.labels import condition, label
 from reports.pool import Pool
-from reports.style import VERMILLION, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
+from reports.style import GREY, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
 
 NOT_SCORES = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true", "device", "engine", *LEADING)
 ROWS, COLUMNS = 5, 4
-ROW_IN = 1.3
+PANEL_IN, BOTTOM_IN = 0.95, 0.62  # height of a panel; room for ticks and label of the axis, below which the legend stands
+LEGEND_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -76,40 +77,81 @@ def _chunks(items: Sequence[str], most: int) -> Iterator[Sequence[str]]:
 @styled
 def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
     """Draw a sheet: lines join means over repeats, bands are their standard deviations, crosses at the foot have no result."""
-    groups_shown = [group for _, members in sheet.held for group in members]
-    axis = sweep_axis(sheet.key, [group.swept[sheet.key] for group in groups_shown])
-    usual = Counter(group.n_total for group in groups_shown).most_common(1)[0][0]
+    shown = [group for _, members in sheet.held for group in members]
+    axis = sweep_axis(sheet.key, [group.swept[sheet.key] for group in shown])
+    usual = Counter(group.n_total for group in shown).most_common(1)[0][0]
     alone = len(sheet.held) == 1
     columns = min(COLUMNS, len(sheet.metrics)) if alone else len(sheet.held)
     rows = -(-len(sheet.metrics) // columns) if alone else len(sheet.metrics)
-    figure = new_figure(WIDTH_IN, ROW_IN * rows + 1.0)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=not alone, sharey=False if alone else "row")
-    if alone:
-        cells = [(axes.flat[i], metric, sheet.held[0]) for i, metric in enumerate(sheet.metrics)]
-    else:
-        cells = [(axes[i, j], metric, held) for i, metric in enumerate(sheet.metrics) for j, held in enumerate(sheet.held)]
-    for panel, metric, (_, members) in cells:
-        _panel(panel, metric, members, axis, styles, usual)
-        axis.dress(panel)
-        panel.set_xlabel("")
-    for spare in axes.flat[len(cells) :] if alone else ():
+    handles = _handles(shown, styles)
+    figure, axes = _grid(rows, columns, alone, -(-len(handles) // LEGEND_COLUMNS))
+    for number, metric in enumerate(sheet.metrics):
+        of_metric = [axes.flat[number]] if alone else list(axes[number])
+        values = [
+            value
+            for panel, (_, members) in zip(of_metric, sheet.held, strict=True)
+            for value in _panel(panel, metric, members, axis, styles, usual)
+        ]
+        _dress_y(of_metric[0], metric, np.array(values))
+        for panel in of_metric:
+            axis.dress(panel)
+            panel.set_xlabel("")
+            panel.tick_params(labelbottom=alone or number == rows - 1)
+        if alone:
+            of_metric[0].set_title(wrapped(label(metric), 34), fontsize=6)
+        else:
+            of_metric[0].set_ylabel(wrapped(label(metric), 18), fontsize=6)
+    for spare in axes.flat[len(sheet.metrics) :] if alone else ():
         spare.set_visible(False)
-    if alone:
-        for panel, metric, _ in cells:
-            panel.set_title(wrapped(label(metric), 34), fontsize=6)
-    else:
+    if not alone:
         for panel, (held, _) in zip(axes[0], sheet.held, strict=True):
             panel.set_title(wrapped(held, 30), fontsize=6)
-        for panel, metric in zip(axes[:, 0], sheet.metrics, strict=True):
-            panel.set_ylabel(wrapped(label(metric), 18), fontsize=6)
-    figure.supxlabel(label(sheet.key), fontsize=7)
-    _legend(figure, groups_shown, styles)
-    _title(figure, sheet, usual)
+    height = figure.get_figheight()
+    figure.text(
+        0.5, (BOTTOM_IN - 0.52) / height + _legend_in(handles) / height, label(sheet.key), ha="center", va="bottom", fontsize=7
+    )
+    figure.legend(handles=handles, loc="lower center", ncols=min(LEGEND_COLUMNS, len(handles)), borderaxespad=0.3)
+    figure.text(0.5, 1 - 0.05 / height, _told(sheet, usual), ha="center", va="top", fontsize=6.5)
     return figure
 
 
-def _panel(panel: Axes, metric: str, members: Sequence[Group], axis: SweepAxis, styles: dict[str, MethodStyle], usual: int) -> None:
-    values = []
+def _legend_in(handles: Sequence[Line2D]) -> float:
+    return 0.14 * -(-len(handles) // LEGEND_COLUMNS)
+
+
+def _grid(rows: int, columns: int, alone: bool, legend_rows: int) -> tuple[Figure, np.ndarray]:
+    """Return panels at fixed distances in inches: finding them by trial, as constrained layout does, fails for many small panels."""
+    gap = 0.55 if alone else 0.12
+    top, bottom = 0.22 + (0.16 if alone else 0.24), BOTTOM_IN + 0.14 * legend_rows
+    height = top + rows * PANEL_IN + (rows - 1) * gap + bottom
+    figure = new_figure(WIDTH_IN, height)
+    figure.set_layout_engine(None)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=False if alone else "row")
+    width = (WIDTH_IN - 0.75) / columns
+    across = 0.55 if alone else 0.15
+    figure.subplots_adjust(
+        left=0.62 / WIDTH_IN,
+        right=1 - 0.13 / WIDTH_IN,
+        top=1 - top / height,
+        bottom=bottom / height,
+        hspace=gap / PANEL_IN,
+        wspace=across / (width - across) if columns > 1 else 0,
+    )
+    return figure, axes
+
+
+def _dress_y(panel: Axes, metric: str, values: np.ndarray) -> None:
+    if metric.endswith("_pct"):
+        percentages(panel, 100.0 if metric.startswith(("classification", "recall", "identified", "sites")) else np.inf)
+    else:
+        log_if_decades(panel, "y", values)
+
+
+def _panel(
+    panel: Axes, metric: str, members: Sequence[Group], axis: SweepAxis, styles: dict[str, MethodStyle], usual: int
+) -> list[float]:
+    """Draw the lines of all methods and return the values on them."""
+    values: list[float] = []
     for method, style in styles.items():
         of_method = sorted(
             (group for group in members if group.method == method), key=lambda group: axis.place(group.swept[axis.key])
@@ -135,49 +177,34 @@ def _panel(panel: Axes, metric: str, members: Sequence[Group], axis: SweepAxis, 
         )
     panel.grid(axis="y")
     panel.margins(y=0.14)
-    if metric.endswith("_pct"):
-        percentages(panel, 100.0 if metric.startswith(("classification", "recall", "identified", "sites")) else np.inf)
-    else:
-        log_if_decades(panel, "y", np.array(values))
+    return values
 
 
-def _legend(figure: Figure, shown: Sequence[Group], styles: dict[str, MethodStyle]) -> None:
+def _handles(shown: Sequence[Group], styles: dict[str, MethodStyle]) -> list[Line2D]:
     present = {group.method for group in shown}
+    line: dict[str, Any] = {"linewidth": 0.9, "markersize": 3}
     handles = [
-        Line2D(
-            [],
-            [],
-            color=style.color,
-            marker=style.marker,
-            linestyle=style.linestyle,  # type: ignore[arg-type]
-            linewidth=0.9,
-            markersize=3,
-            label=plain(method),
-        )
+        Line2D([], [], color=style.color, marker=style.marker, linestyle=style.linestyle, label=plain(method), **line)  # type: ignore[arg-type]
         for method, style in styles.items()
         if method in present
     ]
     if any(group.n_ok < group.n_total for group in shown):
         handles.append(
-            Line2D([], [], marker="x", color=VERMILLION, linestyle="none", markersize=4, label="no result (in the method's colour)")
+            Line2D([], [], marker="x", color=GREY, linestyle="none", markersize=4, label="no result (in the method's colour)")
         )
-        handles.append(
-            Line2D(
-                [],
-                [],
-                marker="o",
-                color="black",
-                markerfacecolor="white",
-                linestyle="none",
-                markersize=3,
-                label="some repeats failed",
-            )
-        )
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)))
+        open_marker: dict[str, Any] = {
+            "marker": "o",
+            "color": GREY,
+            "markerfacecolor": "white",
+            "linestyle": "none",
+            "markersize": 3,
+        }
+        handles.append(Line2D([], [], label="some repeats failed (ok/all)", **open_marker))
+    return handles
 
 
-def _title(figure: Figure, sheet: Sheet, usual: int) -> None:
+def _told(sheet: Sheet, usual: int) -> str:
     told = f"{usual} cell{'s' if usual > 1 else ''} per point unless a number (ok/all) stands beside it"
     if sheet.left_out:
         told += f"; {len(sheet.held)} of {len(sheet.held) + sheet.left_out} settings of the other keys"
-    figure.suptitle(told, fontsize=6.5)
+    return told

@@ -35,6 +35,8 @@ class SweepAxis:
         axes.xaxis.set_minor_locator(NullLocator())
         if sum(len(text) for _, text in shown) > 20:
             axes.tick_params(axis="x", labelrotation=35)
+            for text in axes.get_xticklabels():
+                text.set(ha="right", rotation_mode="anchor")
         axes.set_xlabel(label(self.key))
         room = 0.06 * (max(self.places.values()) - min(self.places.values()) or 1.0)
         axes.set_xlim(min(self.places.values()) - room, max(self.places.values()) + room)

@@ -89,9 +89,7 @@ def _png(image: np.ndarray) -> str:
 
     top = float(np.percentile(image, 99.7)) or 1.0
     buffer = io.BytesIO()
-    imsave(
-        buffer, np.clip(image, 0, top), cmap="gray", vmin=0.0, vmax=top, origin="lower", format="png"
-    )
+    imsave(buffer, np.clip(image, 0, top), cmap="gray", vmin=0.0, vmax=top, origin="lower", format="png")
     return base64.b64encode(buffer.getvalue()).decode()
 
 

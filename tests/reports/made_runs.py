@@ -1,0 +1,147 @@
+"""Run folders made up for tests of reports: small synthetic arrays in a real store, through the product's own code, with failures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.data import Reconstruction, Volume
+from benchsuite.results import Run
+from benchsuite.storage import json_safe, save_arrays, save_atoms, save_reconstruction
+from benchsuite.store import Key, Store
+from metrics.resolution import render
+from metrics.scores import score
+
+DOSE, DEFOCUS = "acquisition.dose_e_per_A2", "microscope.defocus_A"
+VOXEL_A, SIDE = 0.4, 32
+ERRORS_PM = {"RESIRE": 5.0, "GENFIRE": 6.5, "SIRT": 9.0, "WBP": 12.0, "MSET": 4.0}
+LOG = "Traceback (most recent call last):\n  <script>window.hacked = true</script> & <b>not bold</b>\nValueError: {reason}"
+
+
+def specimen(rng: np.random.Generator, atoms: int = 40) -> Atoms:
+    """Cu and Au on a jittered cubic lattice of 2.6 Å."""
+    steps = np.array(sorted(itertools.product(range(-2, 3), repeat=3), key=lambda place: sum(k * k for k in place))[:atoms])
+    return Atoms(["Au" if i % 3 else "Cu" for i in range(atoms)], positions=2.3 * steps + rng.normal(0, 0.05, steps.shape))
+
+
+def traced_of(truth: Atoms, error_pm: float, rng: np.random.Generator) -> Atoms:
+    """What tracing might give: moved atoms, one missing, one of the wrong element, one false, one that is no atom."""
+    found = truth[1:]
+    symbols = found.get_chemical_symbols()
+    symbols[0] = "Cu" if symbols[0] == "Au" else "Au"
+    moved = found.positions + rng.normal(0, error_pm / 100 / np.sqrt(3), found.positions.shape)
+    atoms = Atoms([*symbols, "Au", "X"], positions=np.vstack([moved, [5.9, 5.9, 5.9], [-5.9, 5.9, -5.9]]))
+    atoms.set_array("intensity", np.where(np.array([*symbols, "Au", "X"]) == "Au", 1.0, 0.4) + rng.normal(0, 0.05, len(atoms)))
+    return atoms
+
+
+def stored(store: Store, name: str, fill: Any, inputs: dict[str, Any]) -> str:
+    """Write an entry through the store and return its key as text."""
+    key = Key.of(name, inputs, [], {"made": "up"})
+    if not store.has(key):
+        with store.writing(key, {"stage": name, "inputs": inputs}) as folder:
+            fill(folder)
+    return str(key)
+
+
+def cell(store: Store, method: str, error_pm: float, seed: int, scenario: str = "made-up") -> tuple[dict[str, Any], dict[str, str]]:
+    """Store a reconstruction and its scores; return (values, keys)."""
+    rng = np.random.default_rng(seed)
+    truth = specimen(rng)
+    traced = traced_of(truth, error_pm, rng)
+    scored = score(truth, traced)
+    volume = render(traced, Volume(np.zeros((SIDE,) * 3, np.float32), VOXEL_A).grid, 0.4).astype(np.float32)
+    steps = np.arange(1.0, 31.0)
+    result = Reconstruction(Volume(volume, VOXEL_A), None, np.column_stack([steps, 1 / steps]), 1.0)
+    inputs = {"reconstructor": method.lower(), "params": {"iterations": 30, "step_size": 2.0}, "seed": seed, "scenario": scenario}
+    frequency = np.linspace(0, 1.2, 20)
+
+    def scores(folder: Path) -> None:
+        (folder / "values.json").write_text(json.dumps(json_safe({"values": scored.values, "confusion": scored.confusion})))
+        save_arrays(folder / "curves.zarr", {"fsc_frequency": frequency, "fsc_correlation": np.exp(-frequency)}, {})
+        save_atoms(folder / "truth_scored.extxyz", scored.truth)
+        save_atoms(folder / "traced_scored.extxyz", scored.traced)
+
+    keys = {
+        "reconstruction": stored(store, "reconstruction", lambda folder: save_reconstruction(folder / "reconstruction", result), inputs),
+        "scores": stored(store, "scores", scores, inputs | {"error_pm": error_pm}),
+    }
+    values = {**scored.values, "r_factor": 0.1 + error_pm / 100, "reconstruct_s": 20.0 / error_pm, "peak_memory_mb": 200.0}
+    return values, keys
+
+
+def make_run(
+    folder: Path,
+    *,
+    methods: Sequence[str] = ("RESIRE", "GENFIRE"),
+    doses: Sequence[float] = (float("inf"), 2e5),
+    defoci: Sequence[float] = (0.0,),
+    repeats: int = 1,
+    failures: Sequence[int] = (),
+    data: bool = True,
+    name: str = "made-up",
+    store: Path | None = None,
+) -> Run:
+    """Write a run folder with a cell for each combination; cells whose number is in `failures` ended with a log.
+
+    `data`: whether cells have entries in the store. Equal arguments give equal keys.
+    """
+    root = store or folder.parent / "store"
+    about = {
+        "format": 1,
+        "scenario": {
+            "name": name,
+            "title": f"Scenario {name}",
+            "repeats": repeats,
+            "analysis": {"species": ["Cu", "Au"]},
+            "reconstructors": [{"use": method.lower(), "label": method} for method in methods],
+            "acquisition": {"dose_e_per_A2": doses[0]},
+            "figures": ["sweep_lines"],
+        },
+        "scale": "desk",
+        "sweep_keys": [DOSE, *([DEFOCUS] if len(defoci) > 1 else [])],
+        "store": str(root.absolute()),
+        "provenance": {"commit": "0123abc", "dirty": True, "python": "3.11", "cores": 2, "libraries": {"numpy": "2.4"}},
+    }
+    (folder / "cells").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(about))
+    points = itertools.product(methods, doses, defoci, range(repeats))
+    for number, (method, dose, defocus, repeat) in enumerate(points):
+        row = {"cell": f"{number:04d}", "scenario": name, "scale": "desk", "status": "ok", "reason": "", "reconstructor": method}
+        row |= {"repeat": repeat, "seed": 7, "device": "cpu", "engine": "abtem", DOSE: dose}
+        row |= {DEFOCUS: defocus} if len(defoci) > 1 else {}
+        error_pm = ERRORS_PM.get(method, 8.0) * (1.0 if np.isinf(dose) else (1e7 / dose) ** 0.2) * (1 + abs(defocus) / 500)
+        error_pm *= float(np.random.default_rng(number).normal(1.0, 0.03))
+        keys, log = dict[str, str](), ""
+        if number in failures:
+            reason = f"cell {number} raised <i>on purpose</i>"
+            row |= {"status": "error", "reason": reason}
+            log = LOG.format(reason=reason)
+        elif data:
+            values, keys = cell(Store(root), method, error_pm, number, name)
+            row |= values
+        else:
+            row |= {"rmsd_pm": error_pm, "tracing_error_pct": 2.5, "classification_rate_pct": 95.0, "n_true": 40, "n_traced": 40}
+            row |= {"n_matched": 39, "r_factor": 0.1, "reconstruct_s": 20 / error_pm, "peak_memory_mb": 200.0}
+        record = {"row": json_safe(row), "keys": keys, "log": log}
+        (folder / "cells" / f"{number:04d}.json").write_text(json.dumps(record))
+    return Run(folder)
+
+
+def thousand(folder: Path, data: bool = True) -> Run:
+    """Five methods, five doses, four defoci, ten repeats; every twentieth cell failed."""
+    return make_run(
+        folder,
+        methods=tuple(ERRORS_PM),
+        doses=(float("inf"), 1e7, 1e6, 1e5, 1e4),
+        defoci=(-200.0, -100.0, 0.0, 100.0),
+        repeats=10,
+        failures=range(7, 1000, 20),
+        data=data,
+    )
