@@ -61,7 +61,7 @@ class Drawn:
         return known if isinstance(known, dict) else {}
 
     def draw(self, name: str, key: str, caption: str, make: Callable[[], dict[str, Figure]]) -> list[Picture]:
-        """Return the pictures of a figure, drawn anew where it is not there with this key. What goes wrong is on the page and in the log."""
+        """Return the pictures of a figure, drawn anew where it is not there with this key; an error becomes its text."""
         known = self._known.get(name, {})
         slugs = known.get("slugs")
         if known.get("key") == key and isinstance(slugs, list) and all(self._there(str(slug)) for slug in slugs):

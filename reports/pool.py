@@ -1,7 +1,7 @@
 """The cells of many runs, pooled by scenario: what several runs have in common stands in one figure, what differs is kept apart.
 
-Runs belong together where their scenarios agree in all but methods, sweep and repeats. Equal results (equal keys in the store) count once;
-where two runs give different results for the same cell, their methods get the names of the runs.
+Runs belong together where scenarios agree in all but methods, sweep and repeats. Equal results (equal keys in the store) count
+once; where two runs give different results for the same cell, their methods get the names of the runs.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class Winners:
             else ""
         )
         return (
-            f"By {label(self.metric)}: mean ± sample standard deviation (cells ok/planned). Confidence: that the winner beats the next best "
-            f"over the same repeats, corrected for having been chosen. Methods below {100 * CONFIDENCE:g}% behind it are ties. {few}"
+            f"By {label(self.metric)}: mean ± sample standard deviation (cells ok/planned). Confidence: that it beats the next best "
+            f"over the same repeats, corrected for having been chosen. Below {100 * CONFIDENCE:g}% it is a tie. {few}"
             "A method competes where all its repeats gave a result."
         )
 

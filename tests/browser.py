@@ -26,8 +26,8 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage",
-    "--remote-debugging-pipe",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
 LAUNCHER = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
 PATIENCE_S = 60.0
@@ -101,13 +101,21 @@ class Browser:
         self.call("Page.navigate", url="about:blank")
         loaded = self.call("Page.navigate", url=file.resolve().as_uri() + fragment)
         assert "errorText" not in loaded, loaded
-        while self.evaluate("location.href === 'about:blank' || document.readyState !== 'complete'"):
-            time.sleep(0.01)
+        self.wait_until("location.href !== 'about:blank' && document.readyState === 'complete'")
         self.painted()
 
     def painted(self) -> None:
         """Wait for two frames: what was asked of the page is on the screen."""
+        self.call("Page.bringToFront")
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+
+    def wait_until(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.evaluate(condition):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"never true: {condition}")
+            time.sleep(0.01)
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression; promises are waited for. Raises AssertionError where it throws."""
@@ -158,7 +166,8 @@ class Browser:
 
     def _middle(self, selector: str) -> tuple[float, float, float, float]:
         box = self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
             " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2, b.width, b.height]; })()"
         )
         return tuple(box)  # type: ignore[return-value]

@@ -29,7 +29,7 @@ LEGEND_COLUMNS = 5
 
 @dataclass(frozen=True)
 class Sheet:
-    """What one figure shows: metrics (rows) and settings of the other keys (columns); of one setting, the metrics fill the columns."""
+    """What one figure shows: metrics (rows) and settings of the other keys (columns); of one setting, metrics in both."""
 
     key: str
     metrics: Sequence[str]
@@ -48,7 +48,7 @@ def scores_of(pool: Pool) -> list[str]:
 
 
 def sheets(pool: Pool) -> list[Sheet]:
-    """Return the figures of a pool: by swept key, at most COLUMNS settings of the other keys, evenly chosen, ROWS scores at a time."""
+    """Return the figures of a pool: by swept key, for at most COLUMNS settings of the others, ROWS scores at a time."""
     metrics, everything, found = scores_of(pool), groups(pool), []
     keys = independent_keys(pool)
     for key in keys:
@@ -120,7 +120,7 @@ def _legend_in(handles: Sequence[Line2D]) -> float:
 
 
 def _grid(rows: int, columns: int, alone: bool, legend_rows: int) -> tuple[Figure, np.ndarray]:
-    """Return panels at fixed distances in inches: finding them by trial, as constrained layout does, fails for many small panels."""
+    """Return panels at fixed distances in inches: constrained layout, which tries, fails for many small panels."""
     gap = 0.55 if alone else 0.12
     top, bottom = 0.22 + (0.16 if alone else 0.24), BOTTOM_IN + 0.14 * legend_rows
     height = top + rows * PANEL_IN + (rows - 1) * gap + bottom

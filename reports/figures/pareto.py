@@ -46,7 +46,7 @@ def accuracy(pool: Pool) -> tuple[str, bool]:
 def front(points: Sequence[tuple[float, float]], smaller: bool = True) -> list[int]:
     """Return which points nothing beats: none has a lower or equal price and a better or equal error, with one of them strictly so.
 
-    In the order of price. `smaller`: a smaller second number is better. Points that are not numbers are no part of it; infinity is one.
+    In the order of price. `smaller`: a smaller second number is better. Points with nan are no part of it.
     """
     sign = 1.0 if smaller else -1.0
     order = sorted(
@@ -117,7 +117,8 @@ def _figure(
         axis.set_ylabel(label(metric))
         lost = list(dict.fromkeys(group.method for group in failed.get(name, [])))
         if lost:
-            axis.text(0.98, 0.98, wrapped("no result: " + ", ".join(lost), 26), transform=axis.transAxes, ha="right", va="top", fontsize=5, color=VERMILLION)  # fmt: skip
+            text = wrapped(f"no result: {', '.join(lost)}", 26)
+            axis.text(0.98, 0.98, text, transform=axis.transAxes, ha="right", va="top", fontsize=5, color=VERMILLION)
     for axis in axes.flat[len(chosen) :]:
         axis.set_visible(False)
     _legend(figure, [point for _, points in chosen for point in points], styles)

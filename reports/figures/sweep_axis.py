@@ -1,4 +1,4 @@
-"""Places of swept values on an axis, shared by the figures of sweeps: logarithmic over decades, with "no noise" beyond the last dose."""
+"""Places of swept values on an axis, for the figures of sweeps: logarithmic over decades, "no noise" beyond the last."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SweepAxis:
 
 
 def sweep_axis(key: str, settings: Sequence[Any]) -> SweepAxis:
-    """Return the axis of the values of a key: numbers to scale (decades logarithmic, infinity one step beyond), others side by side."""
+    """Return the axis of the values of a key: numbers to scale, infinity one step beyond the last, others side by side."""
     items = list({repr(item): item for item in settings}.values())
     numeric = all(isinstance(item, (int, float, np.number)) and not isinstance(item, bool) for item in items)
     if not numeric:

@@ -6,6 +6,7 @@ Positions are those in the volume: missing atoms are true ones, moved by the com
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ RAMP = 32  # colours of the displacement bar
 
 @dataclass(frozen=True)
 class Scene:
-    """Atoms with their outcomes: positions_A (n, 3) x, y, z; symbols (n,); outcome (n,) as in OUTCOMES; displacement_pm (n,) or nan."""
+    """Atoms: positions_A (n, 3) x, y, z; symbols (n,); outcome (n,), a place in OUTCOMES; displacement_pm (n,) or nan."""
 
     positions_A: np.ndarray
     symbols: np.ndarray
@@ -94,8 +95,9 @@ def counts(atoms: Scene) -> list[tuple[str, str, int]]:
     return [(name, color, int(count)) for (name, color), count in zip(OUTCOMES, found, strict=True) if count]
 
 
+@functools.cache
 def ramp() -> list[str]:
-    """Return the colours of the displacement bar, from small to large: viridis, which is even to the eye and safe for the colour-blind."""
+    """Return the colours of the displacement bar, from small to large: viridis, safe for the colour-blind."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 

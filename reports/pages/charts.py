@@ -58,7 +58,7 @@ def axis(label: str, values: np.ndarray, log: bool = False, zero: bool = False) 
 def lines(
     title: str, x: Axis, y: Axis, curves: Sequence[tuple[str, str, np.ndarray, np.ndarray]], level: float | None = None
 ) -> Markup:
-    """Return a chart of curves (name, colour, x, y); `level`: a dashed horizontal line with its number. Names make a legend if several."""
+    """Return a chart of curves (name, colour, x, y), with a legend if several; `level`: a dashed horizontal line."""
 
     def content(u: Callable[[np.ndarray], np.ndarray], v: Callable[[np.ndarray], np.ndarray]) -> list[str]:
         parts = []
@@ -71,9 +71,8 @@ def lines(
         for name, color, xs, ys in curves:
             good = np.isfinite(xs) & np.isfinite(ys) & ((xs > 0) | (not x.log)) & ((ys > 0) | (not y.log))
             points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(u(xs[good]), v(ys[good]), strict=True))
-            parts.append(
-                f'<polyline fill="none" stroke="{color}" stroke-width="1.8" points="{points}"><title>{escape(name)}</title></polyline>'
-            )
+            told = f"<title>{escape(name)}</title>"
+            parts.append(f'<polyline fill="none" stroke="{color}" stroke-width="1.8" points="{points}">{told}</polyline>')
         return parts
 
     legend = [(name, color, "line") for name, color, _, _ in curves] if len(curves) > 1 else []
@@ -120,11 +119,7 @@ def _chart(
         return HEIGHT - BOTTOM - y.place(values) * (HEIGHT - TOP - BOTTOM)
 
     parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">']
-    for color in {color for _, color, kind in legend if kind == "hatched"}:
-        parts.append(
-            f'<pattern id="hatch-{color[1:]}" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-            f'<rect width="4" height="4" fill="#fff"/><line x1="0" y1="0" x2="0" y2="4" stroke="{color}" stroke-width="1.6"/></pattern>'
-        )
+    parts += [_hatch(color) for color in dict.fromkeys(color for _, color, kind in legend if kind == "hatched")]
     parts += content(u, v)
     parts += _frame(x, y, u, v)
     for row, entries in enumerate(rows):
@@ -133,17 +128,22 @@ def _chart(
     return Markup("".join([*parts, "</svg>"]))  # numbers, and names that were escaped
 
 
+def _hatch(color: str) -> str:
+    return (
+        f'<pattern id="hatch-{color[1:]}" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        f'<rect width="4" height="4" fill="#fff"/><path d="M0 0v4" stroke="{color}" stroke-width="1.6"/></pattern>'
+    )
+
+
 def _frame(x: Axis, y: Axis, u: Callable[[np.ndarray], np.ndarray], v: Callable[[np.ndarray], np.ndarray]) -> list[str]:
     base, parts = HEIGHT - BOTTOM, []
     parts.append(f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}" fill="none" stroke="#222"/>')
     for tick, at in zip(x.ticks(), u(np.array(x.ticks())), strict=True):
-        parts.append(
-            f'<path d="M{at:.1f} {base}v4" stroke="#222"/><text x="{at:.1f}" y="{base + 16}" text-anchor="middle">{_tick(tick)}</text>'
-        )
+        parts.append(f'<path d="M{at:.1f} {base}v4" stroke="#222"/>')
+        parts.append(f'<text x="{at:.1f}" y="{base + 16}" text-anchor="middle">{_tick(tick)}</text>')
     for tick, at in zip(y.ticks(), v(np.array(y.ticks())), strict=True):
-        parts.append(
-            f'<path d="M{LEFT} {at:.1f}h-4" stroke="#222"/><text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{_tick(tick)}</text>'
-        )
+        parts.append(f'<path d="M{LEFT} {at:.1f}h-4" stroke="#222"/>')
+        parts.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 10}" text-anchor="middle">{escape(x.label)}</text>')
     half = (TOP + base) / 2

@@ -94,7 +94,7 @@ def _png(image: np.ndarray) -> str:
 
 
 def _marks(atoms: Scene, reach: float, scale: float, across: int, right: int, up: int) -> list[str]:
-    """Symbols of the atoms in the slice, a path for each outcome: circles true, dotted ones of the wrong element, diamonds, crosses."""
+    """Symbols of the atoms in the slice, a path per outcome: circle true, with a dot wrong element, diamond, cross."""
     at = atoms.positions_A
     inside = (np.abs(at[:, across]) <= SLICE_A / 2) & (np.abs(at[:, [right, up]]).max(axis=1) <= reach)
     parts = []

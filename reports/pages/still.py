@@ -10,7 +10,7 @@ import numpy as np
 from reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, RADIUS_A, WRONG, Scene
 
 OBLIQUE = np.array([[0.88, 0.0, -0.48], [-0.17, 0.94, -0.31], [0.45, 0.35, 0.82]])  # rows: right, up, towards the reader
-SIDE = 480
+SIDE = 420
 LIGHT = np.array([-0.4, 0.5, 0.77])
 LARGER = 1.25  # false and missing atoms, which must not be lost among the others
 
@@ -21,41 +21,35 @@ def still(atoms: Scene) -> np.ndarray:
     positions, outcome = atoms.positions_A[kept] @ OBLIQUE.T, atoms.outcome[kept]
     reach = float(np.linalg.norm(positions, axis=1).max(initial=1.0)) + 1.5
     pixels = 0.46 * SIDE / reach
-    picture = np.full((SIDE * SIDE, 3), 255, np.uint8)
-    nearest = np.full(SIDE * SIDE, -np.inf, np.float32)
-    spots = []
-    for code, (_, color) in enumerate(OUTCOMES):
-        of_code = positions[outcome == code]
-        if len(of_code):
-            size = RADIUS_A * (LARGER if code in (FALSE, MISSING) else 1.0)
-            spots += _spots(of_code, pixels, size, code, color)
-    for place, depth, _ in spots:
-        np.maximum.at(nearest, place, depth)
-    for place, depth, ink in spots:
-        picture[place[depth == nearest[place]]] = ink
-    return picture.reshape(SIDE, SIDE, 3)
+    picture = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    nearest = np.full((SIDE, SIDE), -np.inf, np.float32)
+    stamps = {code: _stamp(code, pixels) for code in np.unique(outcome).tolist()}
+    corners = np.round(SIDE / 2 + pixels * positions[:, :2] * (1, -1)).astype(np.int64)
+    for (column, row), depth, code in zip(corners.tolist(), positions[:, 2].tolist(), outcome.tolist(), strict=True):
+        ink, height = stamps[code]
+        half = len(height) // 2
+        box = slice(row - half, row + half + 1), slice(column - half, column + half + 1)
+        front = height + depth > nearest[box]
+        nearest[box][front] = height[front] + depth
+        picture[box][front] = ink[front]
+    return picture
 
 
-def _spots(
-    positions: np.ndarray, pixels: float, radius_A: float, code: int, color: str
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return, for each pixel of the symbol, (flat places of all atoms, their depths, the one ink)."""
-    reach = max(1, int(np.ceil(radius_A * pixels)))
-    columns = np.round(SIDE / 2 + pixels * positions[:, 0]).astype(np.int64)
-    rows = np.round(SIDE / 2 - pixels * positions[:, 1]).astype(np.int64)
+def _stamp(code: int, pixels: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the symbol of an outcome: its colours (n, n, 3) of bytes and heights in Å (n, n), −inf where it has no ink."""
+    radius_A = RADIUS_A * (LARGER if code in (FALSE, MISSING) else 1.0)
+    half = max(1, int(np.ceil(radius_A * pixels)))
+    steps = np.arange(-half, half + 1) / (radius_A * pixels)
+    ink = np.zeros((len(steps), len(steps), 3), np.uint8)
+    height = np.full((len(steps), len(steps)), -np.inf, np.float32)
+    color = OUTCOMES[code][1]
     tint = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)], np.float64)
-    spots = []
-    for v in range(-reach, reach + 1):
-        for u in range(-reach, reach + 1):
-            x, y = u / (radius_A * pixels), -v / (radius_A * pixels)
-            found = _ink(x, y, code, tint)
-            if found is None:
-                continue
-            ink, height = found
-            inside = (columns + u >= 0) & (columns + u < SIDE) & (rows + v >= 0) & (rows + v < SIDE)
-            place = (rows[inside] + v) * SIDE + columns[inside] + u
-            spots.append((place, (positions[inside, 2] + height * radius_A).astype(np.float32), ink))
-    return spots
+    for row, y in enumerate(-steps):
+        for column, x in enumerate(steps):
+            found = _ink(float(x), float(y), code, tint)
+            if found is not None:
+                ink[row, column], height[row, column] = found[0], found[1] * radius_A
+    return ink, height
 
 
 def _ink(x: float, y: float, code: int, tint: np.ndarray) -> tuple[np.ndarray, float] | None:

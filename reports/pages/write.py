@@ -24,7 +24,7 @@ MOST_PROCESSES = 4  # each holds a quarter of a gigabyte of libraries
 
 @contextmanager
 def writing_pages(members: Sequence[Member], folder: Path, root: str) -> Iterator[int]:
-    """Write RUN/CELL.html below `folder` for every member, while the body of the `with` does something else; yield how many are drawn.
+    """Write RUN/CELL.html below `folder` for every member while the body of the `with` runs; yield how many are drawn.
 
     A page is drawn anew where the record of its cell, the facts of its run, its neighbours or the code of the reports have changed.
     Pages of cells that are no more are deleted. root: the way from a page to the folder that holds assets/.

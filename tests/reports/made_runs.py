@@ -1,4 +1,4 @@
-"""Run folders made up for tests of reports: small synthetic arrays in a real store, through the product's own code, with failures."""
+"""Run folders made up for tests of reports: small synthetic arrays in a real store, through the product's code, with failures."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def cell(store: Store, method: str, error_pm: float, seed: int, scenario: str = 
         save_atoms(folder / "traced_scored.extxyz", scored.traced)
 
     keys = {
-        "reconstruction": stored(store, "reconstruction", lambda folder: save_reconstruction(folder / "reconstruction", result), inputs),
+        "reconstruction": stored(
+            store, "reconstruction", lambda folder: save_reconstruction(folder / "reconstruction", result), inputs
+        ),
         "scores": stored(store, "scores", scores, inputs | {"error_pm": error_pm}),
     }
     values = {**scored.values, "r_factor": 0.1 + error_pm / 100, "reconstruct_s": 20.0 / error_pm, "peak_memory_mb": 200.0}

@@ -1,0 +1,35 @@
+"""Reports over made-up runs, and the browser that looks at them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # made_runs, browser
+
+from browser import chromium
+from made_runs import make_run
+
+from reports import write_overview
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium with a profile of its own; tests that ask for it are skipped where there is none."""
+    with chromium(tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def small_report(tmp_path_factory):
+    """The folder of a report over two runs with 6 and 4 cells, one of each failed; the second has hostile names."""
+    folder = tmp_path_factory.mktemp("small")
+    doses = (float("inf"), 1e6, 1e5)
+    runs = [
+        make_run(folder / "first", doses=doses, failures=(2,)),
+        make_run(folder / "second", methods=("<b>odd</b>", "=1+1"), name="other", failures=(1,)),
+    ]
+    write_overview(runs, folder / "out")
+    return folder / "out"
