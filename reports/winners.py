@@ -13,7 +13,7 @@ from reports.figures.pareto import accuracy
 from reports.groups import Group, condition_identity, groups
 from reports.labels import condition, label, number, plus_minus
 from reports.pool import Pool
-from reports.statistics import FEWEST, PRIOR_SPREAD, winner
+from reports.statistics import FEWEST, PRIOR_SPREAD, Direction, winner
 from reports.summary import Table
 
 CONFIDENCE = 0.95
@@ -50,17 +50,17 @@ class Contest:
     ties: tuple[str, ...]
     confidence: float
     repeats: int
+    compared: int  # repeats that all competitors have
 
     @property
     def verdict(self) -> str:
-        """Who wins, in words."""
+        """Who wins, in words, and over how many repeats where not over all."""
         if self.best is None:
-            return "no method has a result for every repeat"
+            return "no repeat that could be compared"
+        over = f" (over {self.compared} of {self.repeats} repeats)" if self.compared < self.repeats else ""
         if math.isnan(self.confidence):
-            return f"{self.best} (no rival with all results)"
-        if self.ties:
-            return f"tie: {', '.join((self.best, *self.ties))}"
-        return self.best
+            return f"{self.best} (no rival with as many results){over}"
+        return f"tie: {', '.join((self.best, *self.ties))}{over}" if self.ties else f"{self.best}{over}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Winners:
     @property
     def note(self) -> str:
         """On what the confidence rests."""
-        fewest = min((contest.repeats for contest in self.contests), default=0)
+        fewest = min((contest.compared for contest in self.contests if contest.best), default=0)
         one = "With one repeat per cell it rests on that assumption alone. " if fewest == 1 else ""
         few = (
             f"Below {FEWEST} repeats the confidence assumes that equally good results of different seeds are about "
@@ -84,9 +84,9 @@ class Winners:
             else ""
         )
         return (
-            f"By {label(self.metric)}: mean ± sample standard deviation (cells ok/planned). Confidence: that it beats the next best "
+            f"By {label(self.metric)}: mean ± standard deviation (cells ok/planned). Confidence: that it beats the next best "
             f"over the same repeats, corrected for having been chosen. Below {100 * CONFIDENCE:g}% it is a tie. {few}"
-            "A method competes where all its repeats gave a result."
+            "Those methods compete that gave the most results, over the repeats that all of them have."
         )
 
 
@@ -103,9 +103,14 @@ def winners(pool: Pool) -> Winners:
 
 def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequence[str]) -> Contest:
     repeats = sorted({int(r) for group in members for r in group.rows.get("repeat", [0]) if not _nan(r)}) or [0]
-    samples = {group.method: _samples(group, metric, repeats) for group in members}
-    competing = any(np.isfinite(values).all() for values in samples.values())
-    result = winner(samples, "lower" if smaller else "higher", confidence=CONFIDENCE) if competing else None
+    samples = {group.method: np.array(_samples(group, metric, repeats)) for group in members}
+    most = max(int(np.isfinite(values).sum()) for values in samples.values())
+    competing = {name: values for name, values in samples.items() if np.isfinite(values).sum() == most}
+    shared = np.all([np.isfinite(values) for values in competing.values()], axis=0)
+    result = None
+    if shared.any():
+        direction: Direction = "lower" if smaller else "higher"
+        result = winner({name: values[shared].tolist() for name, values in competing.items()}, direction, confidence=CONFIDENCE)
     by_method = {group.method: group for group in members}
     entries = {}
     for name in names:
@@ -114,7 +119,7 @@ def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequen
             entries[name] = Entry("absent", math.nan, math.nan, 0, 0, math.nan)
             continue
         mean, spread, count = group.stat(metric)
-        standing: Standing = "failed" if not np.isfinite(samples[name]).all() else "beaten"
+        standing: Standing = "beaten" if name in competing and result is not None else "failed"
         if result is not None:
             standing = "best" if name == result.name else "tie" if name in result.ties else standing
         true, matched = group.stat("n_true")[0], group.stat("n_matched")[0]
@@ -126,6 +131,7 @@ def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequen
         result.ties if result else (),
         result.confidence if result else math.nan,
         len(repeats),
+        int(shared.sum()),
     )
 
 

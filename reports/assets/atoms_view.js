@@ -32,6 +32,7 @@
     };
   }
 
+  const signed = (value) => String(value).replace("-", "−");
   const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
   // ---- small algebra: rows of a rotation are the axes of the screen (right, up, towards the reader) ---------------------------
@@ -301,7 +302,7 @@
       });
       renderer.load(shown);
       box.dataset.visible = shown.count;
-      status.textContent = `${shown.count} of ${atoms.count} atoms shown, z from ${state.from} to ${state.to} Å.`;
+      status.textContent = `${shown.count} of ${atoms.count} atoms shown, z from ${state.from} to ${state.to} Å.`.replaceAll("-", "−");
       redraw();
     }
 
@@ -392,8 +393,8 @@
     }
 
     function range(text, value, least, most, step, change) {
-      const shown = make("output", {}, String(value));
-      const input = make("input", { type: "range", min: least, max: most, step, value, oninput: () => { shown.textContent = change(Number(input.value)); refill(); } });
+      const shown = make("output", {}, signed(value));
+      const input = make("input", { type: "range", min: least, max: most, step, value, oninput: () => { shown.textContent = signed(change(Number(input.value))); refill(); } });
       return make("label", { class: "view-range" }, `${text} `, input, " ", shown);
     }
 

@@ -88,7 +88,7 @@
   function drawHead() {
     head.replaceChildren(...visible().map((column) => {
       const sorted = state.sort === column.key ? (state.down ? "descending" : "ascending") : "none";
-      const button = make("button", { type: "button", onclick: () => sortBy(column.key) }, column.label);
+      const button = make("button", { type: "button", onclick: () => sortBy(column.key) }, column.label.replaceAll("/", "/\u2060"));
       return make("th", { scope: "col", "aria-sort": sorted, "data-key": column.key, class: column.kind === "number" ? "number" : "" }, button);
     }));
   }

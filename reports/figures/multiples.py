@@ -25,6 +25,7 @@ NOT_SCORES = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift
 ROWS, COLUMNS = 5, 4
 PANEL_IN, BOTTOM_IN = 0.95, 0.62  # height of a panel; room for ticks and label of the axis, below which the legend stands
 LEGEND_COLUMNS = 5
+MOST_COUNTS = 4  # beside the points of a panel; more would hide the lines, and open markers say enough
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _panel(
     panel: Axes, metric: str, members: Sequence[Group], axis: SweepAxis, styles: dict[str, MethodStyle], usual: int
 ) -> list[float]:
     """Draw the lines of all methods and return the values on them."""
-    values: list[float] = []
+    values, odd = list[float](), 0
     for method, style in styles.items():
         of_method = sorted(
             (group for group in members if group.method == method), key=lambda group: axis.place(group.swept[axis.key])
@@ -165,10 +166,11 @@ def _panel(
                 panel.fill_between(x, mean - spread, mean + spread, color=style.color, alpha=0.18, linewidth=0)
             for at, height, _, count, group in good:
                 whole = count == group.n_total
+                odd += count != usual
                 panel.plot(
                     at, height, style.marker, markersize=3, color=style.color, markerfacecolor=style.color if whole else "white"
                 )
-                if count != usual:
+                if count != usual and odd <= MOST_COUNTS:
                     panel.annotate(f"{count}/{group.n_total}", (at, height), (2, 3), textcoords="offset points", fontsize=4.5)
             values += [*mean[np.isfinite(mean)]]
         lost = [point[0] for point in points if point[3] == 0 and point[4].failure]
@@ -199,12 +201,12 @@ def _handles(shown: Sequence[Group], styles: dict[str, MethodStyle]) -> list[Lin
             "linestyle": "none",
             "markersize": 3,
         }
-        handles.append(Line2D([], [], label="some repeats failed (ok/all)", **open_marker))
+        handles.append(Line2D([], [], label="some repeats failed", **open_marker))
     return handles
 
 
 def _told(sheet: Sheet, usual: int) -> str:
-    told = f"{usual} cell{'s' if usual > 1 else ''} per point unless a number (ok/all) stands beside it"
+    told = f"{usual} cell{'s' if usual > 1 else ''} per point, fewer where the marker is open or a number (ok/all) stands beside it"
     if sheet.left_out:
         told += f"; {len(sheet.held)} of {len(sheet.held) + sheet.left_out} settings of the other keys"
     return told

@@ -21,6 +21,7 @@ from reports.style import LIGHT_GREY, VERMILLION, WIDTH_IN, MethodStyle, new_fig
 DOSE = "acquisition.dose_e_per_A2"
 COLUMNS, MOST = 4, 12
 PANEL_IN = 1.75
+MOST_COUNTS = 6  # beside the points of a panel; open markers say enough where there are more
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,12 @@ def _panel(axis: Axes, points: Sequence[Point], smaller: bool, price: str, style
     best = front([(at, point.error) for at, point in zip(x, points, strict=True)], smaller)
     steps = np.array([(x[i], points[i].error) for i in best])
     axis.step(steps[:, 0], steps[:, 1], where="post", color=LIGHT_GREY, linewidth=2.5, zorder=1)
+    odd = 0
     for at, point in zip(x, points, strict=True):
         style, whole = styles[point.method], point.n_ok == point.n_total
         axis.plot(at, point.error, style.marker, color=style.color, markerfacecolor=style.color if whole else "white", markersize=4)
-        if not whole:
+        odd += not whole
+        if not whole and odd <= MOST_COUNTS:
             axis.annotate(f"{point.n_ok}/{point.n_total}", (at, point.error), (3, 3), textcoords="offset points", fontsize=4.5)
     axis.margins(0.12)
     axis.grid(visible=True)
@@ -157,9 +160,7 @@ def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodSty
     handles.append(Line2D([], [], color=LIGHT_GREY, linewidth=2.5, label="front: nothing is better in both"))
     if any(point.n_ok < point.n_total for point in points):
         handles.append(
-            Line2D(
-                [], [], marker="o", color="black", markerfacecolor="white", linestyle="none", label="some repeats failed (ok/all)"
-            )
+            Line2D([], [], marker="o", color="black", markerfacecolor="white", linestyle="none", label="some repeats failed")
         )
     across = 5 if figure.get_figwidth() > 6 else 3
     figure.legend(handles=handles, loc="outside lower center", ncols=min(across, len(handles)))

@@ -48,7 +48,7 @@ def winner_map(found: Winners) -> Figure:
     bar.set_ticks(ticks, labels=[number(tick) if tick < WORST else f"≥ {number(tick)}" for tick in ticks])
     bar.minorticks_off()
     far = "Times the best" if found.smaller else "Times below the best"
-    bar.set_label(f"{far}, {label(found.metric)}. Thick frame: best; thin: tie; grey: no result for every repeat")
+    bar.set_label(f"{far}, {label(found.metric)}. Thick frame: best; thin: tie; grey: fewer results than others")
     left = [f"{len(contests)} of {len(found.contests)} conditions"] if len(contests) < len(found.contests) else []
     left += [f"{len(methods)} of {len(found.methods)} methods"] if len(methods) < len(found.methods) else []
     if left:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # made_runs, browser
-
-from browser import chromium
-from made_runs import make_run
-
 from reports import write_overview
+from tests.browser import chromium
+from tests.reports.made_runs import make_run
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,12 @@ import json
 
 import numpy as np
 import pytest
-from browser import Browser
-from made_runs import thousand
 
+from reports import cell_table
 from reports.html import cells_of, template
 from reports.pool import members_of
+from tests.browser import Browser
+from tests.reports.made_runs import thousand
 
 ROWS = "document.querySelectorAll('table.cells tbody tr').length"
 TOLD = "document.querySelector('.found').dataset"
@@ -37,11 +38,16 @@ def cell_page(folder, status, method="RESIRE"):
     return folder / next(row["page"] for row in rows if row["status"] == status and row["reconstructor"] == method)
 
 
-def choose(browser: Browser, key: str, value: str) -> None:
+def put(browser: Browser, selector: str, value: str, event: str) -> None:
+    """Set the value of a control, as its user would."""
     browser.evaluate(
-        f"(() => {{ const s = document.querySelector('select[data-key=\"{key}\"]'); s.value = {json.dumps(value)};"
-        " if (s.value === '') throw new Error('no such choice'); s.dispatchEvent(new Event('change')); })()"
+        f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.value = {json.dumps(value)};"
+        f" if (e.value !== {json.dumps(value)}) throw new Error('no such choice'); e.dispatchEvent(new Event('{event}')); }})()"
     )
+
+
+def choose(browser: Browser, key: str, value: str) -> None:
+    put(browser, f'select[data-key="{key}"]', value, "change")
 
 
 def close(pixels: np.ndarray, color: tuple[int, int, int], within: int) -> int:
@@ -95,16 +101,11 @@ def test_search_choices_and_ranges_combine(report):
     assert column(report, "acquisition.dose_e_per_A2") == ["no noise"]
     report.click(".filters > button")
     assert report.evaluate(ROWS) == 10
-    report.evaluate(
-        "(() => { const e = document.querySelector('input[type=search]'); e.value = 'OTHER odd'; e.dispatchEvent(new Event('input')); })()"
-    )
+    put(report, "input[type=search]", "OTHER odd", "input")
     assert set(column(report, "reconstructor")) == {"<b>odd</b>"}
     report.click(".filters > button")
     largest = max(float(text) for text in column(report, "rmsd_pm") if text != "—") - 1e-3
-    report.evaluate(
-        "(() => { const e = document.querySelector('input[data-key=rmsd_pm][data-end=\"1\"]');"
-        f" e.value = {largest}; e.dispatchEvent(new Event('input')); }})()"
-    )
+    put(report, 'input[data-key=rmsd_pm][data-end="1"]', str(largest), "input")
     assert report.evaluate(ROWS) == 7
     assert report.evaluate(f"{TOLD}.hiddenFailures") == "2"
 
@@ -191,9 +192,7 @@ def test_the_legend_counts_and_filters_atoms(browser, small_report):
 def test_displacements_have_a_colour_bar_with_its_unit(browser, small_report):
     browser.open(cell_page(small_report, "ok"))
     assert browser.evaluate("document.querySelector('.view-bar').hidden")
-    browser.evaluate(
-        "(() => { const s = document.querySelector('.view-tools select'); s.value = 'displacement'; s.dispatchEvent(new Event('change')); })()"
-    )
+    put(browser, ".view-tools select", "displacement", "change")
     browser.painted()
     assert "(pm)" in browser.evaluate("document.querySelector('.view-bar').innerText")
     pixels = browser.pixels(CANVAS)
@@ -232,8 +231,6 @@ def test_a_thousand_rows_are_drawn_a_page_at_a_time(browser, tmp_path):
     members = members_of([run])
     with cells_of(members[:0], tmp_path / "out"):  # the table alone: no pages of cells
         pass
-    from reports import cell_table
-
     (tmp_path / "out" / "cells.js").write_text(cell_table.script(members, "pages"))
     page = template("overview.html.j2").render(title="many", total=1000, ok=950, sections=[], runs=[])
     (tmp_path / "out" / "index.html").write_text(page)
@@ -242,7 +239,5 @@ def test_a_thousand_rows_are_drawn_a_page_at_a_time(browser, tmp_path):
     assert browser.evaluate("document.querySelectorAll('*').length") < 4000
     assert (tmp_path / "out" / "cells.js").stat().st_size < 600_000
     assert browser.evaluate(f"{TOLD}.found") == "1000"
-    browser.evaluate(
-        "(() => { const s = document.querySelector('.pager select'); s.value = 'all'; s.dispatchEvent(new Event('change')); })()"
-    )
+    put(browser, ".pager select", "all", "change")
     assert browser.evaluate(ROWS) == 1000
