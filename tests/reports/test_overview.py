@@ -10,7 +10,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from benchsuite.cli import app
 from benchsuite.data import Volume
 from benchsuite.errors import BenchsuiteError
 from benchsuite.results import Run
@@ -268,6 +270,16 @@ def test_folders_that_cannot_be_are_refused(tmp_path):
         write_overview([run], tmp_path / "run")
     with pytest.raises(BenchsuiteError, match="named more than once"):
         write_overview([run, run], tmp_path / "out")
+
+
+def test_the_command_writes_one_report_or_each_its_own(tmp_path):
+    folders = [str(make_run(tmp_path / name, methods=("RESIRE",), data=False).folder) for name in ("a", "b")]
+    told = CliRunner().invoke(app, ["report", *folders, "--out", str(tmp_path / "out")])
+    assert told.exit_code == 0
+    assert told.output.split() == ["report", str(tmp_path / "out" / "index.html")]
+    assert not (tmp_path / "a" / "report").exists()
+    assert CliRunner().invoke(app, ["report", folders[0]]).exit_code == 0
+    assert (tmp_path / "a" / "report" / "index.html").is_file()
 
 
 def test_a_damaged_entry_costs_its_part_of_the_page_alone(tmp_path):
