@@ -12,7 +12,7 @@ import pandas as pd
 from benchsuite.results import SCORES, table_of
 from reports.groups import text_of
 from reports.labels import label, labels, value
-from reports.pool import Member
+from reports.pool import Member, setting
 
 CHOICES = ("scenario", "scale", "run", "reconstructor", "status", "repeat", "device", "engine")
 HIDDEN = ("scale", "repeat", "seed", "device", "engine", "n_true", "n_traced", "n_false_positive", "n_missed")
@@ -22,9 +22,9 @@ HEADINGS = {"scenario": "Scenario", "run": "Run", "scale": "Scale", "seed": "See
 
 
 def table(members: Sequence[Member]) -> pd.DataFrame:
-    """Return one row per cell of all runs, with the name of its run."""
+    """Return one row per cell of all runs, with the name of its run; what other runs sweep has the value that its own run fixes."""
     keys = sweep_keys(members)
-    found = table_of([member.row for member in members], keys)
+    found = table_of([{**m.row, **{key: setting(m.run.scenario, m.row, key) for key in keys}} for m in members], keys)
     found.insert(1, "run", [member.run_name for member in members])
     return found
 

@@ -122,7 +122,7 @@ def _pool(name: str, members: Sequence[Member]) -> Pool:
     rows, kept = [], []
     seen: dict[Any, list[tuple[Member, Any]]] = {}
     for member in members:
-        row = {**member.row, **{key: member.row.get(key, fixed(member.run.scenario, key)) for key in keys}}
+        row = {**member.row, **{key: setting(member.run.scenario, member.row, key) for key in keys}}
         place = (str(row["reconstructor"]), row.get("repeat"), *(identity_of(row[key]) for key in keys))
         result = _result(member)
         if any(result == other for _, other in seen.get(place, [])):
@@ -153,6 +153,20 @@ def _result(member: Member) -> Any:
 def identity_of(value: Any) -> Any:
     """Return something hashable for the value of a swept key (see `groups.identity`); mappings by their text."""
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else identity(value)
+
+
+def setting(scenario: Mapping[str, Any], row: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a key for a cell: as swept, else as its method's own `experiment:` or the scenario sets it; or nan."""
+    method = row["reconstructor"]
+    for swept in (key, f"reconstructors.{method}.experiment.{key}"):
+        if swept in row:
+            return row[swept]
+    for entry in scenario.get("reconstructors") or []:
+        if isinstance(entry, Mapping) and method in (entry.get("label"), entry.get("use"), str(entry.get("use", "")).upper()):
+            own = entry.get("experiment") or {}
+            if key in own:
+                return json.dumps(own[key]) if isinstance(own[key], (list, Mapping)) else own[key]
+    return fixed(scenario, key)
 
 
 def fixed(scenario: Mapping[str, Any], key: str) -> Any:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from reports.figures.sweep_axis import log_if_decades, sweep_axis
 from reports.groups import Group, groups
 from reports.labels import condition, label
-from reports.pool import Pool, fixed
+from reports.pool import Pool, setting
 from reports.style import LIGHT_GREY, VERMILLION, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
 
 DOSE = "acquisition.dose_e_per_A2"
@@ -62,18 +62,8 @@ def front(points: Sequence[tuple[float, float]], smaller: bool = True) -> list[i
 
 
 def dose_of(scenario: Mapping[str, Any], group: Group) -> float:
-    """Return the electron dose (e/Å²) of a group: as swept, else as its method's own `experiment:` or the scenario sets it."""
-    if DOSE in group.swept:
-        return float(group.swept[DOSE])
-    own = next((float(v) for key, v in group.swept.items() if key.endswith(f"{group.method}.experiment.{DOSE}")), None)
-    if own is not None:
-        return own
-    for entry in scenario.get("reconstructors") or []:
-        if isinstance(entry, Mapping) and group.method in (entry.get("label"), entry.get("use"), str(entry.get("use", "")).upper()):
-            chosen = (entry.get("experiment") or {}).get(DOSE)
-            if chosen is not None:
-                return float(chosen)
-    return float(fixed(scenario, DOSE))
+    """Return the electron dose (e/Å²) of a group; nan where nothing sets it."""
+    return float(setting(scenario, {"reconstructor": group.method, **group.swept}, DOSE))
 
 
 def pareto(pool: Pool, price: str, styles: dict[str, MethodStyle]) -> Figure | None:
