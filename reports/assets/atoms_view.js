@@ -4,7 +4,8 @@
 // where there is none, or with #canvas in the address, by a 2D canvas from back to front. Draws on demand only.
 "use strict";
 (() => {
-  const RING = 3, SQUARE = 4; // the outcomes, numbered as in reports/pages/atoms.py: true, wrong element, false positive, missing, non-atom
+  const RING = 3, SQUARE = 4; // the outcomes as in reports/pages/atoms.py: true, wrong element, false positive, missing, non-atom, traced
+  const shapeOf = (outcome) => (outcome > SQUARE ? 0 : outcome); // traced atoms of which no truth is known are spheres as well
   const GREY = [150, 150, 150];
   const NO_DISPLACEMENT = 65535;
   const VIEWS = { x: [[0, 1, 0], [0, 0, 1], [1, 0, 0]], y: [[0, 0, 1], [1, 0, 0], [0, 1, 0]], z: [[1, 0, 0], [0, 1, 0], [0, 0, 1]] };
@@ -302,7 +303,7 @@
       chosen.forEach((i, k) => {
         shown.positions.set(atoms.positions.subarray(3 * i, 3 * i + 3), 3 * k);
         shown.colors.set(colorOf(i), 3 * k);
-        shown.shapes[k] = atoms.outcome[i];
+        shown.shapes[k] = shapeOf(atoms.outcome[i]);
         shown.radii[k] = atoms.radius_A * state.size * (atoms.outcome[i] === 2 || atoms.outcome[i] === RING ? 1.25 : 1);
       });
       renderer.load(shown);
@@ -404,9 +405,9 @@
     }
 
     function rebuildLegend() {
-      const rows = outcomes.map((entry, i) => perOutcome[i] || i < SQUARE
+      const rows = outcomes.map((entry, i) => perOutcome[i] || (i < SQUARE && !perOutcome[SQUARE + 1])
         ? choice(`${entry.name}: ${perOutcome[i]}`, state.outcome[i], (on) => { state.outcome[i] = on; },
-          swatch(state.mode === "outcome" || i === RING ? entry.rgb : GREY, i)) : "");
+          swatch(state.mode === "outcome" || i === RING ? entry.rgb : GREY, shapeOf(i))) : "");
       const kinds = elements.map((entry, i) => choice(`${entry.name}: ${perElement[i]}`, state.element[i], (on) => { state.element[i] = on; },
         state.mode === "element" ? swatch(entry.rgb, 0) : null));
       legend.replaceChildren(

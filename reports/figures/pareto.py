@@ -37,10 +37,9 @@ class Point:
 
 def accuracy(pool: Pool) -> tuple[str, bool]:
     """Return (the score that stands for accuracy, whether smaller is better)."""
-    if pool.without_atoms or "rmsd_pm" not in pool.table or not pool.table["rmsd_pm"].notna().any():
-        return next(
-            ((name, False) for name in ("slice_correlation", "phase_correlation") if name in pool.table), ("r_factor", True)
-        )
+    for name, smaller in (("rmsd_pm", True), ("slice_correlation", False), ("phase_correlation", False), ("r_factor", True)):
+        if name in pool.table and pool.table[name].notna().any():
+            return name, smaller
     return "rmsd_pm", True
 
 

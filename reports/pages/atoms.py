@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from reports.style import BLACK, GREY, ORANGE, SKY, VERMILLION, element_colors
+from reports.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, element_colors
 
 OUTCOMES = (  # name, colour; the order is known to assets/atoms_view.js, and shapes go by it
     ("true", SKY),
@@ -22,9 +22,10 @@ OUTCOMES = (  # name, colour; the order is known to assets/atoms_view.js, and sh
     ("false positive", VERMILLION),
     ("missing", BLACK),
     ("non-atom", GREY),
+    ("traced, no truth known", BLUE),
 )
-TRUE, WRONG, FALSE, MISSING, NON_ATOM = range(5)
-_CODES = {"true": TRUE, "false_class": WRONG, "false_positive": FALSE, "non_atom": NON_ATOM}
+TRUE, WRONG, FALSE, MISSING, NON_ATOM, UNSCORED = range(6)
+_CODES = {"true": TRUE, "false_class": WRONG, "false_positive": FALSE, "non_atom": NON_ATOM, "traced": UNSCORED}
 RADIUS_A = 0.7
 STEP_PM = 0.01  # of displacements; 16 bits reach to 655 pm, farther than any match
 NO_DISPLACEMENT = 65535
@@ -50,10 +51,11 @@ class Scene:
         return max(float(np.percentile(moved, 98)), 0.1) if len(moved) else 1.0
 
 
-def scene(traced: Atoms, truth: Atoms, row: Mapping[str, Any]) -> Scene:
-    """Return traced atoms and those of the truth that are missing, at the shift of a row of the results table."""
+def scene(traced: Atoms, truth: Atoms | None, row: Mapping[str, Any]) -> Scene:
+    """Return traced atoms and, where there is a truth, its missing ones at the shift of a row of the results table."""
     shift = np.array([float(row.get(f"shift_{axis}_A") or 0.0) for axis in "xyz"])
-    lost = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
+    known = truth if truth is not None else Atoms()
+    lost = known[known.arrays["outcome"] == "missing"] if len(known) else known
     positions = np.concatenate(
         [traced.positions.reshape(-1, 3), lost.positions.reshape(-1, 3) + np.where(np.isfinite(shift), shift, 0.0)]
     )

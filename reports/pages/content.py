@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 OF_CELL = ("cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed", "device", "engine")
 BINS = 40
+SHELLS = (  # curve, caption, threshold
+    ("fsc", "Fourier shell correlation with the truth", 0.5),
+    ("fsc_half_sets", "Fourier shell correlation of half sets", 0.143),
+)
 LONGEST_LOG = 200_000  # characters: the end is kept, where the error stands
 
 
@@ -61,7 +65,7 @@ def content(cell: CellResult, sweep_keys: list[str]) -> Content:
     result: Reconstruction | None = read("reconstruction", lambda: cell.reconstruction() or cell.last_good(), None)
     traced: Atoms | None = read("traced atoms", cell.traced, None)
     truth: Atoms | None = read("true atoms", cell.truth, None)
-    atoms = read("atoms", lambda: scene(traced, truth, row), None) if traced is not None and truth is not None else None
+    atoms = read("atoms", lambda: scene(traced, truth, row), None) if traced is not None else None
     curves = read("curves", cell.curves, {})
     volume = result.volume if result is not None else None
     slices = read("slices", lambda: panels(volume, atoms), [])
@@ -125,20 +129,18 @@ def _charts(result: Reconstruction | None, traced: Atoms | None, curves: Mapping
         found.append(("Intensities of the traced atoms, relative to the 99.5th percentile", _histogram(traced)))
     if result is not None and (loss := _convergence(result.history)) is not None:
         found.append(("Loss against iteration", loss))
-    if "fsc_frequency" in curves:
-        x, y = curves["fsc_frequency"], curves["fsc_correlation"]
-        axes = (
-            charts.Axis("Spatial frequency (Å⁻¹)", 0.0, float(x[-1])),
-            charts.Axis("Correlation", min(-0.1, float(np.nanmin(y))), 1.05),
-        )
-        found.append(
-            ("Fourier shell correlation with the truth", charts.lines("Fourier shell correlation", *axes, [("", BLUE, x, y)], 0.5))
-        )
+    for name, caption, threshold in SHELLS:
+        if f"{name}_frequency" in curves:
+            x, y = curves[f"{name}_frequency"], curves[f"{name}_correlation"]
+            across = charts.Axis("Spatial frequency (Å⁻¹)", 0.0, float(x[-1]))
+            up = charts.Axis("Correlation", min(-0.1, float(np.nanmin(y))), 1.05)
+            found.append((caption, charts.lines(caption, across, up, [("", BLUE, x, y)], threshold)))
     if "pdf_distance_A" in curves:
         x = curves["pdf_distance_A"]
         near = (x > 1.5) & (x < 6.5)
-        pair = [("truth", GREY, x[near], curves["pdf_truth"][near]), ("traced", BLUE, x[near], curves["pdf_traced"][near])]
-        y_axis = charts.axis("Neighbours per atom and Å", np.concatenate([pair[0][3], pair[1][3]]), zero=True)
+        both = (("truth", GREY), ("traced", BLUE))
+        pair = [(name, color, x[near], curves[f"pdf_{name}"][near]) for name, color in both if f"pdf_{name}" in curves]
+        y_axis = charts.axis("Neighbours per atom and Å", np.concatenate([values for *_, values in pair]), zero=True)
         found.append(("Pair distribution", charts.lines("Pair distribution", charts.Axis("Distance (Å)", 1.5, 6.5), y_axis, pair)))
     return found
 
@@ -162,7 +164,9 @@ def _histogram(traced: Atoms) -> Markup:
     layers = [("non-atom", GREY, False, np.histogram(relative[symbols == "X"], edges)[0])]
     for element, color in element_colors(elements).items():
         of_element = symbols == element
-        layers.append((f"true {element}", color, False, np.histogram(relative[of_element & (outcome == "true")], edges)[0]))
-        layers.append((f"false {element}", color, True, np.histogram(relative[of_element & (outcome != "true")], edges)[0]))
+        right = np.isin(outcome, ("true", "traced"))  # traced: nothing is known against it
+        name = "traced" if (outcome == "traced").any() else "true"
+        layers.append((f"{name} {element}", color, False, np.histogram(relative[of_element & right], edges)[0]))
+        layers.append((f"false {element}", color, True, np.histogram(relative[of_element & ~right], edges)[0]))
     x = charts.Axis("Intensity (relative)", float(edges[0]), float(edges[-1]))
     return charts.stacked("Histogram of intensities", x, edges, layers, "Number of atoms")

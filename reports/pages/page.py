@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from benchsuite.results import Run
 from reports import labels
-from reports.pages.atoms import NON_ATOM, OUTCOMES, counts, packed
+from reports.pages.atoms import NON_ATOM, OUTCOMES, UNSCORED, Scene, counts, packed
 from reports.pages.content import Content, content
 from reports.pages.slices import legend_symbol
 from reports.pages.still import still
@@ -53,7 +53,7 @@ def page(run: Run, cell_id: str, place: Place) -> str:
         atoms=_json(packed(atoms)) if atoms else None,
         still=_picture(still(atoms)) if atoms else None,
         counts=counts(atoms) if atoms else [],
-        marks=[(name, legend_symbol(code)) for code, (name, _) in enumerate(OUTCOMES) if code != NON_ATOM] if atoms else [],
+        marks=_marks(atoms) if atoms else [],
         taken=_taken(cell),
         facts=_facts(run, cell),
     )
@@ -69,6 +69,16 @@ def _json(value: Any) -> Markup:
     """Return JSON that cannot end the script element that it stands in."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _marks(atoms: Scene) -> list[tuple[str, Markup]]:
+    """Names and symbols of what may stand on a slice: all outcomes of judged atoms, or the one of atoms without a truth."""
+    unscored = bool((atoms.outcome == UNSCORED).any())
+    return [
+        (name, legend_symbol(code))
+        for code, (name, _) in enumerate(OUTCOMES)
+        if code != NON_ATOM and (code == UNSCORED) == unscored
+    ]
 
 
 def _picture(pixels: np.ndarray) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from benchsuite.data import Volume
-from reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, Scene
+from reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, TRUE, UNSCORED, Scene
 from reports.style import GREY, ORANGE, SKY, VERMILLION
 
 SLICE_A = 2.0
@@ -78,7 +78,7 @@ def slice_of(volume: Volume, across: int, right: int, up: int) -> tuple[np.ndarr
 def _blobs(atoms: Scene, reach: float, across: int, right: int, up: int) -> tuple[np.ndarray, tuple[float, float], float]:
     from scipy.ndimage import gaussian_filter
 
-    near = (np.abs(atoms.positions_A[:, across]) <= SLICE_A / 2) & (atoms.outcome < MISSING)
+    near = (np.abs(atoms.positions_A[:, across]) <= SLICE_A / 2) & ~np.isin(atoms.outcome, (MISSING, NON_ATOM))
     edges = np.arange(-reach, reach + ATOM_PIXEL_A, ATOM_PIXEL_A)
     image = np.histogram2d(atoms.positions_A[near, up], atoms.positions_A[near, right], bins=(edges, edges))[0]
     return gaussian_filter(image, ATOM_SIGMA_A / ATOM_PIXEL_A), (-reach, -reach), ATOM_PIXEL_A
@@ -108,7 +108,7 @@ def _marks(atoms: Scene, reach: float, scale: float, across: int, right: int, up
     return parts
 
 
-ON_BLACK = (SKY, ORANGE, VERMILLION, "#FFFFFF", GREY)  # by outcome: black would vanish on a dark image
+ON_BLACK = (SKY, ORANGE, VERMILLION, "#FFFFFF", GREY, SKY)  # by outcome: black would vanish on a dark image
 RADIUS = 5.0
 
 
@@ -119,7 +119,7 @@ def _mark(code: int, x: float, y: float) -> str:
     if code == FALSE:
         return f"M{x:.1f} {y - r:.1f}l{r} {r}l{-r} {r}l{-r} {-r}z"
     circle = f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0"
-    return circle if code == 0 else f"{circle}m{r - 1} 0h2"
+    return circle if code in (TRUE, UNSCORED) else f"{circle}m{r - 1} 0h2"
 
 
 def legend_symbol(code: int) -> Markup:

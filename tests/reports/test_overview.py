@@ -16,7 +16,8 @@ from benchsuite.cli import app
 from benchsuite.data import Volume
 from benchsuite.errors import BenchsuiteError
 from benchsuite.results import Run
-from benchsuite.store import Store
+from benchsuite.storage import save_arrays, save_atoms
+from benchsuite.store import Key, Store
 from metrics.scores import score
 from reports import write_overview, write_report
 from reports.figures.multiples import scores_of, sheets, small_multiples
@@ -321,6 +322,27 @@ def test_the_view_gets_every_atom_where_it_is():
     assert (moved[atoms.outcome > WRONG] == 65535).all()
     assert [entry["name"] for entry in told["elements"]] == ["Au", "Cu", "non-atom"]
     assert {TRUE, FALSE, NON_ATOM} <= set(np.frombuffer(base64.b64decode(told["outcome"]), np.uint8).tolist())
+
+
+def test_atoms_without_a_truth_are_shown_and_not_judged(tmp_path):
+    atoms = traced_of(specimen(np.random.default_rng(0)), 5.0, np.random.default_rng(1))
+    atoms.set_array("outcome", np.where(np.array(atoms.get_chemical_symbols()) == "X", "non_atom", "traced"))
+    atoms.set_array("displacement_A", np.full(len(atoms), np.nan))
+    found = scene(atoms, None, {})
+    assert np.bincount(found.outcome, minlength=6).tolist() == [0, 0, 0, 0, 1, 40]
+    assert (still(found) != 255).any()
+    run = make_run(tmp_path / "run", methods=("RESIRE",), doses=(INF,))
+    key = Key.parse(run.records["0000"]["keys"]["scores"])
+    run.store.discard(key)
+    with run.store.writing(key, {}) as folder:
+        save_atoms(folder / "traced_scored.extxyz", atoms)
+        save_arrays(folder / "curves.zarr", {"pdf_distance_A": np.arange(1.0, 7.0), "pdf_traced": np.ones(6)}, {})
+        (folder / "values.json").write_text('{"values": {}, "confusion": {}}')
+    write_overview([run], tmp_path / "out")
+    text = (tmp_path / "out" / "pages" / "run" / "0000.html").read_text()
+    assert "traced, no truth known: 40" in text
+    assert "wrong element" not in text.partition('id="slices"')[2]
+    assert 'class="bad"' not in text
 
 
 def test_the_nearer_atom_hides_the_other_one():
