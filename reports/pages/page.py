@@ -114,7 +114,6 @@ def _facts(run: Run, cell: Content) -> list[tuple[str, str]]:
         ("Device", row.get("device")),
         ("Engine of the images", row.get("engine")),
         ("Run folder", run.folder.name),
-        ("Started", provenance.get("started")),
         ("Version", provenance.get("benchsuite")),
         ("Commit", f"{commit}{changed}" if commit else None),
         ("Python", provenance.get("python")),

@@ -92,4 +92,7 @@ def _key_of(file: Path) -> str | None:
 
 
 def _facts_of(run: Run) -> str:
-    return digest([dict(run.scenario), run.scale, run.sweep_keys, dict(run.provenance), run.folder.name])
+    lasting = {
+        name: fact for name, fact in run.provenance.items() if name != "started"
+    }  # running a finished run again changes no page
+    return digest([dict(run.scenario), run.scale, run.sweep_keys, lasting, run.folder.name])

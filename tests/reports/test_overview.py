@@ -250,6 +250,9 @@ def test_only_what_is_new_is_drawn_anew(tmp_path):
         return {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("*") if file.is_file() and file != page}
 
     before = times()
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    about["provenance"]["started"] = "another day"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
     write_overview([Run(tmp_path / "run")], tmp_path / "out")
     assert times() == before
     record = json.loads((tmp_path / "run" / "cells" / "0001.json").read_text())
