@@ -91,7 +91,7 @@ def combinations(sweep: Sequence[Axis]) -> Iterator[dict[str, Any]]:
 def table_keys(sweep: Sequence[Axis]) -> tuple[str, ...]:
     """Return the swept keys that get a column: all but what advances together with something that names it.
 
-    That is, mappings without a name, and what one reconstructor changes of the experiment.
+    That is, mappings without a name, and settings of one reconstructor.
     """
     keys: list[str] = []
     for axis in sweep:
@@ -101,7 +101,7 @@ def table_keys(sweep: Sequence[Axis]) -> tuple[str, ...]:
 
 
 def _of_one_method(key: str) -> bool:
-    return key.startswith("reconstructors.") and f".{OWN}." in key
+    return key.startswith("reconstructors.")
 
 
 def _unnamed(value: Any) -> bool:
