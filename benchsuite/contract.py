@@ -9,6 +9,7 @@ A preparation makes another series of a series, before reconstructors see it: it
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -116,7 +117,7 @@ class Reconstructor(Algorithm[P]):
 
         The default assumes one pass over voxels × tilts per iteration.
         """
-        voxels = float(np.prod(grid.shape))
+        voxels = float(math.prod(grid.shape))
         return Cost(seconds=1.5e-8 * voxels * series_shape[0] * self.total_iterations(), bytes=10 * 4 * voxels)
 
 
@@ -135,7 +136,7 @@ class Preparation(Algorithm[P]):
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         """Predict time and memory from the shape of the series' data (of one tilt, if `by_tilt`) and the grid."""
-        pixels = float(np.prod(series_shape))
+        pixels = float(math.prod(series_shape))
         return Cost(seconds=1.0 + 1e-7 * pixels, bytes=2e8 + 20 * pixels)
 
     def prepared_shape(self, series_shape: tuple[int, ...], grid: Grid) -> tuple[int, ...]:

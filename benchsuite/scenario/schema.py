@@ -68,7 +68,7 @@ class Tilts(Params):
     """Exactly one of: `range_deg` with `count`; `angles_deg`; `euler_deg`; `matrices`."""
 
     range_deg: Pair | None = Field(None, description="first and last angle; a full 180° leaves the mirrored last view out")
-    count: Count | None = None
+    count: Annotated[Count, Field(le=10_000)] | None = None
     angles_deg: Numbers | None = None
     axis: Literal["x", "y", "z"] | Vector3 = Field("y", description="tilt axis of range_deg and angles_deg")
     euler_deg: Annotated[tuple[Vector3, ...], AsTuple] | None = None
@@ -88,7 +88,7 @@ class Tilts(Params):
 
 
 class Scan(Params):
-    step_A: Positive = 0.4
+    step_A: float = Field(0.4, gt=0, le=1000)
     positions: CountPair = Field((64, 64), description="probe positions (ny, nx); the field of view is step · positions")
 
 
