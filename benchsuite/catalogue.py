@@ -13,6 +13,7 @@ from benchsuite.scenario.positions import read_document
 
 METRICS = {
     "rmsd_pm": "root mean square distance of matched atoms after the common shift is removed (pm)",
+    "ospa_pm": "the same with every unmatched atom counted at the cut-off of the matching: what methods are ranked by (pm)",
     "tracing_error_pct": "(false positives + missed) / true atoms (%)",
     "classification_rate_pct": "correctly classified / true atoms (%)",
     "recall_<El>_pct": "true atoms of an element that were found (%)",

@@ -139,7 +139,7 @@ class CellResult:
 PREPARED = "prepared_"  # with a number: a step of `prepare:` among the keys of a cell
 LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]
 SCORES = [
-    "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
+    "rmsd_pm", "ospa_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
     "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device", "engine",
 ]  # fmt: skip
 

@@ -72,7 +72,7 @@ def summary(run: Run) -> Table:
     of_volume: list[str] = []
     if "spectral_amplitude" in (run.scenario.get("figures") or ()):
         of_volume = [*OF_SPECTRUM, *(str(m) for m in run.table if str(m).startswith("sites_found_")), "site_displacement_pm"]
-    listed = ("rmsd_pm", "n_matched", *METRICS[1:], *recalls, *of_volume, *MORE_METRICS)
+    listed = ("rmsd_pm", "n_matched", "ospa_pm", *METRICS[1:], *recalls, *of_volume, *MORE_METRICS)
     metrics = [m for m in listed if m in run.table and run.table[m].notna().any()]
     rows = []
     for group in groups(run):
