@@ -26,15 +26,16 @@ PRIOR_SPREAD = 0.05  # of the base value: how far two equally good results of di
 PRIOR_FREEDOM = 2.0
 
 Direction = Literal["lower", "higher"]
+Values = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
 class Paired:
     """What paired differences say about the mean harm, in the units of the metric.
 
-    low, high: one-sided bounds, each at `confidence`. p_worse, p_better: one-sided p values of "the mean harm is not positive" and "is
-    not negative", by the test that `how` names ("equal": every difference is exactly zero). tail_worse, tail_better: the same of the t
-    distribution, for corrections over many tests: the p value of n sign flips is never below 2⁻ⁿ.
+    low, high: one-sided bounds, each at `confidence`. p_worse, p_better: one-sided p values of "the mean harm is not positive" and
+    "is not negative", by the test that `how` names ("equal": every difference is exactly zero). tail_worse, tail_better: the same
+    of the t distribution, for corrections over many tests: the p value of n sign flips is never below 2⁻ⁿ.
     """
 
     mean: float
@@ -78,12 +79,12 @@ class Winner:
     against: Mapping[str, float]
 
 
-def paired(base: Sequence[float], candidate: Sequence[float], *, margin: float, confidence: float = CONFIDENCE) -> Paired:
+def paired(base: Values, candidate: Values, *, margin: float, confidence: float = CONFIDENCE) -> Paired:
     """Compare equally long arrays of one metric, pair by pair; larger values are worse.
 
-    Five pairs or more have a t test, 7 to 12 exact sign flips for p besides it. Fewer have a moderated t: to the spread of their own,
-    if any, `PRIOR_FREEDOM` degrees of freedom are added of `PRIOR_SPREAD` of the base value, at least the margin. One pair can then
-    say that 40 pm is worse than 4 pm, and not that 4.1 pm is.
+    Five pairs or more have a t test, 7 to 12 exact sign flips for p besides it. Fewer have a moderated t: to the spread of their
+    own, if any, `PRIOR_FREEDOM` degrees of freedom are added of `PRIOR_SPREAD` of the base value, at least the margin. One pair can
+    then say that 40 pm is worse than 4 pm, and not that 4.1 pm is.
 
     margin: in the units of the metric, positive. Raises ValueError for unequal lengths, no pairs, values that are not finite.
     """
@@ -137,7 +138,7 @@ def _signs(n: int) -> np.ndarray:
     return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
 
 
-def benjamini_hochberg(p: Sequence[float]) -> np.ndarray:
+def benjamini_hochberg(p: Values) -> np.ndarray:
     """Return adjusted p values: rejecting those of at most q, a share q of the rejected is expected to be wrong."""
     values = np.asarray(p, np.float64)
     if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
@@ -149,11 +150,11 @@ def benjamini_hochberg(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def winner(samples: Mapping[str, Sequence[float]], direction: Direction, *, confidence: float = 0.95) -> Winner:
+def winner(samples: Mapping[str, Values], direction: Direction, *, confidence: float = 0.95) -> Winner:
     """Return the method with the best mean over the same repeats, and how sure it is that it beats each other one.
 
-    samples: method → one value per repeat, in the same order for all; methods of which a value is not finite (a repeat failed) do not
-    compete. p values are multiplied by the number of competitors, since any of them might have come out best.
+    samples: method → one value per repeat, in the same order for all; methods of which a value is not finite (a repeat failed) do
+    not compete. p values are multiplied by the number of competitors, since any of them might have come out best.
     Raises ValueError where none competes, or lengths differ.
     """
     if direction not in ("lower", "higher"):

@@ -60,7 +60,7 @@ def test_one_pair_tells_40_from_4_but_not_4_1():
     assert paired([4.0], [40.0], margin=0.5).worse
     assert paired([40.0], [4.0], margin=0.5).better
     near = paired([4.0], [4.1], margin=0.5)
-    assert not (near.worse or near.better or near.within)
+    assert (near.worse, near.better, near.within) == (False, False, False)
     assert near.how == "moderated t"
 
 
