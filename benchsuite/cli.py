@@ -187,6 +187,69 @@ def report(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Ru
 
 
 @app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="A run folder, or a file that `baseline accept` wrote.")],
+    candidate: Annotated[str, typer.Argument(help="The same of what is new.")],
+    markdown: Annotated[Path | None, typer.Option(help="Write the comparison as Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all of it as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one HTML page.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Compare this score (NAME, NAME:lower, NAME:higher); repeat.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Compare only the method with this label; may be repeated.")] = None,
+    by: Annotated[str, typer.Option(help="statistics, or margin: for numbers that are always the same.")] = "statistics",
+    same: Annotated[str, typer.Option(help="bytes, or experiment: data of equal settings, simulated anew.")] = "bytes",
+    confidence: Annotated[float, typer.Option(help="Of the one-sided bounds; 1 minus it is the false discovery rate.")] = 0.99,
+    everything: Annotated[bool, typer.Option("--all", help="List what is unchanged, too.")] = False,
+) -> None:
+    """Compare two runs, or a run with a baseline: exit status 0 no regression, 1 regression, 4 nothing comparable."""
+    from benchsuite.atomic import write_text
+    from reports.comparison import as_json, as_junit, as_markdown, as_page, open_side, print_comparison
+    from reports.comparison import compare as compared
+
+    sides = open_side(base), open_side(candidate)
+    found = compared(*sides, metrics=metric or (), methods=only or (), by=by, same=same, confidence=confidence)
+    for file, form in ((markdown, as_markdown), (json, as_json), (junit, as_junit), (html, as_page)):
+        if file is not None:
+            write_text(file, form(found))
+    print_comparison(found, everything)
+    raise typer.Exit(found.exit_status)
+
+
+baseline = typer.Typer(help="Results that were accepted: small files for version control.", no_args_is_help=True)
+app.add_typer(baseline, name="baseline")
+
+
+@baseline.command()
+def accept(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    reason: Annotated[str, typer.Option(help="Why these results are right; stands in the file.")],
+    out: Annotated[Path | None, typer.Option(help="The file. Default: SCENARIO-SCALE.baseline.json.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Keep this column, besides the known scores; may be repeated.")] = None,
+    with_failures: Annotated[bool, typer.Option("--with-failures", help="Accept that cells have no result.")] = False,
+) -> None:
+    """Write the scores of a run down as what later runs are held against."""
+    from datetime import UTC, datetime
+
+    from benchsuite.results import Run
+    from reports.comparison import accept as accept_side
+    from reports.comparison import side_of
+
+    side = side_of(Run(run_folder))
+    file = out or Path(f"{side.scenario}-{side.scale}.baseline.json")
+    when = datetime.now(UTC).date().isoformat()
+    accept_side(side, file, reason, when=when, metrics=metric or (), failures=with_failures)
+    typer.echo(f"wrote {file} ({len(side.cells)} cells)")
+
+
+@baseline.command()
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline file.")]) -> None:
+    """Show what a baseline file holds, and why it was accepted."""
+    from reports.comparison import print_baseline, read_baseline
+
+    print_baseline(read_baseline(file))
+
+
+@app.command()
 def export(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN")],
     cell: Annotated[str, typer.Argument(help="A cell of the run, as in results.csv.")],

@@ -98,7 +98,7 @@ class CellResult:
         return load_series(folder) if folder else None
 
     def series_checksum(self) -> str:
-        """Return a hash of the bytes of the series, of the checksums that the store keeps; empty where it has no such series now."""
+        """Return a hash of the bytes of the series, by the checksums that the store keeps; empty where it has no such series."""
         text = self.run.records[self.id]["keys"].get("series")
         if not text or not self.run.store.has(Key.parse(text)):
             return ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from benchsuite.errors import EXIT_NOTHING_COMPARABLE, EXIT_OK, EXIT_REGRESSION
+from benchsuite.errors import EXIT_NOTHING_COMPARABLE, EXIT_OK, EXIT_REGRESSION, BenchsuiteError, choices
 from reports.comparison.costs import Ratio, other_machine, ratios
 from reports.comparison.pairs import Same, grouped
 from reports.comparison.rules import chosen_rules
@@ -31,8 +31,8 @@ class Comparison:
     costs: tuple[Ratio, ...]
     no_costs: str
     changed: tuple[tuple[str, str, str], ...]
-    by: By
-    same: Same
+    by: str
+    same: str
     confidence: float
 
     @property
@@ -61,17 +61,22 @@ def compare(
     *,
     metrics: Sequence[str] = (),
     methods: Collection[str] = (),
-    by: By = "statistics",
-    same: Same = "bytes",
+    by: By | str = "statistics",
+    same: Same | str = "bytes",
     confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Compare a candidate with a base, cell by cell.
 
     metrics: names of scores (NAME:lower or NAME:higher for one's own); all known ones by default. methods: labels to compare.
-    by: the paired tests, or the margin alone. same: cells are compared where the bytes of their series are equal, or the settings of
-    the experiment (other code or another machine may then have simulated it).
-    Raises BenchsuiteError for names that do not exist.
+    by: the paired tests, or the margin alone. same: cells are compared where the bytes of their series are equal, or the settings
+    of the experiment (other code or another machine may then have simulated it).
+    Raises BenchsuiteError for names that do not exist, and a confidence that is none.
     """
+    for option, given, allowed in (("--by", by, get_args(By)), ("--same", same, get_args(Same))):
+        if given not in allowed:
+            raise BenchsuiteError(f"{option} {given}: {choices(given, allowed)}")
+    if not 0.5 < confidence < 1:
+        raise BenchsuiteError(f"--confidence {confidence:g}: must be between 0.5 and 1")
     rules = chosen_rules(metrics, base.columns)
     groups = grouped(base, candidate, same, methods)
     every, missing = samples(groups, rules)

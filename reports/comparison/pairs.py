@@ -37,7 +37,7 @@ class Group:
     pairs: tuple[Pair, ...]
 
 
-def grouped(base: Side, candidate: Side, same: Same = "bytes", methods: Collection[str] = ()) -> list[Group]:
+def grouped(base: Side, candidate: Side, same: str = "bytes", methods: Collection[str] = ()) -> list[Group]:
     """Return the groups of both sides, those of the base first and in its order.
 
     methods: compare these labels only. Raises BenchsuiteError where a label is on neither side, or a cell is there twice.
@@ -53,7 +53,7 @@ def grouped(base: Side, candidate: Side, same: Same = "bytes", methods: Collecti
     return [Group(pairs[0].one.method, dict(pairs[0].one.swept), tuple(pairs)) for pairs in found.values()]
 
 
-def difference(one: CellFacts, other: CellFacts, base: Side, candidate: Side, same: Same) -> str:
+def difference(one: CellFacts, other: CellFacts, base: Side, candidate: Side, same: str) -> str:
     """Return why two cells with one name are not of the same data, or an empty text."""
     if one.seed != other.seed:
         return f"seed {one.seed} against {other.seed}"

@@ -14,7 +14,7 @@ from benchsuite.results import Run
 
 NOT_SCORES = {"cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed", "device", "engine"}
 EXPERIMENT = ("seed", "redraw", "phantom", "microscope", "simulation", "acquisition", "grid")  # what decides data and grid
-MACHINE = ("processor", "cores", "gpu", "platform", "python", "libraries", "threads")
+MACHINE = ("processor", "cores", "gpu", "platform", "python", "libraries")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Side:
 def side_of(run: Run) -> Side:
     """Return the side that a run folder holds. Raises BenchsuiteError where a cell's record cannot be read."""
     cells = tuple(_cell(run, name, record) for name, record in run.records.items())
-    about = {key: run.provenance.get(key) for key in ("commit", "dirty", "benchsuite", "python", "libraries", "started")}
+    about = {key: run.provenance.get(key) for key in ("commit", "dirty", "benchsuite", "started")}
     settings = flattened(run.scenario)
     return Side(str(run.folder), str(run.scenario["name"]), run.scale, experiment(run), cells, machine(run), settings, about)
 
@@ -103,7 +103,7 @@ def experiment(run: Run) -> str:
 def machine(run: Run) -> dict[str, str]:
     """Return what times of this run depend on, one text per fact; empty where the run did not write it down."""
     facts = {key: run.provenance[key] for key in MACHINE if run.provenance.get(key) is not None}
-    return {key: json.dumps(_plain(value), sort_keys=True).strip('"') for key, value in facts.items()}
+    return {key: str(json.loads(text)) for key, text in flattened(facts).items()}
 
 
 def condition_text(swept: Mapping[str, Any]) -> str:

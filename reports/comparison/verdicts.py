@@ -1,13 +1,13 @@
 """Verdicts: per cell, metric and condition over the repeats, and pooled per method and metric over all conditions.
 
 A metric has regressed where the mean harm is larger than its margin, the one-sided 99% bound of the harm lies above zero, and it
-stays significant when corrected over all tests of its family (Benjamini-Hochberg): cells and pooled, headline metrics and others. Tests
-whose differences are all exactly zero belong to no family: nothing can come of them.
+stays significant when corrected over all tests of its family (Benjamini-Hochberg): cells and pooled, headline metrics and others.
+Tests whose differences are all exactly zero belong to no family: nothing can come of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from reports.comparison.pairs import Group, Pair
 from reports.comparison.rules import HEADLINE, Rule
+from reports.comparison.side import CellFacts
 from reports.statistics import FEWEST, Paired, benjamini_hochberg, paired
 
 
@@ -102,17 +103,20 @@ class Samples:
     metric: str
     rule: Rule
     repeats: tuple[int, ...]
-    base: np.ndarray
-    candidate: np.ndarray
+    sides: tuple[np.ndarray, np.ndarray]  # of the base, of the candidate
     margin: float
+
+    def at(self, repeats: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of these repeats."""
+        places = [self.repeats.index(repeat) for repeat in repeats]
+        return self.sides[0][places], self.sides[1][places]
 
 
 def samples(groups: Iterable[Group], rules: Mapping[str, Rule]) -> tuple[list[Samples], list[Finding]]:
     """Return what can be tested, and the scores that the base has and the candidate lacks."""
     found, missing = [], []
     for group in groups:
-        comparable = [(p.base, p.candidate) for p in group.pairs if p.base and p.candidate and not p.different]
-        both = [(base, candidate) for base, candidate in comparable if base.status == candidate.status == "ok"]
+        both = independent(group.pairs)
         for metric, rule in rules.items():
             have = [(base, candidate) for base, candidate in both if metric in base.scores]
             gone = [candidate.repeat for _, candidate in have if metric not in candidate.scores]
@@ -120,19 +124,33 @@ def samples(groups: Iterable[Group], rules: Mapping[str, Rule]) -> tuple[list[Sa
                 reason = f"{_repeats(gone)}: the candidate has no such score"
                 missing.append(Finding(Verdict.MISSING, group.method, group.swept, metric, reason=reason))
             elif have:
-                values = np.array([(base.scores[metric], candidate.scores[metric]) for base, candidate in have])
-                atoms = [base.scores["n_true"] for base, _ in have if "n_true" in base.scores]
-                margin = rule.margin(float(values[:, 0].mean()), min(atoms, default=None))
-                repeats = tuple(base.repeat for base, _ in have)
-                found.append(Samples(group, metric, rule, repeats, *(rule.sign * values.T), margin))
+                found.append(_sampled(group, metric, rule, have))
     return found, missing
+
+
+def _sampled(group: Group, metric: str, rule: Rule, pairs: Sequence[tuple[CellFacts, CellFacts]]) -> Samples:
+    base, candidate = (np.array([pair[side].scores[metric] for pair in pairs]) for side in (0, 1))
+    atoms = [one.scores["n_true"] for one, _ in pairs if "n_true" in one.scores]
+    margin = rule.margin(float(base.mean()), min(atoms, default=None))
+    repeats = tuple(one.repeat for one, _ in pairs)
+    return Samples(group, metric, rule, repeats, (rule.sign * base, rule.sign * candidate), margin)
+
+
+def independent(pairs: Iterable[Pair]) -> list[tuple[CellFacts, CellFacts]]:
+    """Return the comparable pairs with a result on both sides; of repeats that share a series (there is no noise), the first."""
+    found: dict[Any, tuple[CellFacts, CellFacts]] = {}
+    for pair in pairs:
+        base, candidate = pair.base, pair.candidate
+        if base and candidate and not pair.different and base.status == candidate.status == "ok":
+            found.setdefault((base.series, candidate.series) if base.series else base.repeat, (base, candidate))
+    return list(found.values())
 
 
 def tested(every: Sequence[Samples], confidence: float) -> list[Finding]:
     """Return the verdict per method, condition and metric, by the paired test over the repeats."""
     findings = []
     for one in every:
-        effect = paired(one.base, one.candidate, margin=one.margin, confidence=confidence)
+        effect = paired(*one.sides, margin=one.margin, confidence=confidence)
         findings.append(_finding(one, effect))
     return _corrected(findings, confidence)
 
@@ -141,7 +159,7 @@ def by_margin(every: Sequence[Samples], confidence: float) -> list[Finding]:
     """Return the verdict by the mean harm and the margin alone: for tables of numbers that are always the same."""
     findings = []
     for one in every:
-        effect = paired(one.base, one.candidate, margin=one.margin, confidence=confidence)
+        effect = paired(*one.sides, margin=one.margin, confidence=confidence)
         verdict = Verdict.UNCHANGED
         if abs(effect.mean) > effect.margin:
             verdict = Verdict.REGRESSED if effect.mean > 0 else Verdict.IMPROVED
@@ -152,8 +170,8 @@ def by_margin(every: Sequence[Samples], confidence: float) -> list[Finding]:
 def pooled(every: Sequence[Samples], confidence: float) -> list[Finding]:
     """Return the verdict per method and metric over all conditions, of those with at least two; harm is in margins.
 
-    Noise of one repeat is drawn by one seed in all conditions, so the unit is the repeat, averaged over the conditions, where at least
-    five repeats have all of them; with fewer, every pair counts as one of its own.
+    The noise of a repeat is drawn from one seed in all conditions. So the unit is the repeat, averaged over all conditions with
+    at least five of their own; where there are no five, every pair counts as one of its own.
     """
     together: dict[tuple[str, str], list[Samples]] = {}
     for one in every:
@@ -169,30 +187,30 @@ def pooled(every: Sequence[Samples], confidence: float) -> list[Finding]:
 
 def _units(parts: Sequence[Samples]) -> tuple[np.ndarray, np.ndarray]:
     """Return (base, candidate) in margins: means over conditions by repeat, or all pairs."""
-    everywhere = set.intersection(*(set(part.repeats) for part in parts))
-    scaled = [(part.repeats, part.base / part.margin, part.candidate / part.margin) for part in parts]
-    if len(everywhere) < FEWEST:
-        return np.concatenate([base for _, base, _ in scaled]), np.concatenate([candidate for _, _, candidate in scaled])
-    rows = [
-        [[values[repeats.index(repeat)] for repeat in sorted(everywhere)] for repeats, *sides in scaled for values in [sides[side]]]
-        for side in (0, 1)
-    ]
-    return np.mean(rows[0], axis=0), np.mean(rows[1], axis=0)
+    repeated = [part for part in parts if len(part.repeats) >= FEWEST]
+    common = sorted(set.intersection(*(set(part.repeats) for part in repeated))) if repeated else []
+    if len(common) < FEWEST:
+        return _both(lambda side: np.concatenate([part.sides[side] / part.margin for part in parts]))
+    return _both(lambda side: np.mean([part.at(common)[side] / part.margin for part in repeated], axis=0))
+
+
+def _both(of: Callable[[int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return of(0), of(1)
 
 
 def _finding(one: Samples, effect: Paired) -> Finding:
-    base, candidate = one.rule.sign * float(one.base.mean()), one.rule.sign * float(one.candidate.mean())
+    base, candidate = (one.rule.sign * float(side.mean()) for side in one.sides)
     return Finding(Verdict.INCONCLUSIVE, one.group.method, one.group.swept, one.metric, base, candidate, effect)
 
 
 def _corrected(findings: Sequence[Finding], confidence: float) -> list[Finding]:
     """Decide every finding after correcting the p values of its family: headline metrics, or the others."""
-    decided = {}
+    decided: dict[int, Finding] = {}
     for headline in (True, False):
         family = [i for i, one in enumerate(findings) if (one.metric in HEADLINE) == headline and _effect(one).how != "equal"]
         worse = benjamini_hochberg([_effect(findings[i]).tail_worse for i in family])
         better = benjamini_hochberg([_effect(findings[i]).tail_better for i in family])
-        decided |= {i: _decided(findings[i], *p, confidence) for i, *p in zip(family, worse, better, strict=True)}
+        decided |= {i: _decided(findings[i], p, q, confidence) for i, p, q in zip(family, worse, better, strict=True)}
     unchanged = [replace(one, verdict=Verdict.UNCHANGED) for one in findings]
     return [decided.get(i, unchanged[i]) for i in range(len(findings))]
 
