@@ -250,6 +250,24 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline f
 
 
 @app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="package.module:Class, file.py:Class, or a registered name.")],
+) -> None:
+    """Put a reconstructor through the contract suite: exit status 0 passes, 1 fails, 2 there is no such class."""
+    from benchsuite.check import checks, find_class
+    from benchsuite.errors import EXIT_REGRESSION
+
+    failed, done = 0, 0
+    for result in checks(find_class(name)):
+        done, failed = done + 1, failed + bool(result.reason)
+        typer.echo(f"{'FAILS' if result.reason else 'passes':<7} {result.name:<20} {result.asks} ({result.seconds:.1f} s)")
+        if result.reason:
+            typer.echo(f"        {result.reason}")
+    typer.echo(f"{name}: {done - failed} of {done} checks pass")
+    raise typer.Exit(EXIT_REGRESSION if failed else 0)
+
+
+@app.command()
 def export(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN")],
     cell: Annotated[str, typer.Argument(help="A cell of the run, as in results.csv.")],
