@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,8 +13,8 @@ from reports.comparison.verdicts import FAIL, Finding, Verdict
 from reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
 from reports.style import BLUE, GREY, LIGHT_GREY, VERMILLION
 
-WIDTH, HEIGHT = 220, 18  # pixels of a drawn effect
-REACH = 4.0  # margins to either side; what is further off ends in an arrow
+WIDTH, HEIGHT = 190, 18  # pixels of a drawn effect
+REACH = 100.0  # margins to either side; what is further off ends in an arrow
 COLORS = dict.fromkeys(FAIL, VERMILLION) | {Verdict.IMPROVED: BLUE, Verdict.FIXED: BLUE, Verdict.INCONCLUSIVE: "#1a1a1a"}
 
 
@@ -76,6 +77,6 @@ def effect(one: Finding) -> Markup:
 
 
 def _x(margins: float) -> float:
-    """Return the place of a harm in margins on the drawing."""
+    """Return the place of a harm in margins on the drawing: linear inside the margin, logarithmic beyond."""
     inside = min(max(margins, -REACH), REACH)
-    return 4 + (WIDTH - 8) * (inside + REACH) / (2 * REACH)
+    return 4 + (WIDTH - 8) * (1 + math.asinh(inside) / math.asinh(REACH)) / 2

@@ -179,19 +179,20 @@ def pooled(every: Sequence[Samples], confidence: float) -> list[Finding]:
     findings = []
     for (method, metric), parts in together.items():
         if len(parts) > 1:
-            effect = paired(*_units(parts), margin=1.0, confidence=confidence)
-            reason = f"{ALL_CONDITIONS} ({len(parts)})"
-            findings.append(Finding(Verdict.INCONCLUSIVE, method, None, metric, effect=effect, reason=reason))
+            (base, candidate), units = _units(parts)
+            effect = paired(base, candidate, margin=1.0, confidence=confidence)
+            findings.append(Finding(Verdict.INCONCLUSIVE, method, None, metric, effect=effect, reason=units))
     return _corrected(findings, confidence)
 
 
-def _units(parts: Sequence[Samples]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (base, candidate) in margins: means over conditions by repeat, or all pairs."""
+def _units(parts: Sequence[Samples]) -> tuple[tuple[np.ndarray, np.ndarray], str]:
+    """Return (base, candidate) in margins, means over conditions by repeat, or all pairs; and which of the two, in words."""
     repeated = [part for part in parts if len(part.repeats) >= FEWEST]
     common = sorted(set.intersection(*(set(part.repeats) for part in repeated))) if repeated else []
     if len(common) < FEWEST:
-        return _both(lambda side: np.concatenate([part.sides[side] / part.margin for part in parts]))
-    return _both(lambda side: np.mean([part.at(common)[side] / part.margin for part in repeated], axis=0))
+        return _both(lambda side: np.concatenate([part.sides[side] / part.margin for part in parts])), f"{len(parts)} conditions"
+    means = _both(lambda side: np.mean([part.at(common)[side] / part.margin for part in repeated], axis=0))
+    return means, f"mean of {len(repeated)} conditions in each repeat"
 
 
 def _both(of: Callable[[int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -35,9 +35,8 @@ def test_the_table_is_readable_in_a_pipe(found):
     text = printed(found)
     assert "\x1b" not in text
     lines = text.splitlines()
-    order = [
-        next(i for i, line in enumerate(lines) if line.strip().startswith(word)) for word in ("new failure", "missing", "regressed")
-    ]
+    worst = ("new failure", "missing", "regressed")
+    order = [next(i for i, line in enumerate(lines) if line.strip().startswith(word)) for word in worst]
     assert order == sorted(order)
     assert "RMSD (pm)" in text
     assert "+10.0" in text.replace("+10 ", "+10.0 ")
