@@ -250,6 +250,34 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline f
 
 
 @app.command()
+def timings(
+    scenario: ScenarioName,
+    base: Annotated[str, typer.Argument(help="The label of a reconstructor of the scenario.")],
+    candidate: Annotated[str, typer.Argument(help="The label of another one.")],
+    rounds: Annotated[int, typer.Option(help="How often each is timed, in turn.")] = 9,
+    scale: Scale = "desk",
+    overrides: Set = None,
+    device: Device = "cpu",
+    plugin: Plugin = None,
+    store: StoreOption = None,
+) -> None:
+    """Time two reconstructors in turn on the same series: exit status 1 where the candidate is slower by more than 5%."""
+    from benchsuite.errors import EXIT_REGRESSION
+    from benchsuite.runner.timings import timings as time_both
+    from benchsuite.store import Store
+
+    loaded = _load(scenario, scale, overrides, plugin)
+    found = time_both(loaded.cells, base, candidate, Store(_store(store)), rounds=rounds, device=device)
+    for label, seconds in zip((base, candidate), found.seconds.T, strict=True):
+        typer.echo(f"{label:<20} median {sorted(seconds)[len(seconds) // 2]:.4g} s ({min(seconds):.4g} to {max(seconds):.4g})")
+    low, high = found.bounds
+    typer.echo(
+        f"{found.verdict}: {candidate} / {base} median {found.ratio:.3g}, bounds {low:.3g} to {high:.3g}, {rounds} rounds in turn"
+    )
+    raise typer.Exit(EXIT_REGRESSION if found.verdict == "slower" else 0)
+
+
+@app.command()
 def check(
     name: Annotated[str, typer.Argument(help="package.module:Class, file.py:Class, or a registered name.")],
 ) -> None:
