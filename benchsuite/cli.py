@@ -271,9 +271,8 @@ def timings(
     for label, seconds in zip((base, candidate), found.seconds.T, strict=True):
         typer.echo(f"{label:<20} median {sorted(seconds)[len(seconds) // 2]:.4g} s ({min(seconds):.4g} to {max(seconds):.4g})")
     low, high = found.bounds
-    typer.echo(
-        f"{found.verdict}: {candidate} / {base} median {found.ratio:.3g}, bounds {low:.3g} to {high:.3g}, {rounds} rounds in turn"
-    )
+    told = f"median {found.ratio:.3g}, bounds {low:.3g} to {high:.3g}, {rounds} rounds in turn"
+    typer.echo(f"{found.verdict}: {candidate} / {base} {told}")
     raise typer.Exit(EXIT_REGRESSION if found.verdict == "slower" else 0)
 
 

@@ -1,7 +1,7 @@
 """Which of two methods is faster: both in one process on the same stored series, in turn, after a warm-up of each.
 
-Times of two runs made one after the other tell the machine's other work as much as the methods. In turn (A B, B A, A B, ...) what changes
-slowly meets both alike, and the ratio within each round is what is compared.
+Times of two runs made one after the other tell the machine's other work as much as the methods. In turn (A B, B A, A B, ...) what
+changes slowly meets both alike, and the ratio within each round is what is compared.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def judged(seconds: np.ndarray) -> Timed:
 
 
 def in_turn(base: Callable[[], float], candidate: Callable[[], float], rounds: int) -> np.ndarray:
-    """Return (rounds, 2) seconds that the two functions return, called in turn, who begins changing; a first call each is left out."""
+    """Return (rounds, 2) seconds that the two functions return, called in turn, who begins changing, after one call each."""
     for warm_up in (base, candidate):
         warm_up()
     seconds = np.empty((rounds, 2))

@@ -14,7 +14,7 @@ from benchsuite.results import Run
 
 NOT_SCORES = {"cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed", "device", "engine"}
 EXPERIMENT = ("seed", "redraw", "phantom", "microscope", "simulation", "acquisition", "grid")  # what decides data and grid
-MACHINE = ("processor", "cores", "gpu", "platform", "python", "libraries")
+MACHINE = ("processor", "cores", "gpu", "python", "libraries")
 
 
 @dataclass(frozen=True)
