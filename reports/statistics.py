@@ -24,6 +24,7 @@ FEWEST = 5  # pairs that have a spread of their own to speak of
 FLIPPED = range(7, 13)  # below, no arrangement of signs is as rare as 1 in 100; beyond, t hardly differs
 PRIOR_SPREAD = 0.05  # of the base value: how far two equally good results of different seeds usually are apart
 PRIOR_FREEDOM = 2.0
+ROUNDING = 0.01  # of the margin: what another machine or library makes of the same computation
 
 Direction = Literal["lower", "higher"]
 Values = Sequence[float] | np.ndarray
@@ -35,7 +36,8 @@ class Paired:
 
     low, high: one-sided bounds, each at `confidence`. p_worse, p_better: one-sided p values of "the mean harm is not positive" and
     "is not negative", by the test that `how` names ("equal": every difference is exactly zero). tail_worse, tail_better: the same
-    of the t distribution, for corrections over many tests: the p value of n sign flips is never below 2⁻ⁿ.
+    of the t distribution, for corrections over many tests: the p value of n sign flips is never below 2⁻ⁿ. largest: the largest
+    difference of any pair, without its sign.
     """
 
     mean: float
@@ -45,6 +47,7 @@ class Paired:
     p_better: float
     tail_worse: float
     tail_better: float
+    largest: float
     n: int
     how: Literal["equal", "t", "sign flips", "moderated t"]
     margin: float
@@ -62,8 +65,8 @@ class Paired:
 
     @property
     def within(self) -> bool:
-        """Whether the whole interval lies inside the margin."""
-        return -self.margin <= self.low and self.high <= self.margin
+        """Whether the whole interval lies inside the margin, or no difference is worth mentioning."""
+        return (-self.margin <= self.low and self.high <= self.margin) or self.largest <= ROUNDING * self.margin
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,13 @@ def paired(base: Values, candidate: Values, *, margin: float, confidence: float 
     harm = after - before
     mean, n = float(harm.mean()), len(harm)
     if not harm.any():
-        return Paired(0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5, n, "equal", margin, confidence)
+        return Paired(0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.0, n, "equal", margin, confidence)
     error, freedom = _standard_error(harm, max(PRIOR_SPREAD * float(np.abs(before).mean()), margin))
     reach = float(stdtrit(freedom, confidence)) * error
     tails = _tails(mean, error, freedom)
     p = sign_flips(harm) if n in FLIPPED else tails
     how: Literal["t", "sign flips", "moderated t"] = "sign flips" if n in FLIPPED else "t" if n >= FEWEST else "moderated t"
-    return Paired(mean, mean - reach, mean + reach, *p, *tails, n, how, margin, confidence)
+    return Paired(mean, mean - reach, mean + reach, *p, *tails, float(np.abs(harm).max()), n, how, margin, confidence)
 
 
 def _standard_error(harm: np.ndarray, prior: float) -> tuple[float, float]:

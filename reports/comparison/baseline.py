@@ -45,7 +45,6 @@ def accept(side: Side, file: Path, reason: str, *, when: str, metrics: Sequence[
         "accepted": when,
         "scenario": side.scenario,
         "scale": side.scale,
-        "experiment": side.experiment,
         "about": dict(side.about),
         "machine": dict(side.machine),
         "cells": [_cell(cell, metrics) for cell in sorted(side.cells, key=lambda cell: cell.identity)],
@@ -82,8 +81,7 @@ def read_baseline(file: Path) -> Side:
     try:
         cells = tuple(_read_cell(entry) for entry in content["cells"])
         about = {**content["about"], "reason": content["reason"], "accepted": content["accepted"]}
-        names = (content["scenario"], content["scale"], content["experiment"])
-        return Side(str(file), *names, cells, content["machine"], about=about)
+        return Side(str(file), content["scenario"], content["scale"], cells, content["machine"], about=about)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BenchsuiteError(f"{file}: not as `baseline accept` writes it ({type(error).__name__}: {error})") from error
 
@@ -108,6 +106,6 @@ def read_file(file: Path) -> dict[str, Any]:
 
 def _read_cell(entry: Mapping[str, Any]) -> CellFacts:
     swept = {key: math.inf if value == "inf" else value for key, value in entry["swept"].items()}
-    texts = {key: str(entry.get(key, "")) for key in ("method", "device", "status", "reason", "series", "content")}
+    texts = {key: str(entry.get(key, "")) for key in ("method", "device", "status", "reason", "experiment", "series", "content")}
     scores = {str(name): float(value) for name, value in entry["scores"].items()}
     return CellFacts(**texts, swept=swept, repeat=int(entry["repeat"]), seed=int(entry["seed"]), scores=scores)

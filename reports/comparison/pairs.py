@@ -48,19 +48,19 @@ def grouped(base: Side, candidate: Side, same: str = "bytes", methods: Collectio
     for identity in dict.fromkeys([*ours, *theirs]):
         one, other = ours.get(identity), theirs.get(identity)
         if not methods or identity[0] in methods:
-            different = difference(one, other, base, candidate, same) if one and other else ""
+            different = difference(one, other, same) if one and other else ""
             found.setdefault(identity[:2], []).append(Pair(one, other, different))
     return [Group(pairs[0].one.method, dict(pairs[0].one.swept), tuple(pairs)) for pairs in found.values()]
 
 
-def difference(one: CellFacts, other: CellFacts, base: Side, candidate: Side, same: str) -> str:
+def difference(one: CellFacts, other: CellFacts, same: str) -> str:
     """Return why two cells with one name are not of the same data, or an empty text."""
     if one.seed != other.seed:
         return f"seed {one.seed} against {other.seed}"
     if same == "experiment":
-        return "" if base.experiment == candidate.experiment else "settings of the experiment differ"
+        return "" if one.experiment == other.experiment else "settings of the experiment differ"
     if not one.series or not other.series:  # a cell that failed early has no series to compare by
-        return "" if base.experiment == candidate.experiment else "settings of the experiment differ, and a side has no series"
+        return "" if one.experiment == other.experiment else "settings of the experiment differ, and a side has no series"
     if one.series == other.series or (one.content and one.content == other.content):
         return ""
     return "the series is another one (other settings, or simulated by other code)"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +14,16 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.results import Run
 
 NOT_SCORES = {"cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed", "device", "engine"}
-EXPERIMENT = ("seed", "redraw", "phantom", "microscope", "simulation", "acquisition", "grid")  # what decides data and grid
+NOT_DATA = {"schema", "name", "title", "description", "repeats", "reconstructors", "analysis", "limits", "sweep", "figures",
+    "scales", "published"}  # fmt: skip
 MACHINE = ("processor", "cores", "gpu", "python", "libraries")
 
 
 @dataclass(frozen=True)
 class CellFacts:
-    """One cell. series: the store key of its series, empty where it has none. content: hash of the bytes of that series, empty
-    where they are not at hand. scores: finite numbers by column.
+    """One cell. experiment: hash of the settings that decide its data, without swept scalars. series: the store key of its series,
+    empty where it has none. content: hash of the bytes of that series, empty where they are not at hand. scores: finite numbers by
+    column.
     """
 
     method: str
@@ -30,6 +33,7 @@ class CellFacts:
     device: str
     status: str
     reason: str
+    experiment: str
     series: str
     content: str
     scores: Mapping[str, float]
@@ -42,7 +46,7 @@ class CellFacts:
 
 @dataclass(frozen=True)
 class Side:
-    """A run or a baseline. experiment: hash of all settings that decide the data. settings: every setting by dotted key.
+    """A run or a baseline. settings: every setting by dotted key, empty where they are not known.
 
     machine: what times depend on, by name; empty where it was not written down.
     """
@@ -50,7 +54,6 @@ class Side:
     name: str
     scenario: str
     scale: str
-    experiment: str
     cells: tuple[CellFacts, ...]
     machine: Mapping[str, str]
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -64,22 +67,22 @@ class Side:
 
 def side_of(run: Run) -> Side:
     """Return the side that a run folder holds. Raises BenchsuiteError where a cell's record cannot be read."""
-    cells = tuple(_cell(run, name, record) for name, record in run.records.items())
+    experiment = experiments(run)
+    cells = tuple(_cell(run, name, record, experiment) for name, record in run.records.items())
     about = {key: run.provenance.get(key) for key in ("commit", "dirty", "benchsuite", "started")}
     settings = flattened(run.scenario)
-    return Side(str(run.folder), str(run.scenario["name"]), run.scale, experiment(run), cells, machine(run), settings, about)
+    return Side(str(run.folder), str(run.scenario["name"]), run.scale, cells, machine(run), settings, about)
 
 
-def _cell(run: Run, name: str, record: Mapping[str, Any]) -> CellFacts:
+def _cell(run: Run, name: str, record: Mapping[str, Any], experiment: Callable[[str], str]) -> CellFacts:
     try:
         row, series, content = record["row"], record["keys"].get("series", ""), run.cell(name).series_checksum()
-        scores = {
-            name: float(value) for name, value in row.items() if name not in {*NOT_SCORES, *run.sweep_keys} and _is_number(value)
-        }
-        swept = {key: row.get(key) for key in run.sweep_keys}
+        others = NOT_SCORES.union(run.sweep_keys)
+        scores = {column: float(value) for column, value in row.items() if column not in others and _is_number(value)}
+        label, swept = str(row["reconstructor"]), {key: row.get(key) for key in run.sweep_keys}
         return CellFacts(
-            str(row["reconstructor"]), swept, int(row.get("repeat") or 0), int(row.get("seed") or 0), str(row.get("device", "")),
-            str(row["status"]), str(row.get("reason") or ""), series, content, scores,
+            label, swept, int(row.get("repeat") or 0), int(row.get("seed") or 0), str(row.get("device", "")),
+            str(row["status"]), str(row.get("reason") or ""), experiment(label), series, content, scores,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise BenchsuiteError(f"{run.folder}: the record of cell {name} is damaged ({type(error).__name__}: {error})") from error
@@ -89,15 +92,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def experiment(run: Run) -> str:
-    """Return a hash of the settings that decide data and grid, of all methods; doses and other swept scalars are in the cells."""
-    own = {
-        str(entry.get("label")): {key: entry[key] for key in ("experiment", "prepare", "from") if key in entry}
-        for entry in run.scenario.get("reconstructors") or ()
-        if isinstance(entry, Mapping)
-    }
+def experiments(run: Run) -> Callable[[str], str]:
+    """Return a function of a label: the hash of all settings that decide the data and the grid of that method.
+
+    Swept scalars are left to the cells; what a sweep shows by its label (a phantom) is in the hash.
+    """
+    shared = {key: value for key, value in run.scenario.items() if key not in NOT_DATA}
     swept = [value for key, value in flattened(run.scenario.get("sweep") or [], "sweep").items() if ".phantom" in key]
-    return _hash({**{key: run.scenario.get(key) for key in EXPERIMENT}, "own": own, "phantoms": swept})
+    entries = [entry for entry in run.scenario.get("reconstructors") or () if isinstance(entry, Mapping)]
+    own = {str(entry.get("label")): entry.get("experiment") for entry in entries}
+    return functools.cache(lambda label: _hash({"shared": shared, "phantoms": swept, "own": own.get(label)}))
 
 
 def machine(run: Run) -> dict[str, str]:

@@ -74,7 +74,7 @@ def print_baseline(side: Side, stream: TextIO | None = None) -> None:
 
     out = stream or sys.stdout
     console = Console(file=out, width=None if out.isatty() else 260, highlight=False)
-    about = {**side.about, "scenario": side.scenario, "scale": side.scale, "experiment": side.experiment, **side.machine}
+    about = {**side.about, "scenario": side.scenario, "scale": side.scale, **side.machine}
     for key, fact in about.items():
         console.print(Text(f"{key:<12} {fact}"), soft_wrap=True)
     for cell in side.cells:

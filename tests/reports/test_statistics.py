@@ -77,6 +77,11 @@ def test_equal_values_are_unchanged_however_few(n):
     assert found.within
 
 
+def test_rounding_is_unchanged_however_few():
+    assert paired([4.0], [4.0 + 1e-6], margin=0.5).within
+    assert not paired([4.0], [4.02], margin=0.5).within
+
+
 def test_what_is_no_pair_is_refused():
     for base, candidate in (([], []), ([1.0], [1.0, 2.0]), ([np.nan], [1.0]), ([1.0], [np.inf])):
         with pytest.raises(ValueError, match="pair"):

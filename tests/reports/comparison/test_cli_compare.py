@@ -85,6 +85,17 @@ def test_what_cannot_be_done_is_said(folders, tmp_path):
         assert result.exception.exit_status == 2
 
 
+def test_another_method_leaves_the_experiment_of_the_others_alone(tmp_path):
+    more = [{"use": "wbp", "label": "WBP"}, {"use": "lot", "label": "LOT", "experiment": {"microscope.defocus_A": 5.0}}]
+    base, candidate = (
+        write_run(tmp_path / name, [row(0, 50.0)], microscope={"energy_keV": energy}, reconstructors=methods)
+        for name, energy, methods in (("base", 300.0, more[:1]), ("candidate", 300.0, more))
+    )
+    other = write_run(tmp_path / "other", [row(0, 50.0)], microscope={"energy_keV": 200.0}, reconstructors=more)
+    assert invoke("compare", base, candidate, "--same", "experiment").exit_code == 0
+    assert invoke("compare", base, other, "--same", "experiment").exit_code == 4
+
+
 SMALL = """\
 schema: 1
 name: twice
