@@ -15,7 +15,7 @@ from ase import Atoms
 
 from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.storage import load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
+from benchsuite.storage import SERIES, load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
 from benchsuite.store import Key, Store, digest
 
 RUN_FILE = "run.json"
@@ -106,7 +106,7 @@ class CellResult:
             files = self.run.store.manifest(Key.parse(text))["files"]
         except (OSError, ValueError, KeyError):  # a damaged entry vouches for nothing
             return ""
-        return digest({name: total for name, total in files.items() if name.startswith("series.zarr/")})
+        return digest({name: total for name, total in files.items() if name.startswith(f"{SERIES}/")})
 
     def prepared(self) -> list[Prepared]:
         """What the steps of `prepare:` made of the series, one after the other; as far as they came."""

@@ -68,7 +68,11 @@ class Side:
 def side_of(run: Run) -> Side:
     """Return the side that a run folder holds. Raises BenchsuiteError where a cell's record cannot be read."""
     experiment = experiments(run)
-    cells = tuple(_cell(run, name, record, experiment) for name, record in run.records.items())
+    try:
+        records = run.records
+    except ValueError as error:
+        raise BenchsuiteError(f"{run.folder}: the record of a cell is damaged ({error})") from error
+    cells = tuple(_cell(run, name, record, experiment) for name, record in records.items())
     about = {key: run.provenance.get(key) for key in ("commit", "dirty", "benchsuite", "started")}
     settings = flattened(run.scenario)
     return Side(str(run.folder), str(run.scenario["name"]), run.scale, cells, machine(run), settings, about)
