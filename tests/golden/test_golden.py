@@ -22,7 +22,7 @@ METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct", "r_factor"
 
 @pytest.fixture(scope="module")
 def golden(benchsuite_run):
-    return benchsuite_run(SCENARIO)
+    return benchsuite_run(SCENARIO, in_process=True, workers=1)
 
 
 def test_no_score_is_worse_than_accepted(golden, assert_no_regression):

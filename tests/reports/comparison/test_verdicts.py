@@ -210,3 +210,12 @@ def test_four_percent_in_one_method_are_found(made_up):
     found = [compare(*sweep(rng, made_up, 0.01, 0.04)) for _ in range(4)]
     assert all(one.exit_status == 1 for one in found)
     assert all({finding.method for finding in one.failing} == {"M0"} for one in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("own", "repeats", "most"), [(0.01, 5, 0.01), (0.05, 5, 0.04), (0.1, 5, 0.04), (0.05, 1, 0.04), (0.05, 8, 0.04)]
+)
+def test_false_alarms_as_the_documentation_states_them(made_up, own, repeats, most):
+    rng = np.random.default_rng(11)
+    assert np.mean([compare(*sweep(rng, made_up, own, repeats=repeats)).exit_status for _ in range(300)]) <= most
