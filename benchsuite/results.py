@@ -15,8 +15,8 @@ from ase import Atoms
 
 from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.storage import load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
-from benchsuite.store import Key, Store
+from benchsuite.storage import SERIES, load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
+from benchsuite.store import Key, Store, digest
 
 RUN_FILE = "run.json"
 TABLE_FILE = "results.csv"
@@ -96,6 +96,17 @@ class CellResult:
     def series(self) -> TiltSeries | None:
         folder = self._folder("series", "series.zarr")
         return load_series(folder) if folder else None
+
+    def series_checksum(self) -> str:
+        """Return a hash of the bytes of the series, by the checksums that the store keeps; empty where it has no such series."""
+        text = self.run.records[self.id]["keys"].get("series")
+        if not text or not self.run.store.has(Key.parse(text)):
+            return ""
+        try:
+            files = self.run.store.manifest(Key.parse(text))["files"]
+        except (OSError, ValueError, KeyError):  # a damaged entry vouches for nothing
+            return ""
+        return digest({name: total for name, total in files.items() if name.startswith(f"{SERIES}/")})
 
     def prepared(self) -> list[Prepared]:
         """What the steps of `prepare:` made of the series, one after the other; as far as they came."""
