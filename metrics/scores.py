@@ -3,11 +3,12 @@
     RMSD                 √(mean squared distance) of matched atoms after the common shift is removed
     tracing error        (false positives + missed) / true atoms
     classification rate  correctly classified / true atoms
-    OSPA                 √((Σ squared distances of matched atoms + c² · unmatched) / max(true, traced)),  c the cut-off of the matching
+    OSPA                 √((Σ squared distances of matched atoms + c² · unmatched) / max(true, traced))
 
-OSPA (Schuhmacher, Vo & Vo, IEEE Trans. Signal Process. 56 (2008) 3447, doi:10.1109/TSP.2008.920469; order 2) is what methods are
-ranked by: an atom that is left out cannot make it better, as it can the RMSD. "Unmatched" counts the longer list.
-Non-atoms ("X") are no traced atoms. Recall of an element counts its true atoms that were found, whatever they were taken for.
+c is the cut-off of the matching, "unmatched" counts the longer list. OSPA (Schuhmacher, Vo & Vo, IEEE Trans. Signal Process. 56
+(2008) 3447, doi:10.1109/TSP.2008.920469; order 2) is what methods are ranked by: leaving out an atom cannot make it better, as it
+can the RMSD. Non-atoms ("X") are no traced atoms. Recall of an element counts its true atoms that were found, whatever they were
+taken for.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ CORRELATION = Rule("higher", 0.0, 0.005)
 HEADLINE = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report; tested apart from the others
 RULES = {
     "rmsd_pm": POSITION,
+    "ospa_pm": POSITION,
     "tracing_error_pct": Rule("lower", 0.02, 0.1, one_atom=True),
     "classification_rate_pct": SHARE,
     "r_factor": Rule("lower", 0.02, 0.002),
