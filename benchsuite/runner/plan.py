@@ -16,6 +16,7 @@ from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.store import Store
 
+LAST = ("scores", "metric")  # stages without which a cell is not done
 BASE_BYTES = 3e8  # an idle worker process with its imports
 
 
@@ -39,7 +40,7 @@ class CellPlan:
 
     @property
     def cached(self) -> bool:
-        return self.stages[-1].cached
+        return all(item.cached for item in self.stages if item.stage.name in LAST)
 
     @property
     def why(self) -> str:
@@ -54,7 +55,7 @@ def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
     for cell in loaded.cells:
         stages, seconds, peak = [], 0.0, BASE_BYTES
         made = flow(cell, device)
-        cached = store.has(made.scores.key)
+        cached = all(store.has(stage.key) for stage in made.last())
         for stage in made.stages():
             key = str(stage.key)
             new = key not in seen
