@@ -136,7 +136,9 @@ def check_iterates(cls: type[AnyReconstructor]) -> None:
     series, grid = problem_for(cls)
     iterates = run(cls, series, grid)
     assert iterates, "no iterate was yielded"
-    assert len(iterates) <= cls().total_iterations() + 1, "more iterates than total_iterations() announces"
+    announced = cls().total_iterations()
+    hint = "override it where no parameter called `iterations` says how many come"
+    assert len(iterates) <= announced + 1, f"{len(iterates)} iterates, total_iterations() announces {announced}; {hint}"
     for item in iterates:
         assert isinstance(item, Iterate), f"yielded {type(item).__name__}"
     last = iterates[-1]

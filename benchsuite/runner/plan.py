@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
+from ase import Atoms
 
-from benchsuite import microscope, seeds
+from benchsuite import microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
 from benchsuite.runner.stages import Stage, flow
 from benchsuite.runner.stages.image import true_rotations
-from benchsuite.scenario import Cell, Loaded
+from benchsuite.scenario import Cell, Experiment, Loaded
 from benchsuite.store import Store
 
 LAST = ("scores", "metric")  # stages without which a cell is not done
@@ -100,9 +103,36 @@ def check_specimens(loaded: Loaded) -> None:
             continue
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
-        atoms = e.phantom.build(rng)
+        atoms = _built(e, rng)
+        _check_thermal_motion(atoms, e)
         box = microscope.specimen_box_A(e.acquisition.scan, e.simulation)
         microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
+
+
+def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:
+    """Build the specimen. Raises BenchsuiteError with the line of the phantom's own code that failed."""
+    try:
+        return experiment.phantom.build(rng)
+    except BenchsuiteError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        kind = experiment.phantom.kind
+        own = str(registry.source_file(registry.phantom(kind)))
+        lines = [
+            f"{frame.filename}:{frame.lineno}: " for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own
+        ]
+        place = lines[-1] if lines else ""
+        raise BenchsuiteError(f"{place}phantom {kind}: {type(error).__name__}: {error}") from error
+
+
+def _check_thermal_motion(atoms: Atoms, experiment: Experiment) -> None:
+    phonons = experiment.acquisition.frozen_phonons
+    missing = sorted({*atoms.get_chemical_symbols()} - {*phonons.rms_A}) if phonons else []
+    if missing:
+        raise BenchsuiteError(
+            f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}, which the phantom holds; give "
+            "each its RMS displacement per axis in Å, or set acquisition.frozen_phonons to null"
+        )
 
 
 def check_memory(plans: Sequence[CellPlan], workers: int) -> None:

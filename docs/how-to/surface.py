@@ -23,7 +23,7 @@ class SurfaceParams(Params):
 class Surface(Metric[SurfaceParams]):
     Params = SurfaceParams
     title = "RMSD of matched atoms at the surface, and of those inside"
-    reference = "this page"
+    reference = "docs/how-to/add-a-metric.md"
     unit = "pm"
     direction = "lower"
 
