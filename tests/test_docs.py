@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.main
+from ase.io import read
+from typer.testing import CliRunner
 
 from benchsuite import contract_suite, registry
 from benchsuite.cli import app
@@ -136,7 +138,7 @@ def test_commands_are_documented():
 def test_commands_in_the_documentation_exist_with_their_options(page):
     shown = [line for block in blocks(page, "sh") for line in block.splitlines()]
     shown += re.findall(r"`(benchsuite [^`|]+)`", text_of(page)) + re.findall(
-        r"^    (benchsuite [^#|\n]+)", text_of(page), re.MULTILINE
+        r"^    (benchsuite [^#|\n]+(?:\n     +[^\n]+)*)", text_of(page), re.MULTILINE
     )
     for line in shown:
         for words in (shlex.split(part) for part in line.split("&&")):
@@ -159,8 +161,45 @@ def test_python_on_the_pages_imports_what_exists(page):
                     assert hasattr(module, alias.name), f"{page.relative_to(ROOT)}: {node.module} has no {alias.name}"
 
 
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+SMALL = [  # the experiments of the tutorial in seconds instead of minutes
+    "phantom.atoms=13",
+    "simulation.sampling_A=0.2",
+    "acquisition.detector={inner_mrad: 24, outer_mrad: 32}",
+    "acquisition.tilts.count=3",
+    "acquisition.scan.positions=[32, 32]",
+    "reconstructors=[resire, wbp]",
+    "sweep=[{acquisition.dose_e_per_A2: [2.0e6]}]",
+    "repeats=1",
+    "figures=[slice_grid]",
+]
+
+
+def test_the_tutorial_can_be_followed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCHSUITE_STORE", raising=False)
+    Path("gold.yaml").write_text(blocks(TUTORIAL, "yaml")[0])
+    for line in "".join(blocks(TUTORIAL, "sh")).splitlines():
+        words = shlex.split(line)
+        assert words[0] == "benchsuite"
+        small = [word for setting in SMALL for word in ("--set", setting)] if "quickstart" in words else []
+        done = CliRunner().invoke(app, [*words[1:], *small])
+        assert done.exit_code == 0, f"{line}: {done.output} {done.exception}"
+    for path in ("runs/quickstart-desk/results.csv", "runs/quickstart-desk/report/index.html", "runs/dose/tables/summary.md"):
+        assert path in text_of(TUTORIAL)
+        assert (tmp_path / path).is_file()
+    summary = (tmp_path / "runs/quickstart-desk/tables/summary.md").read_text()
+    for column in re.findall(r"^\| (\w[\w -]+) \| [^|]+\?[^|]* \|", text_of(TUTORIAL), re.MULTILINE):
+        assert column in summary
+    for folder in re.findall(r"`(\w+)/`", text_of(TUTORIAL)):
+        assert (tmp_path / "runs" / "dose" / folder).is_dir(), folder
+    assert {path.name for path in (tmp_path / ".benchsuite").iterdir()} == {"store"}
+    truth, traced = (read(tmp_path / name) for name in ("truth.xyz", "resire.xyz"))
+    assert len(truth) == 13
+    assert len(traced) > 0
+
+
 BASES = {  # what the snippets of a page are keys of; other pages: quickstart
-    "4d-stem.md": "mset_2023/fig3",
     "ptychography.md": "mspt_2025/nanocube",
     "local-orbitals.md": "lot_2024/amorphous",
 }
