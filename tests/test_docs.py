@@ -111,6 +111,10 @@ def test_every_equation_has_its_code_and_its_test():
         if title == "Notation":
             continue
         assert "$$" in section, f"{title} has no equation"
+        assert [section.count(f"\n- **{part}** ") for part in ("Code", "Test")] == [1, 1], title
+        assert not re.search(r"\\[^A-Za-z]", "".join(re.findall(r"\$[^$]+\$", section))), (
+            f"{title}: an escape that Markdown may eat"
+        )
         code, _, checks = section.partition("**Test**")
         assert [name for name, file in NAMED.findall(code.partition("**Code**")[2]) if "/tests/" not in file], f"{title}: no code"
         assert all("/tests/" in file for _, file in NAMED.findall(checks.partition("**Departs**")[0])), (
