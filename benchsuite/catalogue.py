@@ -82,7 +82,7 @@ def is_built_in(column: str) -> bool:
 def _patterns() -> tuple[str, ...]:
     names = [*LEADING, *SCORES, *METRICS, *MORE_COLUMNS]
     patterns = {"<El>": "[A-Z][a-z]?", "<x|y|z>": "[xyz]"}
-    return tuple(re.sub("<.*>", lambda found: patterns[found[0]], name) for name in names)
+    return tuple(re.sub("<.*>", lambda found: patterns.get(found[0], r"\w+"), name) for name in names)
 
 
 def _describe_class(kind: str, name: str) -> str:

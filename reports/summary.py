@@ -82,6 +82,7 @@ def summary(run: Run) -> Table:
         rows.append([group.method, *swept, f"{ok}/{group.n_total}", *cells])
     columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(_heading(run, metric) for metric in metrics)]
     note = "Mean ± sample standard deviation over repeats. * fewer cells than planned have this score: see the failures."
+    note += "".join(f" {label(metric)}: {run.measures[metric]['title']}." for metric in metrics if metric in run.measures)
     return Table("summary", "Summary", columns, rows, note)
 
 

@@ -92,7 +92,9 @@ def _chain(cell: Cell) -> Iterator[Cell]:
 
 
 def check_specimens(loaded: Loaded) -> None:
-    """Build every phantom and raise PhysicsError, with the numbers, where a tilted one does not fit its box."""
+    """Build every phantom and raise BenchsuiteError where that fails, where an element has no thermal motion, and, with the
+    numbers, where a tilted specimen does not fit its box.
+    """
     seen: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
