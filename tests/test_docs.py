@@ -43,6 +43,11 @@ def blocks(page, language):
     return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
 
 
+def lines_of(block):
+    """The commands of a block, each in one line."""
+    return block.replace("\\\n", " ").splitlines()
+
+
 def test_the_example_plugin_keeps_the_contract():
     assert registry.load_plugin(EXAMPLE) == ["landweber"]
     contract_suite.check_reconstructor(registry.reconstructor("landweber"))
@@ -140,7 +145,7 @@ def test_commands_are_documented():
 
 @pages
 def test_commands_in_the_documentation_exist_with_their_options(page):
-    shown = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    shown = [line for block in blocks(page, "sh") for line in lines_of(block)]
     shown += re.findall(r"`(benchsuite [^`|]+)`", text_of(page)) + re.findall(
         r"^    (benchsuite [^#|\n]+(?:\n     +[^\n]+)*)", text_of(page), re.MULTILINE
     )
@@ -183,7 +188,7 @@ def test_the_tutorial_can_be_followed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BENCHSUITE_STORE", raising=False)
     Path("gold.yaml").write_text(blocks(TUTORIAL, "yaml")[0])
-    for line in "".join(blocks(TUTORIAL, "sh")).splitlines():
+    for line in lines_of("".join(blocks(TUTORIAL, "sh"))):
         words = shlex.split(line)
         assert words[0] == "benchsuite"
         small = [word for setting in SMALL for word in ("--set", setting)] if "quickstart" in words else []
