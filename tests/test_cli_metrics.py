@@ -55,44 +55,40 @@ class Twin(Metric):
 """
 
 
-def run(folder, metrics, *more):
-    words = [
-        "run",
-        "tiny.yaml",
-        "--plugin",
-        "mine.py",
-        "--plugin",
-        "surface.py",
-        "--out",
-        "out",
-        "--store",
-        "store",
-        "--workers",
-        "1",
-    ]
-    command = [sys.executable, "-m", "benchsuite.cli", *words, "--set", f"analysis.metrics={metrics}", *more]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
-
-
 def table(folder):
     return pd.read_csv(folder / "out" / "results.csv").set_index("reconstructor")
+
+
+SCENARIO = """\
+schema: 1
+name: tiny
+phantom: {kind: core_shell, atoms: 19, shell_layers: 1}
+simulation: {method: prism, sampling_A: 0.2, prism_interpolation: 2}
+acquisition:
+  tilts: {range_deg: [-90, 90], count: 8}
+  scan: {step_A: 0.4, positions: [36, 36]}
+  detector: {inner_mrad: 22, outer_mrad: 32}
+reconstructors:
+  - wbp
+  - {use: wbp, label: A, experiment: {analysis.metrics: [broken]}}
+  - {use: wbp, label: B, experiment: {analysis.metrics: [thief]}}
+  - {use: wbp, label: C, experiment: {analysis.metrics: [count, twin]}}
+  - {use: lot, label: D, from: A, iterations: 1, experiment: {analysis.metrics: []}}
+analysis: {species: [Cu, Au], metrics: [surface, count: {factor: 2}]}
+figures: [histogram_grid]
+"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("metrics")
-    text = (
-        "schema: 1\nname: tiny\nphantom: {kind: core_shell, atoms: 19, shell_layers: 1}\n"
-        "simulation: {method: prism, sampling_A: 0.2, prism_interpolation: 2}\n"
-        "acquisition:\n  tilts: {range_deg: [-90, 90], count: 8}\n  scan: {step_A: 0.4, positions: [36, 36]}\n"
-        "  detector: {inner_mrad: 22, outer_mrad: 32}\n"
-        "reconstructors: [wbp]\nanalysis: {species: [Cu, Au]}\nfigures: [histogram_grid]\n"
-    )
-    (folder / "tiny.yaml").write_text(text)
+    (folder / "tiny.yaml").write_text(SCENARIO)
     (folder / "mine.py").write_text(PLUGIN)
     shutil.copy(EXAMPLE, folder / "surface.py")
-    result = run(folder, "[surface, count: {factor: 2}]")
-    assert result.returncode == 0, result.stderr
+    words = ["run", "tiny.yaml", "--plugin", "mine.py", "--plugin", "surface.py", "--out", "out", "--store", "store"]
+    command = [sys.executable, "-m", "benchsuite.cli", *words]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+    assert result.returncode == 3, result.stderr
     return folder
 
 
@@ -145,17 +141,12 @@ def test_a_change_of_a_metric_repeats_only_it(folder, monkeypatch):
 
 
 def test_a_metric_that_fails_is_named_and_costs_its_own_cell_alone(folder):
-    own = "{use: wbp, label: %s, experiment: {analysis.metrics: [%s]}}"
-    methods = [own % pair for pair in (("A", "broken"), ("B", "thief"), ("C", "count, twin"))]
-    refining = "{use: lot, from: A, label: D, iterations: 1}"
-    result = run(folder, "[]", "--set", f"reconstructors=[{', '.join(methods)}, {refining}]")
-    assert result.returncode == 3, result.stderr
     found = table(folder)
-    assert list(found["status"]) == ["error", "error", "error", "ok"]
+    assert list(found["status"]) == ["ok", "error", "error", "error", "ok"]
     assert found.loc["A", "reason"] == "metric broken: RuntimeError: broken on purpose"
     assert found.loc["B", "reason"] == "metric thief: the column 'rmsd_pm' belongs to the table itself; give it another name"
     assert found.loc["C", "reason"] == "metric twin: the column 'traced_now' belongs to metric count; give it another name"
-    assert "Traceback" in json.loads((folder / "out" / "cells" / "0000.json").read_text())["log"]
+    assert "Traceback" in json.loads((folder / "out" / "cells" / "0001.json").read_text())["log"]
 
 
 def test_scenarios_are_checked_for_metrics(tmp_path, tiny_scenario):
