@@ -23,7 +23,9 @@ app = typer.Typer(
 ScenarioName = Annotated[str, typer.Argument(help="A scenario file, or a name from the library (see `list scenarios`).")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), desk (minutes) or paper (a GPU, or hours).")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be repeated.")]
-Plugin = Annotated[list[str] | None, typer.Option(help="A Python file that defines reconstructors or phantoms.")]
+Plugin = Annotated[
+    list[str] | None, typer.Option(help="A Python file that defines reconstructors, phantoms, preparations or metrics.")
+]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="Where results are kept. Default: $BENCHSUITE_STORE, else .benchsuite/store.")
 ]
@@ -156,10 +158,14 @@ def plan(
 
 
 @app.command("list")
-def list_names(what: Annotated[str, typer.Argument(help="phantoms, preparations, reconstructors, metrics or scenarios")]) -> None:
+def list_names(
+    what: Annotated[str, typer.Argument(help="phantoms, preparations, reconstructors, metrics or scenarios")], plugin: Plugin = None
+) -> None:
     """List what there is."""
-    from benchsuite import catalogue
+    from benchsuite import catalogue, registry
 
+    for file in plugin or []:
+        registry.load_plugin(file)
     for name, title in catalogue.entries(what):
         typer.echo(f"{name:<20} {title}".rstrip())
 

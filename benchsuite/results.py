@@ -72,6 +72,11 @@ class Run:
         return table_of([record["row"] for record in self.records.values()], self.sweep_keys)
 
     @cached_property
+    def measures(self) -> dict[str, dict[str, str]]:
+        """{column: {metric, title, unit, direction}} of the metrics that the scenario asks for beyond the built-in scores."""
+        return {name: told for record in self.records.values() for name, told in record.get("measures", {}).items()}
+
+    @cached_property
     def without_atoms(self) -> bool:
         """Whether there are scores, but none of them of atoms: slices of single views have none."""
         scored = self.table[self.table["status"] == "ok"]

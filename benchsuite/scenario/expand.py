@@ -33,9 +33,9 @@ def normalised_reconstructors(raw: Any) -> Any:
     for item in raw:
         if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
             item = {FROM: None, **item[REFINE]}
-        item = _named(item)
+        item = named(item)
         if isinstance(item, dict) and isinstance(item.get(PREPARE), list):
-            item = {**item, PREPARE: [_named(step) for step in item[PREPARE]]}
+            item = {**item, PREPARE: [named(step) for step in item[PREPARE]]}
         if isinstance(item, dict) and isinstance(item.get("use"), str):
             label = default_label(item["use"])
             if isinstance(item.get(FROM), str):
@@ -47,8 +47,8 @@ def normalised_reconstructors(raw: Any) -> Any:
     return entries
 
 
-def _named(item: Any) -> Any:
-    """`name`, `name: {...}` and {use: name, ...} as the last of these."""
+def named(item: Any) -> Any:
+    """Return `name`, `name: {...}` and {use: name, ...} as the last of these; anything else unchanged."""
     if isinstance(item, str):
         return {"use": item}
     if isinstance(item, dict) and "use" not in item and len(item) == 1:

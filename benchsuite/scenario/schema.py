@@ -161,6 +161,7 @@ class Analysis(Params):
     non_atoms: bool = Field(True, description="seek a class of peaks that are no atoms, where the intensities show one")
     match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
     registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
+    metrics: Annotated[tuple[Any, ...], AsTuple] = Field((), description="metrics beyond the built-in scores: name, or name: {...}")
 
 
 class Limits(Params):
