@@ -32,6 +32,7 @@ SUFFIX_UNITS = {  # longest first: `_e_per_A2` before `_A`
 NAMES = {
     "dose": "Electron dose",
     "rmsd": "RMSD",
+    "ospa": "OSPA distance",
     "tracing_error": "Tracing error",
     "classification_rate": "Classification rate",
     "r_factor": "R-factor",

@@ -61,10 +61,17 @@ class RunFolder:
             if stale.stem not in about["cells"]:
                 stale.unlink()
 
-    def finish_cell(self, cell: Cell, row: Mapping[str, Any], keys: Mapping[str, str], log: str) -> None:
-        """Write down how a cell ended, and the table so far."""
+    def finish_cell(
+        self,
+        cell: Cell,
+        row: Mapping[str, Any],
+        keys: Mapping[str, str],
+        log: str,
+        measures: Mapping[str, Mapping[str, str]] = {},
+    ) -> None:
+        """Write down how a cell ended, and the table so far. `measures`: whose the columns are that are not built in."""
         self.rows[cell.id] = dict(row)
-        record = {"row": json_safe(dict(row)), "keys": dict(keys), "log": log}
+        record = {"row": json_safe(dict(row)), "keys": dict(keys), "log": log, "measures": dict(measures)}
         write_text(self.folder / CELLS_FOLDER / f"{cell.id}.json", json.dumps(record, indent=1))
         self.write_table()
 

@@ -14,6 +14,7 @@ from benchsuite.results import PREPARED
 from benchsuite.runner import supervise
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
 from benchsuite.runner.folder import RunFolder
+from benchsuite.runner.measures import with_metrics
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
 from benchsuite.runner.stages import Flow, ImageStage, Stage, flow
 from benchsuite.runner.stages.preparation import PreparedTiltStage
@@ -154,10 +155,15 @@ def _submit(
         return before
 
     futures = []
-    for cell in cells:
-        made = flow(cell, settings.device)
-        future = submit(task("scores", cell), all_before(cell, made), f"cell {cell.id}")
-        scored[str(made.scores.key)] = future
+    flows = [flow(cell, settings.device) for cell in cells]
+    refined = {str(made.first.scores.key) for made in flows if made.first is not None}
+    for cell, made in zip(cells, flows, strict=True):
+        before, key = all_before(cell, made), str(made.scores.key)
+        if made.metrics and key in refined:  # a metric that fails costs its own cell, not those that refine its atoms
+            scored[key] = submit(task("atoms", cell), before, f"atoms {made.atoms.key}")
+            before = [scored[key]]
+        future = submit(task("scores", cell), before, f"cell {cell.id}")
+        scored.setdefault(key, future)
         futures.append((cell, future))
     return futures
 
@@ -215,6 +221,7 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
         "engine": cell.experiment.engine,
         **cell.swept,
     }
+    measures: dict[str, dict[str, str]] = {}
     scores = store.open(made.scores.key) if outcome["status"] == "ok" else None
     if outcome["status"] == "ok" and scores is None:
         row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
@@ -222,9 +229,10 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
         row |= json.loads((scores / VALUES).read_text(encoding="utf-8"))["values"]
         row |= _took(made, store)
         row["reason"] = _remarks(made, store)
+        row, measures = with_metrics(row, made.metrics, store)
     elif outcome.get("peak_memory_bytes"):
         row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
-    folder.finish_cell(cell, row, keys, outcome.get("log", ""))
+    folder.finish_cell(cell, row, keys, outcome.get("log", ""), measures)
     _listener({"event": "cell", **{key: row[key] for key in ("cell", "status", "reason", "reconstructor")}, "row": row})
     return str(row["status"])
 
