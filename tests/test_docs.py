@@ -226,7 +226,7 @@ def test_scenarios_on_the_pages_are_valid(page, tmp_path):
             file.write_text(block)
             assert load(file).cells
             continue
-        if not set(value) <= {field.alias or name for name, field in Scenario.model_fields.items()}:
+        if not isinstance(value, dict) or not set(value) <= {field.alias or name for name, field in Scenario.model_fields.items()}:
             continue  # not a part of a scenario
         base = library.resolve(BASES.get(page.name, "quickstart"))
         kept = [part for part in sections(text_of(base)) if part.split(":")[0] not in {*value, "sweep", "scales", "published"}]

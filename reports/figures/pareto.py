@@ -37,7 +37,13 @@ class Point:
 
 def accuracy(pool: Pool) -> tuple[str, bool]:
     """Return (the score that stands for accuracy, whether smaller is better)."""
-    for name, smaller in (("rmsd_pm", True), ("slice_correlation", False), ("phase_correlation", False), ("r_factor", True)):
+    for name, smaller in (
+        ("ospa_pm", True),
+        ("rmsd_pm", True),
+        ("slice_correlation", False),
+        ("phase_correlation", False),
+        ("r_factor", True),
+    ):
         if name in pool.table and pool.table[name].notna().any():
             return name, smaller
     return "rmsd_pm", True
