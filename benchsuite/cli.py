@@ -110,6 +110,8 @@ def validate(scenario: ScenarioName, scale: Scale = "desk", overrides: Set = Non
     sections = [(cell.experiment.microscope, cell.experiment.simulation, cell.experiment.acquisition) for cell in loaded.cells]
     for warning in dict.fromkeys(text for section in sections for text in warnings_physics(*section)):
         typer.echo(f"warning: {warning}", err=True)
+    for told in dict.fromkeys(cell.experiment.own.told for cell in loaded.cells if cell.experiment.own is not None):
+        typer.echo(told)
     typer.echo(f"{loaded.source}: valid; {len(loaded.cells)} cells at scale {scale}")
 
 

@@ -92,6 +92,8 @@ def check_specimens(loaded: Loaded) -> None:
     seen: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
+        if e.own is not None:
+            continue
         seed = (
             f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}/{e.simulation.depth_A}"
         )
@@ -99,7 +101,7 @@ def check_specimens(loaded: Loaded) -> None:
             continue
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
-        atoms = e.phantom.build(rng)
+        atoms = e.specimen.build(rng)
         box = microscope.specimen_box_A(e.acquisition.scan, e.simulation)
         microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
 

@@ -37,7 +37,9 @@ class Task:
             return [every[tilt] for tilt in self.tilts]
         if self.kind == "prepared":
             return [made.prepared[self.step]]
-        return [{"phantom": made.phantom, "series": made.series, "atoms": made.atoms, "scores": made.scores}[self.kind]]
+        if self.kind == "phantom":
+            return [made.truth] if made.truth is not None else []
+        return [{"series": made.series, "atoms": made.atoms, "scores": made.scores}[self.kind]]
 
     def work(self, notify: Callable[..., None]) -> None:
         """Make every stage that is not in the store yet."""

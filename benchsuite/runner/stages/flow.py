@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
+from benchsuite.runner.stages.half_sets import HalfReconstructionStage, half_reconstructions
 from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.own_series import OwnSeriesStage
+from benchsuite.runner.stages.own_truth import OwnTruthStage
 from benchsuite.runner.stages.phantom import PhantomStage
 from benchsuite.runner.stages.preparation import PreparationStage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
@@ -21,11 +24,12 @@ from benchsuite.scenario import Cell
 class Flow:
     """What makes the scores of a cell; `first` is the flow whose atoms are refined, if any."""
 
-    phantom: PhantomStage
+    truth: PhantomStage | OwnTruthStage | None
     images: Sequence[ImageStage]
     series: SeriesStage
     prepared: Sequence[PreparationStage]
     reconstruction: ReconstructionStage
+    halves: Sequence[HalfReconstructionStage]
     atoms: AtomsStage
     scores: ScoresStage
     first: Flow | None
@@ -34,22 +38,38 @@ class Flow:
         """Every stage, upstream first, except the scores of what is refined."""
         if self.first is not None:
             yield from (stage for stage in self.first.stages() if stage is not self.first.scores)
-        yield self.phantom
+        if self.truth is not None:
+            yield self.truth
         yield from self.images
         yield self.series
         for step in self.prepared:
             yield from step.tilts()
             yield step
-        yield from (self.reconstruction, self.atoms, self.scores)
+        yield self.reconstruction
+        for half in self.halves:
+            yield from (half.halved(), half)
+        yield from (self.atoms, self.scores)
 
 
 def flow(cell: Cell, device: str = "cpu") -> Flow:
     """Return the stages of a cell."""
     first = flow(cell.first, device) if cell.first is not None else None
-    reconstruction = RefinementStage(cell, device, first.atoms) if first is not None else ReconstructionStage(cell, device)
+    reconstruction = ReconstructionStage(cell, device)
+    if cell.experiment.own is not None:
+        recorded = OwnSeriesStage(cell.experiment, cell.repeat, reconstruction.modality())
+        reconstruction = ReconstructionStage(cell, device, recorded)
+    if first is not None:
+        reconstruction = RefinementStage(cell, device, reconstruction.recorded, first.atoms)
     series = reconstruction.series()
-    images = series.upstream()
-    phantom = PhantomStage(cell.experiment, cell.repeat)
+    truth = _truth(cell)
     atoms = AtomsStage(reconstruction)
-    scores = ScoresStage(phantom, atoms)
-    return Flow(phantom, images, series, reconstruction.prepared(), reconstruction, atoms, scores, first)
+    halves = half_reconstructions(reconstruction)
+    scores = ScoresStage(truth, atoms, halves)
+    return Flow(truth, series.upstream(), series, reconstruction.prepared(), reconstruction, halves, atoms, scores, first)
+
+
+def _truth(cell: Cell) -> PhantomStage | OwnTruthStage | None:
+    own = cell.experiment.own
+    if own is None:
+        return PhantomStage(cell.experiment, cell.repeat)
+    return OwnTruthStage(cell.experiment) if own.truth is not None else None
