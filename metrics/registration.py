@@ -2,8 +2,8 @@
 
 Starts are the 24 rotations that permute axes, those that carry a triple of neighbouring true atoms to a triple of traced ones of
 nearly equal distances, and what rotations between the best of these make of the best: the others of a lattice. From each, nearest
-pairs and the least-squares rotation of these (Kabsch) are found in turns, at a cut-off that shrinks: iterative closest points (Besl &
-McKay, IEEE PAMI 14 (1992) 239, doi:10.1109/34.121791). What it is judged by,
+pairs and the least-squares rotation of these (Kabsch) are found in turns, at a cut-off that shrinks: iterative closest points (Besl
+& McKay, IEEE PAMI 14 (1992) 239, doi:10.1109/34.121791). What it is judged by,
 
     fit = Σ (1 − d²/c²) w / ½(n_true + n_traced)     over mutual nearest neighbours within c,
 

@@ -36,6 +36,8 @@ NAMES = {
     "classification_rate": "Classification rate",
     "r_factor": "R-factor",
     "resolution_fsc": "FSC resolution",
+    "resolution_half_sets": "FSC resolution of half sets",
+    "n_traced": "Traced atoms",
     "resolution_x": "Resolution along x",
     "resolution_y": "Resolution along y",
     "resolution_z": "Resolution along z",
@@ -86,6 +88,8 @@ def name(key: str) -> str:
             return NAMES[known]
     if last.startswith("recall_"):
         return f"Recall of {last.removeprefix('recall_')}"
+    if last.startswith("n_traced_"):
+        return f"Traced {last.removeprefix('n_traced_')}"
     if last.startswith("sites_found_"):
         return f"Sites of {last.removeprefix('sites_found_')} found"
     words = last.replace("_", " ").strip() or key

@@ -79,6 +79,13 @@ def own_sections(document: Document, problems: list[Problem]) -> tuple[dict[str,
     return {**described, **sections}, OwnData(section, kind, files, told, truth)
 
 
+def in_words_of_series(message: str) -> str:
+    """Return a message about the description of a series with the keys that its files are described by."""
+    keys = {"acquisition.scan.step_A": "series.scan_step_A", "acquisition.detector.inner_mrad": "series.detector_mrad"}
+    key, colon, rest = message.partition(":")
+    return f"{keys.get(key, key)}{colon}{rest}"
+
+
 def _stamps(section: SeriesFile) -> str:
     """Something that differs when a file has changed: a series is described once, however many cells there are."""
     tilts = section.tilting.file

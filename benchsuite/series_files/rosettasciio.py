@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchsuite.errors import BenchsuiteError
-from benchsuite.series_files.checks import damage_reported
+from benchsuite.series_files.checks import damage_reported, import_extra
 from benchsuite.series_files.contents import ANGLES_MRAD, LENGTHS_A, RECIPROCALS_PER_A, Contents
 
 READERS = {
