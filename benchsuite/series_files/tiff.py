@@ -12,6 +12,7 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.series_files.checks import damage_reported, import_extra
 from benchsuite.series_files.contents import LENGTHS_A, Contents
 
+MOST_COMPRESSED = 2000  # times: a header that claims more than any of the codecs can hold is wrong
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of a broken file is said by the error
 
 
@@ -55,6 +56,9 @@ def _check_whole(file: Path, tiff: Any, series: Any) -> None:
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
         if not ends or len(ends) < len(page.dataoffsets):
             raise BenchsuiteError(f"{file}: damaged: a page without data")
+        room = sum(page.databytecounts) * (1 if page.compression == 1 else MOST_COMPRESSED)
+        if series.dataoffset is None and page.nbytes > room:
+            raise BenchsuiteError(f"{file}: damaged: a page of shape {page.shape} in {sum(page.databytecounts):,} bytes")
         end = max(end, *ends) if series.dataoffset is None else end
     if end > size:
         raise BenchsuiteError(f"{file}: damaged: {size:,} bytes, its images end at {end:,}")
