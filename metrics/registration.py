@@ -267,9 +267,7 @@ def remarks(found: Registration, least_fit: float) -> Sequence[str]:
     axes, rest = nearest_axes(found.best.rotation)
     told = []
     if found.best.fit < least_fit:
-        told.append(
-            f"truth not registered: the best fit is {found.best.fit:.2f}, less than {least_fit:g}; nothing is scored against it"
-        )
+        told.append(f"truth not registered: it fits by {found.best.fit:.2f}, less than {least_fit:g}; nothing is scored against it")
     else:
         shift = ", ".join(f"{value:.2f}" for value in found.best.shift_A)
         frame = f"axes [{', '.join(axes)}], then {rest:.2f}°, shift {shift} Å from its mean"

@@ -43,6 +43,7 @@ class TiltsOfFile(Params):
 class SeriesFile(Params):
     """A tilt series in one file, or in one file per tilt. What is left out is what the files say."""
 
+    label: str | None = Field(None, description="its name in tables, where series are swept")
     file: str | None = Field(None, min_length=1, description="one file (or zarr folder); relative to the scenario file")
     files: str | Names | None = Field(
         None, description="one file per tilt: a list, or a pattern such as tilt_*.h5 in natural order"
@@ -125,6 +126,7 @@ class Frame(Params):
 class Truth(Params):
     """Atoms to compare with, from any file that ASE reads."""
 
+    label: str | None = Field(None, description="its name in tables, where truths are swept")
     file: str = Field(min_length=1, description="file of atoms; relative to the scenario file")
     frame: Frame = Field(default_factory=Frame)
     register_: bool = Field(

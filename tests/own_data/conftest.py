@@ -24,7 +24,9 @@ def write_mrc(file, data=STACK):
 def write_tiff(file, data=STACK, **more):
     import tifffile
 
-    tifffile.imwrite(file, data, **{"photometric": "minisblack", "metadata": {"axes": "ZYX", "spacing": 0.37, "unit": "angstrom"}, **more})
+    tifffile.imwrite(
+        file, data, **{"photometric": "minisblack", "metadata": {"axes": "ZYX", "spacing": 0.37, "unit": "angstrom"}, **more}
+    )
 
 
 def write_hdf5(file, data=STACK):

@@ -29,7 +29,9 @@ def test_the_pixel_size_is_that_of_the_header(tmp_path, name, writers, section):
 def test_calibrations_of_imagej_and_ome(tmp_path, stack, section):
     import tifffile
 
-    tifffile.imwrite(tmp_path / "i.tif", stack, imagej=True, resolution=(1 / 0.037, 1 / 0.037), metadata={"unit": "nm", "axes": "ZYX"})
+    tifffile.imwrite(
+        tmp_path / "i.tif", stack, imagej=True, resolution=(1 / 0.037, 1 / 0.037), metadata={"unit": "nm", "axes": "ZYX"}
+    )
     pixels = {"axes": "ZYX", "PhysicalSizeX": 0.037, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.037, "PhysicalSizeYUnit": "nm"}
     tifffile.imwrite(tmp_path / "o.ome.tif", stack, photometric="minisblack", metadata=pixels)
     tifffile.imwrite(tmp_path / "dpi.tif", stack, photometric="minisblack", resolution=(300, 300), metadata=None)
@@ -149,8 +151,21 @@ def test_rosettasciio_reads_a_stack_and_its_calibration(tmp_path, patterns, read
         ]
         instrument = {"TEM": {"beam_energy": 200.0, "convergence_angle": 20.5, "Stage": {"tilt_alpha": angle}}}
         metadata = {"General": {"title": "scan"}, "Acquisition_instrument": instrument}
-        signal = {"data": patterns[tilt], "axes": axes, "metadata": metadata, "original_metadata": {}, "attributes": {"_lazy": False}}
-        signal |= {"package_info": {}, "package": "", "package_version": "", "tmp_parameters": {}, "learning_results": {}, "models": None}
+        signal = {
+            "data": patterns[tilt],
+            "axes": axes,
+            "metadata": metadata,
+            "original_metadata": {},
+            "attributes": {"_lazy": False},
+        }
+        signal |= {
+            "package_info": {},
+            "package": "",
+            "package_version": "",
+            "tmp_parameters": {},
+            "learning_results": {},
+            "models": None,
+        }
         hspy.file_writer(str(tmp_path / f"t{tilt}.hspy"), signal)
     own = dict.fromkeys(("tilts", "scan_step_A", "energy_keV", "semiangle_mrad"))
     series = read(files=str(tmp_path / "t*.hspy"), **own)

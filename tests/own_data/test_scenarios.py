@@ -127,8 +127,16 @@ WRONG = [
     ("phantom: none", "phantom: nine", ["phantom", "'none'"]),
     ("reconstructors", "truth: {file: data/none.xyz}\nreconstructors", ["truth.file", "none.xyz", "no such file"]),
     ("reconstructors", "truth: {file: data/true.xyz, frame: {axes: [x, y, y]}}\nreconstructors", ["x, y and z once each"]),
-    ("reconstructors", "truth: {file: data/true.xyz, frame: {axes: [y, x, z]}}\nreconstructors", ["left-handed: mirrored must be true"]),
-    ("reconstructors", "truth: {file: data/true.xyz, register: true, frame: {axes: [y, z, x]}}\nreconstructors", ["leave out frame"]),
+    (
+        "reconstructors",
+        "truth: {file: data/true.xyz, frame: {axes: [y, x, z]}}\nreconstructors",
+        ["left-handed: mirrored must be true"],
+    ),
+    (
+        "reconstructors",
+        "truth: {file: data/true.xyz, register: true, frame: {axes: [y, z, x]}}\nreconstructors",
+        ["leave out frame"],
+    ),
 ]
 
 

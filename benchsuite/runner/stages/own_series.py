@@ -22,7 +22,7 @@ from benchsuite.series_files.measured import check_fractions, levelled, open_mea
 from benchsuite.storage import SERIES, save_series
 
 BYTES_PER_S = 1e8  # of float32, converted, compressed and written
-NAMES_ONLY = {"file", "files"}  # content counts, not its name
+NAMES_ONLY = {"label", "file", "files"}  # content counts, not its name
 
 
 @dataclass(frozen=True)
