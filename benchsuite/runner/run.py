@@ -135,9 +135,9 @@ def _submit(
     def recorded(cell: Cell, made: Flow) -> list[Any]:
         if store.has(made.series.key):
             return []
-        if made.truth is None or not made.images:  # one's own
+        if made.phantom is None or not made.images:  # one's own
             return [submit(task("series", cell), [], f"series {made.series.key}")]
-        phantom = submit(task("phantom", cell), [], f"phantom {made.truth.key}")
+        phantom = submit(task("phantom", cell), [], f"phantom {made.phantom.key}")
         images = [
             submit(task("images", cell, tilts), [phantom], f"images {tilts} {made.images[tilts[0]].key}")
             for tilts in _shares(made.series.upstream(), store, workers)

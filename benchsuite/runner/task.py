@@ -38,7 +38,7 @@ class Task:
         if self.kind == "prepared":
             return [made.prepared[self.step]]
         if self.kind == "phantom":
-            return [made.truth] if made.truth is not None else []
+            return [made.phantom] if made.phantom is not None else []
         return [{"series": made.series, "atoms": made.atoms, "scores": made.scores}[self.kind]]
 
     def work(self, notify: Callable[..., None]) -> None:

@@ -22,9 +22,12 @@ from benchsuite.scenario import Cell
 
 @dataclass(frozen=True)
 class Flow:
-    """What makes the scores of a cell; `first` is the flow whose atoms are refined, if any."""
+    """What makes the scores of a cell; `first` is the flow whose atoms are refined, if any.
 
-    truth: PhantomStage | OwnTruthStage | None
+    phantom: the stage of the truth; of one's own series, atoms in a file, or None. halves: of half the tilts each, if any.
+    """
+
+    phantom: PhantomStage | OwnTruthStage | None
     images: Sequence[ImageStage]
     series: SeriesStage
     prepared: Sequence[PreparationStage]
@@ -35,20 +38,23 @@ class Flow:
     first: Flow | None
 
     def stages(self) -> Iterator[Stage]:
-        """Every stage, upstream first, except the scores of what is refined."""
+        """Every stage, upstream first, except half sets and scores of what is refined."""
+        yield from self._answered()
+        for half in self.halves:
+            yield from (half.halved(), half)
+        yield self.scores
+
+    def _answered(self) -> Iterator[Stage]:
         if self.first is not None:
-            yield from (stage for stage in self.first.stages() if stage is not self.first.scores)
-        if self.truth is not None:
-            yield self.truth
+            yield from self.first._answered()
+        if self.phantom is not None:
+            yield self.phantom
         yield from self.images
         yield self.series
         for step in self.prepared:
             yield from step.tilts()
             yield step
-        yield self.reconstruction
-        for half in self.halves:
-            yield from (half.halved(), half)
-        yield from (self.atoms, self.scores)
+        yield from (self.reconstruction, self.atoms)
 
 
 def flow(cell: Cell, device: str = "cpu") -> Flow:
