@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
+from benchsuite.series_files.checks import damage_reported
 
 LENGTHS_A = {"A": 1.0, "Å": 1.0, "\u212b": 1.0, "angstrom": 1.0, "pm": 0.01, "nm": 10.0, "µm": 1e4, "μm": 1e4, "um": 1e4, "m": 1e10}
 RECIPROCALS_PER_A = {f"{one}{unit}": 1 / LENGTHS_A[unit] for unit in ("A", "Å", "nm") for one in ("1/", "1 / ")}
@@ -42,6 +44,20 @@ class Contents:
     facts: Mapping[str, Any] = field(default_factory=dict)
     axes: tuple[str, ...] | None = None
     remarks: tuple[str, ...] = ()
+
+
+class Mapped:
+    """An array of a file, mapped only while a part of it is read: what stays mapped counts as memory of the process."""
+
+    def __init__(self, file: Path, mapped: np.memmap) -> None:
+        self._file, self._offset = file, mapped.offset
+        self._order: Literal["C", "F"] = "C" if mapped.flags.c_contiguous else "F"
+        self.shape, self.dtype = tuple(mapped.shape), mapped.dtype
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        with damage_reported(self._file):
+            mapped = np.memmap(self._file, self.dtype, "r", self._offset, self.shape, self._order)
+            return np.array(mapped[index])
 
 
 AXES = {

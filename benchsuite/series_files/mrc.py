@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite.series_files.checks import damage_reported, import_extra
-from benchsuite.series_files.contents import Contents
+from benchsuite.series_files.contents import Contents, Mapped
 
 STRICT_DIGITS = 7  # a cell of the header is in single precision
 
@@ -17,9 +17,9 @@ def mrc_contents(file: Path, dataset: str | None = None) -> Contents:
     mrcfile = import_extra("mrcfile", file, "formats")
     with damage_reported(file), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mrc = mrcfile.mmap(file, mode="r")
-        step = _step_A(mrc)
-    return Contents("MRC", mrc.data, {} if step is None else {"scan_step_A": step})
+        with mrcfile.mmap(file, mode="r") as mrc:
+            step, array = _step_A(mrc), Mapped(file, mrc.data)
+    return Contents("MRC", array, {} if step is None else {"scan_step_A": step})
 
 
 def _step_A(mrc: Any) -> float | None:

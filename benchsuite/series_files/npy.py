@@ -8,13 +8,13 @@ import numpy as np
 
 from benchsuite.errors import BenchsuiteError
 from benchsuite.series_files.checks import damage_reported
-from benchsuite.series_files.contents import Contents
+from benchsuite.series_files.contents import Contents, Mapped
 
 
 def npy_contents(file: Path, dataset: str | None = None) -> Contents:
     """Return the array of a .npy file; pickled objects are refused."""
     with damage_reported(file):
         array = np.load(file, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.memmap):
         raise BenchsuiteError(f"{file}: not one array; allowed: what numpy.save writes")
-    return Contents("NumPy", array)
+    return Contents("NumPy", Mapped(file, array))
