@@ -107,11 +107,14 @@ def run(
 def validate(scenario: ScenarioName, scale: Scale = "desk", overrides: Set = None, plugin: Plugin = None) -> None:
     """Check a scenario and list every problem with its line."""
     from benchsuite.microscope import warnings_physics
+    from benchsuite.scenario.own_sections import in_words_of_series
 
     loaded = _load(scenario, scale, overrides, plugin)
     sections = [(cell.experiment.microscope, cell.experiment.simulation, cell.experiment.acquisition) for cell in loaded.cells]
     for warning in dict.fromkeys(text for section in sections for text in warnings_physics(*section)):
-        typer.echo(f"warning: {warning}", err=True)
+        typer.echo(f"warning: {warning if loaded.scenario.series is None else in_words_of_series(warning)}", err=True)
+    for told in dict.fromkeys(cell.experiment.own.told for cell in loaded.cells if cell.experiment.own is not None):
+        typer.echo(told)
     typer.echo(f"{loaded.source}: valid; {len(loaded.cells)} cells at scale {scale}")
 
 

@@ -84,7 +84,8 @@ def _write_stack(data: np.ndarray, pixel_A: float, file: Path) -> Path:
         else:
             import tifffile
 
-            tifffile.imwrite(buffer, data.astype(np.float32), metadata={"axes": "ZYX", "spacing": pixel_A, "unit": "angstrom"})
+            told = {"axes": "ZYX", "spacing": pixel_A, "unit": "angstrom"}
+            tifffile.imwrite(buffer, data.astype(np.float32), photometric="minisblack", metadata=told)  # 3 or 4 tilts are no RGB
     except ImportError as error:
         raise BenchsuiteError(f"{file.suffix} needs the extra `formats`: pip install 'benchsuite[formats]' ({error})") from error
     write_bytes(file, buffer.getvalue())

@@ -56,6 +56,12 @@ SHOWN = {  # scores on the line of a cell, where it has them
     "slice_correlation": "of the worst slice {:.3f}",
     "reconstruct_s": "{:.1f} s",
 }
+WITHOUT_TRUTH = {
+    "n_traced": "{} atoms traced",
+    "r_factor": "R-factor {:.3f}",
+    "resolution_half_sets_A": "half sets agree to {:.2f} Å",
+    "reconstruct_s": SHOWN["reconstruct_s"],
+}
 
 
 def _line(event: Mapping[str, Any]) -> str:
@@ -63,6 +69,7 @@ def _line(event: Mapping[str, Any]) -> str:
     start = f"cell {event['cell']}  {event['reconstructor']:<10} {event['status']:<11}"
     if event["status"] != "ok":
         return f"{start} {event['reason']}"
-    parts = [text.format(row[key]) for key, text in SHOWN.items() if key in row]
+    shown = SHOWN if "n_true" in row else WITHOUT_TRUTH
+    parts = [text.format(row[key]) for key, text in shown.items() if key in row]
     remark = f" ({event['reason']})" if event["reason"] else ""
     return f"{start} {', '.join(parts)}{remark}"

@@ -82,6 +82,12 @@ class Run:
         scored = self.table[self.table["status"] == "ok"]
         return len(scored) > 0 and bool(scored["n_traced"].isna().all())
 
+    @cached_property
+    def without_truth(self) -> bool:
+        """Whether there are scores, but no truth that any of them is against: the series is somebody's own."""
+        scored = self.table[self.table["status"] == "ok"]
+        return len(scored) > 0 and bool(scored["n_true"].isna().all())
+
     def cell(self, cell_id: str) -> CellResult:
         """Return the stored data of a cell."""
         return CellResult(self, cell_id)

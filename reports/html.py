@@ -38,11 +38,12 @@ CAPTIONS = {
     "probe_sections": "Intensity of the probes at several depths; framed: the sharpest of each row.",
     "depth_slices": "Phase of the slices in depth, on one scale for each method.",
     "convergence": "Loss against iteration, relative to each method's own first value.",
-    "fourier_shell": "Fourier shell correlation of each volume with the true atoms drawn as Gaussians.",
+    "fourier_shell": "Fourier shell correlation: of each volume with the true atoms drawn as Gaussians (threshold 0.5), and of "
+    "reconstructions of half of the tilts each (threshold 0.143).",
     "spectral_amplitude": "Spectral amplitude of the volumes under a Hann window. (a) Mean over the other two axes; points: the "
     "last peak along each axis, sought in three dimensions, with its resolution. (b–d) Mean over one axis, in logarithmic colours; "
     "bars: 1 Å⁻¹.",
-    "pair_distribution": "Distances between atoms: traced (lines) and true (grey).",
+    "pair_distribution": "Distances between atoms: traced (lines) and, where they are known, true (grey).",
     "diffraction_patterns": "Pattern of the central probe in the middle tilt of each series, on a logarithmic scale; the dashed "
     "circle is the edge of the aperture.",
     "contact_sheet": "The tilt series as recorded, and as the last step before a reconstruction left it.",
@@ -68,6 +69,7 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
         description=run.scenario.get("description", ""),
         name=run.scenario["name"],
         scale=run.scale,
+        without_truth=run.without_truth,
         total=len(run.table),
         ok=int((run.table["status"] == "ok").sum()),
         tables=found,

@@ -37,6 +37,8 @@ NAMES = {
     "classification_rate": "Classification rate",
     "r_factor": "R-factor",
     "resolution_fsc": "FSC resolution",
+    "resolution_half_sets": "FSC resolution of half sets",
+    "n_traced": "Traced atoms",
     "resolution_x": "Resolution along x",
     "resolution_y": "Resolution along y",
     "resolution_z": "Resolution along z",
@@ -51,7 +53,6 @@ NAMES = {
     "peak_memory": "Peak memory",
     "n_matched": "Matched atoms",
     "n_true": "True atoms",
-    "n_traced": "Traced atoms",
     "n_false_positive": "False positives",
     "n_missed": "Missed atoms",
     "match_cutoff": "Matching cut-off",
@@ -100,6 +101,8 @@ def name(key: str) -> str:
     for known in (stem, last):
         if known in NAMES:
             return NAMES[known]
+    if last.startswith("n_traced_"):
+        return f"Traced {last.removeprefix('n_traced_')}"
     for prefix, words in OF_ELEMENT.items():
         if last.startswith(prefix):
             return words.format(last.removeprefix(prefix))

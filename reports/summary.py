@@ -24,6 +24,7 @@ TOLERANCE_PM = 10.0  # nLOT asks how many atoms are placed so well
 MORE_METRICS = (
     "r_factor",
     "resolution_fsc_A",
+    "resolution_half_sets_A",
     "bond_length_error_pm",
     "focus_error_A",
     "phase_correlation",
@@ -72,7 +73,9 @@ def summary(run: Run) -> Table:
     of_volume: list[str] = []
     if "spectral_amplitude" in (run.scenario.get("figures") or ()):
         of_volume = [*OF_SPECTRUM, *(str(m) for m in run.table if str(m).startswith("sites_found_")), "site_displacement_pm"]
-    listed = ("rmsd_pm", "n_matched", "ospa_pm", *METRICS[1:], *recalls, *of_volume, *run.measures, *MORE_METRICS)
+    of_measured = ("n_traced", *(str(m) for m in run.table if str(m).startswith("n_traced_"))) if run.without_truth else ()
+    of_atoms = ("rmsd_pm", "n_matched", "ospa_pm", *METRICS[1:], *recalls, *of_measured)
+    listed = (*of_atoms, *of_volume, *run.measures, *MORE_METRICS)
     metrics = [m for m in listed if m in run.table and run.table[m].notna().any()]
     rows = []
     for group in groups(run):

@@ -98,6 +98,8 @@ def check_specimens(loaded: Loaded) -> None:
     seen: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
+        if e.own is not None:
+            continue
         seed = (
             f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}/{e.simulation.depth_A}"
         )
@@ -114,11 +116,11 @@ def check_specimens(loaded: Loaded) -> None:
 def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:
     """Build the specimen. Raises BenchsuiteError with the line of the phantom's own code that failed."""
     try:
-        return experiment.phantom.build(rng)
+        return experiment.specimen.build(rng)
     except BenchsuiteError:
         raise
     except Exception as error:  # a plugin may raise anything
-        kind = experiment.phantom.kind
+        kind = experiment.specimen.kind
         own = str(registry.source_file(registry.phantom(kind)))
         lines = [
             f"{frame.filename}:{frame.lineno}: " for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own

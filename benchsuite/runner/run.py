@@ -136,6 +136,8 @@ def _submit(
     def recorded(cell: Cell, made: Flow) -> list[Any]:
         if store.has(made.series.key):
             return []
+        if made.phantom is None or not made.images:  # one's own
+            return [submit(task("series", cell), [], f"series {made.series.key}")]
         phantom = submit(task("phantom", cell), [], f"phantom {made.phantom.key}")
         images = [
             submit(task("images", cell, tilts), [phantom], f"images {tilts} {made.images[tilts[0]].key}")
@@ -226,9 +228,10 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
     if outcome["status"] == "ok" and scores is None:
         row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
     if scores is not None:
-        row |= json.loads((scores / VALUES).read_text(encoding="utf-8"))["values"]
+        scored = json.loads((scores / VALUES).read_text(encoding="utf-8"))
+        row |= scored["values"]
         row |= _took(made, store)
-        row["reason"] = _remarks(made, store)
+        row["reason"] = "; ".join(part for part in (_remarks(made, store), *scored["remarks"]) if part)
         row, measures = with_metrics(row, made.metrics, store)
     elif outcome.get("peak_memory_bytes"):
         row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6

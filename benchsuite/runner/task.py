@@ -39,7 +39,9 @@ class Task:
             return [made.prepared[self.step]]
         if self.kind == "scores":
             return made.last()
-        return [{"phantom": made.phantom, "series": made.series, "atoms": made.atoms}[self.kind]]
+        if self.kind == "phantom":
+            return [made.phantom] if made.phantom is not None else []
+        return [{"series": made.series, "atoms": made.atoms}[self.kind]]
 
     def work(self, notify: Callable[..., None]) -> None:
         """Make every stage that is not in the store yet."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
 
 from benchsuite import registry
+from benchsuite.content_hash import content_hash
+from benchsuite.data import Modality
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
+from benchsuite.scenario.own_data import SeriesFile, Truth, dump
 from benchsuite.scenario.schema import Acquisition, Analysis, Limits, Microscope, Simulation, VolumeGrid
 from benchsuite.storage import json_safe
 
@@ -57,22 +61,72 @@ class ReconstructorSpec:
 
 
 @dataclass(frozen=True)
+class OwnData:
+    """A series in files, and atoms in a file to compare with: sections with absolute paths, and all files that are read.
+
+    What the series is, as a simulation would be described, is the experiment's `acquisition` and `microscope`.
+    """
+
+    series: SeriesFile
+    modality: Modality
+    files: tuple[str, ...]
+    told: str
+    truth: Truth | None = None
+    known: tuple[str, ...] = ()
+
+    def content(self) -> tuple[str, ...]:
+        """The hashes of the files: computed here, or by the process that asked for this work."""
+        return self.known or tuple(content_hash(Path(file)) for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON-able values, with the hashes of the content."""
+        truth = None if self.truth is None else dump(self.truth)
+        plain = {"modality": self.modality, "files": list(self.files), "told": self.told, "known": list(self.content())}
+        return {**plain, "series": dump(self.series), "truth": truth}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> OwnData:
+        """Return what `to_json` described."""
+        truth = None if data["truth"] is None else Truth.model_validate(data["truth"])
+        series = SeriesFile.model_validate(data["series"])
+        return cls(series, data["modality"], tuple(data["files"]), data["told"], truth, tuple(data["known"]))
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """Everything that decides the data and how answers are analysed; no reconstructor."""
+    """Everything that decides the data and how answers are analysed; no reconstructor.
+
+    Either there is a phantom, or there are data of one's own.
+    """
 
     seed: int
     redraw: Literal["noise", "all"]
-    phantom: PhantomSpec
+    phantom: PhantomSpec | None
     microscope: Microscope
     simulation: Simulation
     acquisition: Acquisition
     grid: VolumeGrid
     analysis: Analysis
     limits: Limits
+    own: OwnData | None = None
+
+    @property
+    def specimen(self) -> PhantomSpec:
+        """The phantom. Raises ValueError where the series is somebody's own."""
+        if self.phantom is None:
+            raise ValueError("a series in files has no phantom")
+        return self.phantom
+
+    @property
+    def recorded(self) -> Modality:
+        """What the microscope recorded."""
+        return self.own.modality if self.own is not None else self.acquisition.mode
 
     @property
     def engine(self) -> str:
-        """What simulates: the native engine has no images, the incoherent one no patterns."""
+        """What simulates: the native engine has no images, the incoherent one no patterns; "file" where nothing does."""
+        if self.own is not None:
+            return "file"
         chosen, images = self.simulation.engine, self.acquisition.mode == "adf"
         return "abtem" if chosen == ("native" if images else "incoherent") else chosen
 
@@ -95,10 +149,8 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain JSON-able values."""
         e = self.experiment
-        phantom = _spec(e.phantom, kind=e.phantom.kind)
-        if e.phantom.substrate is not None:
-            phantom["substrate"] = json_safe(e.phantom.substrate.model_dump())
-        experiment = {"seed": e.seed, "redraw": e.redraw, "phantom": phantom}
+        experiment: dict[str, Any] = {"seed": e.seed, "redraw": e.redraw, "phantom": _phantom_json(e.phantom)}
+        experiment |= {"own": e.own.to_json()} if e.own is not None else {}
         experiment |= {name: json_safe(getattr(e, name).model_dump()) for name in SECTIONS}
         reconstructor = _spec(self.reconstructor, name=self.reconstructor.name)
         steps = self.reconstructor.prepare
@@ -111,15 +163,27 @@ class Cell:
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
         """Return the cell that `to_json` described."""
         e, r = data["experiment"], data["reconstructor"]
-        p = e["phantom"]
-        substrate = Substrate.model_validate(p["substrate"]) if "substrate" in p else None
-        phantom = PhantomSpec(p["kind"], p["label"], registry.phantom(p["kind"]).Params.model_validate(p["params"]), substrate)
         sections: dict[str, Any] = {name: model.model_validate(e[name]) for name, model in SECTIONS.items()}
-        experiment = Experiment(e["seed"], e["redraw"], phantom, **sections)
+        own = OwnData.from_json(e["own"]) if "own" in e else None
+        experiment = Experiment(e["seed"], e["redraw"], _phantom_of(e["phantom"]), **sections, own=own)
         params = registry.reconstructor(r["name"]).Params.model_validate(r["params"])
         spec = ReconstructorSpec(r["name"], r["label"], params, tuple(map(_step, r["prepare"])))
         first = cls.from_json(data["first"]) if "first" in data else None
         return cls(data["id"], data["swept"], data["repeat"], experiment, spec, first)
+
+
+def _phantom_json(phantom: PhantomSpec | None) -> dict[str, Any] | None:
+    if phantom is None:
+        return None
+    told = _spec(phantom, kind=phantom.kind)
+    return told if phantom.substrate is None else {**told, "substrate": json_safe(phantom.substrate.model_dump())}
+
+
+def _phantom_of(p: Mapping[str, Any] | None) -> PhantomSpec | None:
+    if p is None:
+        return None
+    substrate = Substrate.model_validate(p["substrate"]) if "substrate" in p else None
+    return PhantomSpec(p["kind"], p["label"], registry.phantom(p["kind"]).Params.model_validate(p["params"]), substrate)
 
 
 def _step(step: Mapping[str, Any]) -> StepSpec:

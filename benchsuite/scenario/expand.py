@@ -111,7 +111,8 @@ def _unnamed(value: Any) -> bool:
 def shown(value: Any) -> Any:
     """Return what a table shows of a swept value: scalars as they are, a phantom by its label or kind, else JSON."""
     if isinstance(value, Mapping):
-        return value.get("label") or value.get("kind") or json.dumps(value, sort_keys=True)
+        in_files = "file" in value or "files" in value  # whose kind is no name
+        return value.get("label") or (None if in_files else value.get("kind")) or json.dumps(value, sort_keys=True)
     return json.dumps(value) if isinstance(value, list) else value
 
 

@@ -14,12 +14,13 @@ from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
 from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
 from benchsuite.scenario.measures import check_metrics, normalised_analysis
+from benchsuite.scenario.own_sections import absolute, check_combination, is_own, own_sections
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.steps import prepared_by
 from benchsuite.scenario.validation import validate
 
-OWN_SECTIONS = ("acquisition", "microscope", "simulation", "grid", "analysis", "limits")
+OWN_SECTIONS = ("acquisition", "microscope", "simulation", "series", "grid", "analysis", "limits")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def load(source: str | Path, scale: str = "desk", overrides: Sequence[str] = ())
     _apply_scale(document, scale, problems)
     for override in overrides:
         _apply_override(document, override, problems)
+    absolute(document)
+    check_combination(document, problems)
     return _build(document, scale, problems)
 
 
@@ -121,6 +124,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
         variant = Document(raw, document.source, dict(document.places))
         for key, value in settings.items():
             _set(variant, key, value, document.place(_sweep_path(raw, key)), problems)
+        absolute(variant)
         experiment, specs = _sections(variant, scenario, problems)
         own = [_own_experiment(variant, number, scenario, problems) for number in range(len(specs))]
         if experiment is None or problems:
@@ -154,19 +158,20 @@ def _sections(
         # the whole is reported by the schema; what is swept beyond it is not
         validate(Scenario, raw, document, (), problems)
     sections: dict[str, Any] = {}
+    described, own = own_sections(document, problems) if is_own(raw) else (raw, None)
     for name, model in SECTIONS.items():
-        sections[name] = validate(model, raw.get(name, {}), document, (name,), problems)
+        sections[name] = validate(model, described.get(name, {}), document, (name,), problems)
     phantom = _phantom(document, problems)
     specs = _reconstructors(document, problems)
     _check_elements(document, sections, problems)
     check_metrics(document, problems)
-    if sections["microscope"] and sections["simulation"] and sections["acquisition"]:
+    if sections["microscope"] and sections["simulation"] and sections["acquisition"] and not is_own(raw):
         for message in microscope.check_physics(sections["microscope"], sections["simulation"], sections["acquisition"]):
             key, _, text = message.partition(": ")
             problems.append(Problem(document.place(tuple(key.split("."))), key, text))
-    if len(problems) > before or phantom is None or scenario is None:
+    if len(problems) > before or (phantom is None and own is None) or scenario is None:
         return None, specs
-    return Experiment(scenario.seed, scenario.redraw, phantom, **sections), specs
+    return Experiment(scenario.seed, scenario.redraw, phantom, **sections, own=own), specs
 
 
 def _own_experiment(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
@@ -187,6 +192,7 @@ def _own_experiment(document: Document, number: int, scenario: Scenario | None, 
             problems.append(Problem(place, f"{dotted(path)}.{key}", f"is not of the experiment; {choices(str(key), OWN_SECTIONS)}"))
             return None
         _set(variant, key, value, place, problems)
+    absolute(variant)
     return _sections(variant, scenario, problems)[0]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from benchsuite.params import AsTuple, Count, CountPair, Integer, Names, NonNegative, Numbers, Pair, Params, Positive, Vector3
+from benchsuite.scenario.own_data import SeriesFile, Truth
 
 FigureName = Literal[
     "histogram_grid",
@@ -161,6 +162,9 @@ class Analysis(Params):
     non_atoms: bool = Field(True, description="seek a class of peaks that are no atoms, where the intensities show one")
     match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
     registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
+    half_sets: bool | None = Field(
+        None, description="reconstruct every second tilt, twice, for a Fourier shell correlation; default: where there is no truth"
+    )
     metrics: Annotated[tuple[Any, ...], AsTuple] = Field((), description="metrics beyond the built-in scores: name, or name: {...}")
 
 
@@ -192,10 +196,12 @@ class Scenario(Params):
     seed: Integer = 0
     repeats: Count = 1
     redraw: Literal["noise", "all"] = Field("noise", description="what a repeat draws anew: the noise, or the specimen too")
-    phantom: dict[str, Any]
+    phantom: dict[str, Any] | Literal["none"] = Field(description="none: the series is one's own, in files")
+    series: SeriesFile | None = Field(None, description="with phantom none: the files")
+    truth: Truth | None = Field(None, description="with phantom none: atoms to compare with, where they are known")
     microscope: Microscope = Field(default_factory=Microscope)
     simulation: Simulation = Field(default_factory=Simulation)
-    acquisition: Acquisition
+    acquisition: Acquisition | None = Field(None, description="required, but for phantom none")
     grid: VolumeGrid = Field(default_factory=VolumeGrid)
     reconstructors: Annotated[tuple[Any, ...], AsTuple]
     analysis: Analysis

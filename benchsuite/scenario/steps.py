@@ -10,6 +10,7 @@ from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError, Problem
 from benchsuite.scenario.cells import StepSpec
 from benchsuite.scenario.expand import PREPARE
+from benchsuite.scenario.own_data import NO_PHANTOM
 from benchsuite.scenario.positions import Document, KeyPath, dotted
 from benchsuite.scenario.validation import validate
 
@@ -20,7 +21,8 @@ def prepared_by(entry: Mapping[str, Any], document: Document, path: KeyPath, pro
     if not isinstance(raw, list):
         problems.append(Problem(document.place(path), dotted(path), f"{raw!r} must be a list of steps"))
         return ()
-    steps, possible, maker = list[StepSpec](), frozenset[str](get_args(Modality)) - {"phase"}, ""
+    simulated = document.value.get("phantom") != NO_PHANTOM
+    steps, possible, maker = list[StepSpec](), frozenset[str](get_args(Modality)) - ({"phase"} if simulated else set()), ""
     for number, step in enumerate(raw):
         here: KeyPath = (*path, number)
         if not isinstance(step, dict) or not isinstance(step.get("use"), str):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import stat
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +18,10 @@ from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.geometry import is_rotation
 
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
+    ValueError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def check_series(series: TiltSeries, where: Path) -> None:
@@ -56,3 +65,35 @@ def damage_reported(where: Path) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise BenchsuiteError(f"{where}: damaged, or not a whole tilt series ({type(error).__name__}: {error})") from error
+
+
+def import_extra(name: str, file: Path, extra: str) -> Any:
+    """Return the module of that name, or raise BenchsuiteError with the extra that installs it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        install = f"pip install 'benchsuite[{extra}]'"
+        raise BenchsuiteError(f"{file}: {file.suffix} needs the extra `{extra}`: {install} ({error})") from error
+
+
+class KeyedError(BenchsuiteError):
+    """Something wrong with what a key of the scenario says about a file."""
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key, self.message = key, message
+        super().__init__(f"{key}: {message}")
+
+
+def regular_file(path: Path, key: str, folder_allowed: bool = False) -> Path:
+    """Return the path if it is a file that can be read (or a folder, where allowed). Raises KeyedError otherwise."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            with open(path, "rb"):
+                return path
+    except (OSError, ValueError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or str(error)
+        raise KeyedError(key, f"{path}: {reason}") from error
+    if folder_allowed and stat.S_ISDIR(mode):
+        return path
+    raise KeyedError(key, f"{path}: {'is a folder' if stat.S_ISDIR(mode) else 'is not a regular file'}; give the name of a file")

@@ -50,3 +50,17 @@ class EmdArray:
                 return image[tuple(rest[1:])]
             images = np.stack([read_image(self._file, stream, name) for name in names])
         return images[tuple(rest)]
+
+
+class EmdCubes:
+    """The data cubes of an EMD file of another program as (n_tilt, …), of the type they have, read where they are indexed."""
+
+    def __init__(self, file: Path, names: Sequence[str], shape: Sequence[int], dtype: np.dtype) -> None:
+        self._file, self._names = file.absolute(), names
+        self.shape, self.dtype = (len(names), *shape), np.dtype(dtype)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        tilt, *rest = index
+        h5py = import_h5py(self._file)
+        with damage_reported(self._file), h5py.File(self._file, "r") as stream:
+            return np.asarray(stream[f"{self._names[tilt]}/data"][tuple(rest)])

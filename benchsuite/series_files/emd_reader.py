@@ -14,14 +14,16 @@ from benchsuite.electrons import wavelength_A
 from benchsuite.errors import BenchsuiteError
 from benchsuite.geometry import single_axis
 from benchsuite.series_files.checks import check_series, damage_reported
+from benchsuite.series_files.contents import ANGLES_MRAD, Contents, of_series
 from benchsuite.series_files.description import check_fingerprint
-from benchsuite.series_files.emd_array import EmdArray
+from benchsuite.series_files.emd_array import EmdArray, EmdCubes
 from benchsuite.series_files.emd_images import common_shape, image_names
 from benchsuite.series_files.emd_layout import ABOUT, CALIBRATION, VERSION
 from benchsuite.series_files.emd_metadata import read_items
 from benchsuite.series_files.hdf5 import import_h5py
 
 LENGTHS_A = {"A": 1.0, "Å": 1.0, "nm": 10.0}
+RECIPROCAL_UNITS = {"A^-1": 1.0, "nm^-1": 0.1}
 
 
 def read_emd(file: Path, angles_deg: Sequence[float] | np.ndarray | None = None, optics: Optics | None = None) -> TiltSeries:
@@ -37,17 +39,46 @@ def read_emd(file: Path, angles_deg: Sequence[float] | np.ndarray | None = None,
     _check_readable(file, h5py)
     with damage_reported(file), h5py.File(file, "r") as stream:
         _check_header(file, stream)
-        names = image_names(file, stream)
-        roots = [stream[root] for root in sorted({name.split("/")[1] for row in names for name in row})]
-        about = _completed(file, _about(file, roots[0]), names, angles_deg, optics)
-        series = _series(file, roots, about, EmdArray(file, names, common_shape(file, stream, names)))
-        check_series(series, file)
-        if "sha256" in about:
-            check_fingerprint(series, about["sha256"], f"{file}: {roots[0].name}/{ABOUT}")
+        series = _opened(file, stream, angles_deg, optics)
     if series.modality == "adf":
         return replace(series, data=np.asarray(series.data))
     for tilt in range(len(series.data)):
         series.data[tilt]
+    return series
+
+
+def emd_contents(file: Path, stream: Any) -> Contents:
+    """Return what an open EMD file holds, its images unread: all of a series of `write_emd`, or data cubes as tilts."""
+    _check_header(file, stream)
+    names = image_names(file, stream)
+    root = stream[names[0][0].split("/")[1]]
+    if _about(file, root):
+        return of_series("EMD", _opened(file, stream))
+    found, facts = read_items(root[CALIBRATION]) if CALIBRATION in root else {}, dict[str, Any]()
+    for key, fact, units in (
+        ("R_pixel", "scan_step_A", LENGTHS_A),
+        ("Q_pixel", "reciprocal_step_per_A", RECIPROCAL_UNITS),
+        ("Q_pixel", "angle_step_mrad", ANGLES_MRAD),
+    ):
+        size, factor = found.get(f"{key}_size"), units.get(str(found.get(f"{key}_units")))
+        if factor is not None and isinstance(size, (int, float)) and 0 < size < np.inf:
+            facts[fact] = float(size) * factor
+    shape = common_shape(file, stream, names)
+    rows, axes = [row[0] for row in names], ("scan_y", "scan_x", "q_y", "q_x") if len(shape) == 4 else ("y", "x")
+    return Contents("py4DSTEM", EmdCubes(file, rows, shape, stream[f"{rows[0]}/data"].dtype), facts, ("tilt", *axes))
+
+
+def _opened(
+    file: Path, stream: Any, angles_deg: Sequence[float] | np.ndarray | None = None, optics: Optics | None = None
+) -> TiltSeries:
+    """Return the series of an open file with its images on disk, after the checks that need none of them."""
+    names = image_names(file, stream)
+    roots = [stream[root] for root in sorted({name.split("/")[1] for row in names for name in row})]
+    about = _completed(file, _about(file, roots[0]), names, angles_deg, optics)
+    series = _series(file, roots, about, EmdArray(file, names, common_shape(file, stream, names)))
+    check_series(series, file)
+    if "sha256" in about:
+        check_fingerprint(series, about["sha256"], f"{file}: {roots[0].name}/{ABOUT}")
     return series
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.series_files.checks import check_intensities, check_series, damage_reported
+from benchsuite.series_files.contents import Contents, of_series
 from benchsuite.series_files.description import check_fingerprint, fingerprint
 from benchsuite.series_files.whole_files import replacing
-from benchsuite.storage import load_series, save_series
+from benchsuite.storage import StoredArray, load_series, save_series
 
 ARRAYS = ("data", "defocus_A", "rotations")
 METADATA = "zarr.json"
@@ -45,6 +46,39 @@ def read_zarr(folder: Path) -> TiltSeries:
     Everything is read once, so that damage shows here. Raises BenchsuiteError for a folder that is no such group or is damaged,
     and for NaN or negative intensities; the message says what is allowed.
     """
+    series = _opened(folder)
+    with damage_reported(folder):
+        for tilt in range(len(series.data)):
+            _checked_tilt(series, tilt, folder)
+    return series
+
+
+def zarr_contents(folder: Path, dataset: str | None = None) -> Contents:
+    """Return the array of that path, or the tilt series of `write_zarr`, or the only array of two and more axes there is."""
+    import zarr
+
+    with damage_reported(folder):
+        opened: Any = zarr.open(folder, mode="r")
+        if dataset is None and isinstance(opened, zarr.Group):
+            if "about" in opened.attrs:
+                return of_series("zarr", _opened(folder))
+            found = [name for name, array in opened.members(max_depth=None) if isinstance(array, zarr.Array) and array.ndim >= 2]
+            if len(found) != 1:
+                listed = ", ".join(found) or "none"
+                raise BenchsuiteError(f"{folder}: say which array it is with series.dataset; arrays in it: {listed}")
+            dataset = found[0]
+        array = opened if dataset is None else opened[dataset.strip("/")]
+        if not isinstance(array, zarr.Array):
+            raise BenchsuiteError(f"{folder}: series.dataset {dataset} is not an array")
+        absent = array.nchunks - array.nchunks_initialized
+        if absent == array.nchunks:
+            raise BenchsuiteError(f"{folder}: an array of shape {array.shape} was never written")
+    remarks = (f"{folder.name}: {absent} of {array.nchunks} chunks are absent and read as {array.fill_value}",) if absent else ()
+    return Contents("zarr", StoredArray(array), remarks=remarks)
+
+
+def _opened(folder: Path) -> TiltSeries:
+    """Return the series of a folder after the checks that need no images."""
     import zarr
 
     if not (folder / METADATA).is_file():
@@ -62,8 +96,6 @@ def read_zarr(folder: Path) -> TiltSeries:
         check_series(series, folder)
         if "sha256" in group.attrs:
             check_fingerprint(series, group.attrs["sha256"], f"{folder}: attributes")
-        for tilt in range(len(series.data)):
-            _checked_tilt(series, tilt, folder)
     return series
 
 

@@ -40,9 +40,11 @@ OF_ATOMS = (
     "slice_grid", "histogram_grid", "rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths",
     "fourier_shell", "spectral_amplitude", "pair_distribution",
 )  # fmt: skip
+OF_TRUTH = ("rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths")
 
 
 def wanted(run: Run) -> list[str]:
     """Return the names of the figures that a scenario asks for and its answers can fill."""
     chosen = run.scenario.get("figures") or list(FIGURES)
-    return [name for name in FIGURES if name in chosen and not (run.without_atoms and name in OF_ATOMS)]
+    left_out = {*(OF_ATOMS if run.without_atoms else ()), *(OF_TRUTH if run.without_truth else ())}
+    return [name for name in FIGURES if name in chosen and name not in left_out]

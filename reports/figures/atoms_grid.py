@@ -20,6 +20,7 @@ SLICE_A = 2.0
 LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre
 ATOM_PIXEL_A, ATOM_SIGMA_A = 0.2, 0.4
 BINS = 40
+UNFAULTED = ("true", "traced")  # outcomes of atoms that are right, and of atoms of which no truth is known
 
 
 def histogram_grid(run: Run) -> dict[str, Figure]:
@@ -52,8 +53,9 @@ def _histogram(axis: Axes, cell: CellResult) -> None:
     groups = [(intensity[symbols == "X"] / scale, GREY, "")]
     for element, color in colors.items():
         of_element = symbols == element
-        groups.append((intensity[of_element & (outcome == "true")] / scale, color, ""))
-        groups.append((intensity[of_element & (outcome != "true")] / scale, color, "/////"))
+        plain = np.isin(outcome, UNFAULTED)
+        groups.append((intensity[of_element & plain] / scale, color, ""))
+        groups.append((intensity[of_element & ~plain] / scale, color, "/////"))
     bottom = np.zeros(BINS)
     for values, color, hatch in groups:
         counts, _ = np.histogram(values, edges)
@@ -71,18 +73,20 @@ def _histogram(axis: Axes, cell: CellResult) -> None:
 def _histogram_legend(figure: Figure, run: Run) -> None:
     handles: list[Patch] = []
     for element, color in element_colors(elements(run)).items():
-        handles.append(Patch(facecolor=color, label=f"true {element}"))
-        handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=f"false {element}"))
+        handles.append(Patch(facecolor=color, label=element if run.without_truth else f"true {element}"))
+        if not run.without_truth:
+            handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=f"false {element}"))
     handles.append(Patch(facecolor=GREY, label="non-atom"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
 def _slice(axis: Axes, cell: CellResult) -> None:
     result, truth, traced = cell.reconstruction(), cell.truth(), cell.traced()
-    if result is None or truth is None or traced is None:
+    known = truth if truth is not None else traced
+    if result is None or traced is None or known is None:
         say_instead(axis, "no result", 4)
         return
-    reach = min(float(np.abs(truth.positions[:, :2]).max()) + 2.0, LARGEST_REACH_A)
+    reach = min(_extent(known, result.volume), LARGEST_REACH_A)
     if result.volume is not None:
         image, extent = _slice_of_volume(result.volume)
         reach = min(reach, extent[1])
@@ -92,13 +96,21 @@ def _slice(axis: Axes, cell: CellResult) -> None:
     axis.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=top, interpolation="nearest")
     colors = element_colors(elements(cell.run))
     _mark(axis, traced, colors)
-    shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
-    missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
-    lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
-    lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
-    axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9)
+    if truth is not None:
+        shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
+        missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
+        lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
+        lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
+        axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     _scale_bar(axis, reach)
+
+
+def _extent(atoms: Atoms, volume: Volume | None) -> float:
+    """How far from the centre there is something to show."""
+    if len(atoms):
+        return float(np.abs(atoms.positions[:, :2]).max()) + 2.0
+    return LARGEST_REACH_A if volume is None else 0.5 * volume.voxel_A * min(volume.data.shape[1:])
 
 
 def _slice_of_volume(volume: Volume) -> tuple[np.ndarray, tuple[float, float, float, float]]:
@@ -134,7 +146,8 @@ def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str]) -> None:
     symbols = np.array(atoms.get_chemical_symbols(), dtype="U2")
     outcome = atoms.arrays["outcome"]
     for element, color in colors.items():
-        for chosen, marker in ((outcome == "true", "o"), ((outcome != "true") & (outcome != "non_atom"), "^")):
+        plain = np.isin(outcome, UNFAULTED)
+        for chosen, marker in ((plain, "o"), (~plain & (outcome != "non_atom"), "^")):
             at = positions[near & chosen & (symbols == element)]
             axis.scatter(at[:, 0], at[:, 1], s=13, marker=marker, facecolors="none", edgecolors=color, linewidth=0.8)
 
@@ -151,7 +164,9 @@ def _slice_legend(figure: Figure, run: Run) -> None:
     handles = []
     plain: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
     for element, color in element_colors(elements(run)).items():
-        handles.append(Line2D([], [], marker="o", color=color, label=f"true {element}", **plain))
-        handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))
-    handles.append(Line2D([], [], marker="x", color=VERMILLION, label="missing atom", linestyle="none", markersize=4.5))
+        handles.append(Line2D([], [], marker="o", color=color, label=element if run.without_truth else f"true {element}", **plain))
+        if not run.without_truth:
+            handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))
+    if not run.without_truth:
+        handles.append(Line2D([], [], marker="x", color=VERMILLION, label="missing atom", linestyle="none", markersize=4.5))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -16,6 +16,7 @@ from reports.labels import condition
 from reports.style import BLACK, GREY, WIDTH_IN, MethodStyle, method_styles, new_figure, plain, say_instead, styled, wrapped
 
 COLUMNS = 3
+SHELLS = (("fsc", 0.5, None, ""), ("fsc_half_sets", 0.143, ":", ", half sets"))  # curve, threshold, style, name beside the other
 MOST_PANELS = 12
 
 
@@ -25,8 +26,8 @@ def convergence(run: Run) -> dict[str, Figure]:
 
 
 def fourier_shell(run: Run) -> dict[str, Figure]:
-    """Fourier shell correlation with the true atoms, with the 0.5 threshold."""
-    return panels(run, "fourier_shell", _shell, "Spatial frequency (Å⁻¹)", "Correlation with the truth", _threshold)
+    """Fourier shell correlation with the true atoms, and dotted between half sets, with the thresholds of both."""
+    return panels(run, "fourier_shell", _shell, "Spatial frequency (Å⁻¹)", "Correlation", None)
 
 
 def pair_distribution(run: Run) -> dict[str, Figure]:
@@ -88,17 +89,19 @@ def _convergence(axis: Axes, cell: CellResult, style: MethodStyle, method: str) 
 
 
 def _shell(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> bool:
-    curves = cell.curves()
-    if "fsc_frequency" not in curves:
-        return False
-    axis.plot(curves["fsc_frequency"], curves["fsc_correlation"], color=style.color, linestyle=style.linestyle, label=plain(method))
-    axis.set(ylim=(-0.1, 1.05), xlim=(0, float(curves["fsc_frequency"][-1])))
-    return True
-
-
-def _threshold(axis: Axes) -> None:
-    axis.axhline(0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
-    axis.text(axis.get_xlim()[1], 0.52, "0.5", ha="right", va="bottom", fontsize=6, color=GREY)
+    curves, drawn = cell.curves(), False
+    for name, threshold, linestyle, what in SHELLS:
+        if f"{name}_frequency" not in curves:
+            continue
+        frequency, correlation = curves[f"{name}_frequency"], curves[f"{name}_correlation"]
+        label = plain(method) + ("" if name == "fsc" or "fsc_frequency" not in curves else what)
+        axis.plot(frequency, correlation, color=style.color, linestyle=linestyle or style.linestyle, label=label)
+        axis.set(ylim=(-0.1, 1.05), xlim=(0, float(frequency[-1])))
+        if not any(line.get_gid() == name for line in axis.lines):
+            axis.axhline(threshold, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)), gid=name)
+            axis.text(float(frequency[-1]), threshold + 0.02, f"{threshold:g}", ha="right", va="bottom", fontsize=6, color=GREY)
+        drawn = True
+    return drawn
 
 
 def _pairs(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> bool:
@@ -106,7 +109,7 @@ def _pairs(axis: Axes, cell: CellResult, style: MethodStyle, method: str) -> boo
     if "pdf_distance_A" not in curves:
         return False
     distance = curves["pdf_distance_A"]
-    if not axis.lines:
+    if not axis.lines and "pdf_truth" in curves:
         axis.fill_between(distance, curves["pdf_truth"], step="mid", color="#D9D9D9", label="truth", linewidth=0)
         axis.plot([], [], color=BLACK)
     axis.plot(distance, curves["pdf_traced"], color=style.color, linestyle=style.linestyle, linewidth=0.8, label=plain(method))

@@ -16,6 +16,7 @@ from reports.labels import condition, label, mean_and_spread, number, value
 from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
 
 OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
+OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth
 OF_SLICES = ("phase_correlation", "slice_correlation", "r_factor")
 TICK_WIDTH = 14
 TICK_CHARACTERS = 30  # more do not fit below a panel side by side
@@ -38,6 +39,8 @@ def sweep_lines(run: Run) -> dict[str, Figure]:
 
 
 def _metrics(run: Run) -> tuple[str, ...]:
+    if run.without_truth and not run.without_atoms:
+        return tuple(metric for metric in OF_MEASURED if metric in run.table and run.table[metric].notna().any())
     return OF_SLICES if run.without_atoms and set(OF_SLICES) <= set(run.table) else OF_ATOMS
 
 

@@ -27,7 +27,7 @@ class PhantomStage(Stage):
     repeat: int
 
     def inputs(self) -> Mapping[str, Any]:
-        spec = self.experiment.phantom
+        spec = self.experiment.specimen
         built = registry.phantom(spec.kind)(spec.params)
         inputs = {
             "kind": spec.kind,
@@ -42,13 +42,13 @@ class PhantomStage(Stage):
         return ()
 
     def code(self) -> dict[str, str]:
-        spec = self.experiment.phantom
+        spec = self.experiment.specimen
         versions = class_version(registry.phantom(spec.kind), type(self))
         return versions if spec.substrate is None else {**versions, **code_version([type(spec.substrate).__module__])}
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         rng = seeds.generator(self.experiment.seed, "phantom", self.experiment.specimen_repeat(self.repeat))
-        save_atoms(folder / FILE, self.experiment.phantom.build(rng))
+        save_atoms(folder / FILE, self.experiment.specimen.build(rng))
 
 
 def truth(folder: Path) -> Atoms:

@@ -33,6 +33,7 @@ class ReconstructionStage(Stage):
 
     cell: Cell
     device: str = "cpu"
+    recorded: SeriesStage | None = None  # where the series is not simulated
 
     def algorithm(self) -> AnyReconstructor:
         spec = self.cell.reconstructor
@@ -55,7 +56,7 @@ class ReconstructionStage(Stage):
         return (self.given(),)
 
     def series(self) -> SeriesStage:
-        return SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
+        return self.recorded or SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
 
     def prepared(self) -> Sequence[PreparationStage]:
         """The steps of `prepare:`, in order."""
@@ -75,12 +76,12 @@ class ReconstructionStage(Stage):
 
     def modality(self) -> Modality:
         """What is used of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
-        acquisition, spec = self.cell.experiment.acquisition, self.cell.reconstructor
+        recorded, spec = self.cell.experiment.recorded, self.cell.reconstructor
         first = registry.preparation(spec.prepare[0].name) if spec.prepare else registry.reconstructor(spec.name)
         wanted = first.modalities
-        if acquisition.mode == "adf" or ("4dstem" not in wanted and acquisition.detector is not None):
+        if recorded == "4dstem" and "4dstem" not in wanted and self.cell.experiment.acquisition.detector is not None:
             return "adf"
-        return "4dstem"
+        return recorded
 
     def code(self) -> dict[str, str]:
         return class_version(registry.reconstructor(self.cell.reconstructor.name), type(self))

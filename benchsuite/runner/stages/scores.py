@@ -18,9 +18,12 @@ from benchsuite.geometry import rotation_from_vector
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.own_truth import OwnTruthStage
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
+from benchsuite.runner.stages.scores_without_truth import half_set_scores, registered, unscored, volume_alone_scores
 from benchsuite.runner.stages.series import IMPERFECTIONS
+from benchsuite.scenario import Experiment
 from benchsuite.storage import (
     SERIES,
     json_safe,
@@ -35,11 +38,9 @@ from metrics.alignment import alignment_error
 from metrics.lattice import find_lattice, misorientation_deg
 from metrics.phase import correlation, correlations, slice_phases
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
-from metrics.scores import Scores, r_factor, score
+from metrics.scores import Scores, score
 from metrics.sites import find_sites
-from metrics.spectrum import bragg_peaks, curves_of, resolutions, spectral_amplitude
 from metrics.structure import outside, pair_distribution
-from reconstructors.projection.projector import Projector
 
 VALUES = "values.json"
 CURVES = "curves.zarr"
@@ -51,52 +52,83 @@ ATOM_SIGMA_A = 0.4  # width of the atoms in the reference volume; the correlatio
 
 @dataclass(frozen=True)
 class ScoresStage(Stage):
+    """truth: the stage of the phantom, or of atoms in a file; without one, what needs none is scored. halves: of half the tilts."""
+
     name = "scores"
 
-    phantom: PhantomStage
+    truth: PhantomStage | OwnTruthStage | None
     atoms: AtomsStage
+    halves: tuple[Stage, ...] = ()
 
     def inputs(self) -> Mapping[str, Any]:
-        analysis = self.phantom.experiment.analysis
-        return {"match_cutoff_A": analysis.match_cutoff_A, "registration": analysis.registration}
+        analysis = self._experiment().analysis
+        inputs = {"match_cutoff_A": analysis.match_cutoff_A, "registration": analysis.registration}
+        return {**inputs, "least_fit": self._least_fit()} if self._least_fit() is not None else inputs
 
     def upstream(self) -> Sequence[Stage]:
         reconstruction = self.atoms.reconstruction
-        return (self.phantom, reconstruction.series(), reconstruction, self.atoms, *reconstruction.prepared())
+        of_truth = () if self.truth is None else (self.truth,)
+        return (reconstruction.series(), reconstruction, self.atoms, *of_truth, *self.halves, *reconstruction.prepared())
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
-        phantom, recorded, reconstruction, atoms, *prepared = sources
-        specimen, series = truth(phantom), load_series([recorded, *prepared][-1] / SERIES)
-        result = load_reconstruction(reconstruction / RECONSTRUCTION)
-        values, curves, confusion = dict[str, Any](), dict[str, np.ndarray](), {}
+        recorded, reconstruction, atoms, *more = sources
+        specimen = truth(more.pop(0)) if self.truth is not None else None
+        halves, prepared = more[: len(self.halves)], more[len(self.halves) :]
+        series = load_series([recorded, *prepared][-1] / SERIES)
+        result, traced = load_reconstruction(reconstruction / RECONSTRUCTION), load_atoms(atoms / TRACED)
+        values, curves = half_set_scores(halves)
         if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
             curves["r_factor_per_image"] = result.extras["r_factor_per_image"]
             values["r_factor"] = float(curves["r_factor_per_image"].mean())
         if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
             values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
-        values |= prepared_scores([load_prepared(one) for one in prepared], specimen, recorded)
-        if "slice_edges_A" in result.extras:  # slices in depth of an untilted view: too thick for atoms
+        if specimen is not None and isinstance(self.truth, PhantomStage):  # what was simulated is known in all its parts
+            values |= prepared_scores([load_prepared(one) for one in prepared], specimen, recorded)
+        told, confusion = list[str](), dict[str, dict[str, int]]()
+        slices = "slice_edges_A" in result.extras  # in depth of an untilted view: too thick for atoms
+        least_fit = self._least_fit()
+        if specimen is not None and least_fit is not None and not slices:
+            specimen, of_frame, told = registered(specimen, particle_of(specimen), traced, least_fit)
+            values |= of_frame
+        if slices and specimen is not None:
             values["n_true"] = len(particle_of(specimen))
             values |= phase_scores(result.extras, specimen, series, self.atoms.reconstruction.grid())
-        else:
-            scored = self._scored(specimen, load_atoms(atoms / TRACED))
-            values |= scored.values
-            confusion = scored.confusion
-            curves |= pair_curves(scored.truth, scored.traced)
-            save_atoms(folder / TRUTH_SCORED, scored.truth)
-            save_atoms(folder / TRACED_SCORED, scored.traced)
+        elif not slices:
+            shift = np.zeros(3)
+            if specimen is not None:
+                scored = self._scored(specimen, traced)
+                found, marked, confusion = scored.values, scored.traced, scored.confusion
+                pairs = pair_curves(scored.truth, scored.traced)
+                save_atoms(folder / TRUTH_SCORED, scored.truth)
+                shift = np.array([found[f"shift_{axis}_A"] for axis in "xyz"]) if found["n_matched"] else shift
+            else:
+                found, pairs, marked = unscored(traced)
+            values |= found
+            curves |= pairs
+            save_atoms(folder / TRACED_SCORED, marked)
             if result.volume is not None:
-                shift = np.array([values[f"shift_{axis}_A"] for axis in "xyz"]) if values["n_matched"] else np.zeros(3)
-                of_volume, more = volume_scores(result.volume, specimen, series, shift)
+                of_volume, of_spectrum = volume_alone_scores(result.volume, series)
                 values |= of_volume
-                curves |= more
-        write_text(folder / VALUES, json.dumps(json_safe({"values": values, "confusion": confusion})))
+                curves |= of_spectrum
+            if result.volume is not None and specimen is not None:
+                of_volume, of_shells = volume_scores(result.volume, specimen, shift)
+                values |= of_volume
+                curves |= of_shells
+        write_text(folder / VALUES, json.dumps(json_safe({"values": values, "confusion": confusion, "remarks": told})))
         save_arrays(folder / CURVES, curves, {})
 
     def _scored(self, specimen: Atoms, traced: Atoms) -> Scores:
-        true_atoms, analysis = particle_of(specimen), self.phantom.experiment.analysis
+        true_atoms, analysis = particle_of(specimen), self._experiment().analysis
         found = outside(traced, true_atoms.positions, substrate_of(specimen))
         return score(true_atoms, found, cutoff_A=analysis.match_cutoff_A, registration=analysis.registration)
+
+    def _experiment(self) -> Experiment:
+        return self.atoms.reconstruction.cell.experiment
+
+    def _least_fit(self) -> float | None:
+        """The least fit of a truth whose frame is to be found; None where it is known."""
+        own = self._experiment().own
+        return own.truth.least_fit if own is not None and own.truth is not None and own.truth.register_ else None
 
 
 def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Path) -> dict[str, float]:
@@ -134,23 +166,13 @@ def projected_phase(specimen: Atoms, rotation: np.ndarray, drift_A: np.ndarray, 
     return slice_phases(turned, Grid((1, *series.scan_shape), series.scan_step_A), everything, series.optics.energy_keV)[0]
 
 
-def volume_scores(
-    volume: Volume, specimen: Atoms, series: TiltSeries, shift_A: np.ndarray
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Return scores and curves of a volume.
-
-    R-factor of its projections (of images), Fourier shell correlation with the truth, last spectral peaks, sites and lattice.
-    """
+def volume_scores(volume: Volume, specimen: Atoms, shift_A: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return scores and curves of a volume against the truth: Fourier shell correlation, sites and lattice."""
     frequency, shells = fsc_against_truth(volume, specimen, shift_A)
     values = {"resolution_fsc_A": resolution_at(frequency, shells, FSC_THRESHOLD)}
-    curves = {"fsc_frequency": frequency, "fsc_correlation": shells}
-    if series.modality != "4dstem":
-        values["r_factor"], curves["r_factor_per_image"] = projection_r_factor(volume, series)
-    spectrum = spectral_amplitude(volume.data, volume.voxel_A)
-    values |= {f"resolution_{axis}_A": last for axis, last in resolutions(bragg_peaks(spectrum)).items()}
     particle = particle_of(specimen)
     values |= site_scores(volume, particle, shift_A) | lattice_scores(volume, particle)
-    return values, curves | curves_of(spectrum)
+    return values, {"fsc_frequency": frequency, "fsc_correlation": shells}
 
 
 def site_scores(volume: Volume, particle: Atoms, shift_A: np.ndarray) -> dict[str, float]:
@@ -183,13 +205,6 @@ def lattice_scores(volume: Volume, particle: Atoms) -> dict[str, float]:
     true = rotation_from_vector(np.asarray(info["crystal_rotation_rad"]))
     strain = float(np.abs(np.linalg.eigvalsh(found.strain)).max())
     return {"lattice_rotation_deg": misorientation_deg(found.orientation, true), "lattice_strain_pct": 100 * strain}
-
-
-def projection_r_factor(volume: Volume, series: TiltSeries) -> tuple[float, np.ndarray]:
-    """Return Σ|I − I_calc| / Σ|I| of the volume's projections, overall and per image, with one scale for the whole series."""
-    measured = series.data.mean(axis=1)
-    projector = Projector(series.rotations, volume.grid, measured.shape[1:], series.scan_step_A)
-    return r_factor(measured, projector.forward(volume.data))
 
 
 def phase_scores(extras: Mapping[str, np.ndarray], specimen: Atoms, series: TiltSeries, grid: Grid) -> dict[str, float]:
