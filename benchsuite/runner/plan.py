@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchsuite import microscope, seeds
+from benchsuite import code_version, microscope, seeds
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner.stages import Stage, flow
+from benchsuite.runner.stages import Stage, flows
 from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.store import Store
@@ -49,12 +49,12 @@ class CellPlan:
 
 def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
     """Return the plan of every cell. Seconds count a shared stage once, where it is first needed."""
+    code_version.look_again()
     planned: list[CellPlan] = []
     seen: dict[str, StagePlan] = {}
-    for cell in loaded.cells:
+    for cell, made in zip(loaded.cells, flows(loaded.cells, device), strict=True):
         stages, seconds, peak = [], 0.0, BASE_BYTES
-        made = flow(cell, device)
-        cached = store.has(made.scores.key)
+        cached = all(store.has(stage.key) for stage in made.last())
         for stage in made.stages():
             key = str(stage.key)
             new = key not in seen

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from benchsuite.code_version import code_version
 from benchsuite.contract import Cost
@@ -17,6 +17,9 @@ from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.store import Key, Store
 
 Notify = Callable[..., None]
+
+
+version = functools.cache(importlib.metadata.version)
 
 
 def silent(**_event: Any) -> None:
@@ -29,6 +32,23 @@ class Bench:
 
     notify: Notify = silent
     checkpoints: Checkpoints | None = None
+
+
+_T = TypeVar("_T", bound="Stage")
+_R = TypeVar("_R")
+
+
+def once(method: Callable[[_T], _R]) -> Callable[[_T], _R]:
+    """Let a method without arguments be called once per object: the stages that it returns keep their keys."""
+    name = f"_once_{method.__name__}"
+
+    @functools.wraps(method)
+    def answer(self: _T) -> _R:
+        if name not in self.__dict__:
+            self.__dict__[name] = method(self)
+        return self.__dict__[name]
+
+    return answer
 
 
 class Stage(ABC):

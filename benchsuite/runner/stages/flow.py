@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
@@ -40,14 +41,27 @@ class Flow:
         for step in self.prepared:
             yield from step.tilts()
             yield step
-        yield from (self.reconstruction, self.atoms, self.scores)
+        yield from (self.reconstruction, self.atoms, *self.last())
+
+    def last(self) -> Sequence[Stage]:
+        """What a cell is there for."""
+        return (self.scores,)
 
 
-def flow(cell: Cell, device: str = "cpu") -> Flow:
-    """Return the stages of a cell."""
-    first = flow(cell.first, device) if cell.first is not None else None
+def flows(cells: Sequence[Cell], device: str = "cpu") -> list[Flow]:
+    """Return the stages of many cells; those of equal experiments share the series, whose keys are then made once."""
+    known: dict[Any, SeriesStage] = {}
+    return [flow(cell, device, known) for cell in cells]
+
+
+def flow(cell: Cell, device: str = "cpu", known: dict[Any, SeriesStage] | None = None) -> Flow:
+    """Return the stages of a cell. `known`: series of other cells, to be shared; this one's is added."""
+    first = flow(cell.first, device, known) if cell.first is not None else None
     reconstruction = RefinementStage(cell, device, first.atoms) if first is not None else ReconstructionStage(cell, device)
     series = reconstruction.series()
+    if known is not None:
+        series = known.setdefault((repr(series.experiment), series.repeat, series.modality), series)
+        reconstruction = replace(reconstruction, recorded=series)
     images = series.upstream()
     phantom = PhantomStage(cell.experiment, cell.repeat)
     atoms = AtomsStage(reconstruction)
