@@ -47,17 +47,28 @@ def file_version(path: str | Path) -> dict[str, str]:
 
 
 def look_again() -> None:
-    """Notice files that have changed since the first look."""
+    """Notice files that have changed since the first look; what is held stays."""
     for cached in (_all_of, _module, _file):
         cached.cache_clear()
 
 
 def hold_imported(files: Iterable[str | Path] = ()) -> None:
-    """Look at every module of this project that this process has imported, and at the given plugin files."""
-    for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
-        _module(name)
-    for file in files:
-        _file(Path(file))
+    """Hold on to the version of what this process has imported: all modules of this project, and the given plugin files."""
+    imported = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
+    for file in map(Path, files):
+        _held[file] = _file(file)
+    todo, seen = [*imported, *(name for held in _held.values() if held for name in held.imports)], set[str]()
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            source = _module(name)
+            todo += source.imports if source else ()
+            if source is None or name in imported:  # one that is not there is not looked for again
+                _held[name] = source
+
+
+_held: dict[str | Path, Source | None] = {}  # by the name of a module, or the path of a plugin
 
 
 @functools.cache
@@ -77,6 +88,8 @@ def _all_of(modules: frozenset[str]) -> dict[str, str]:
 @functools.cache
 def _module(name: str) -> Source | None:
     """The source of a module of this project; None for all others, and for names that are not modules."""
+    if name in _held:
+        return _held[name]
     if name.split(".")[0] not in PACKAGES:
         return None
     try:
@@ -88,7 +101,8 @@ def _module(name: str) -> Source | None:
 
 @functools.cache
 def _file(file: Path) -> Source:
-    return _read(file, file.stat().st_mtime_ns)
+    held = _held.get(file)
+    return held or _read(file, file.stat().st_mtime_ns)
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 CORRUPT = "corrupt"
+FSYNCS = 16  # at once
 
 
 def canonical(value: Any) -> str:
@@ -84,6 +86,15 @@ class Store:
         log.warning("store entry %s is damaged (%s): moved to %s/ and recomputed", key, damage, CORRUPT)
         self._set_aside(folder, key)
         return None
+
+    def read(self, key: Key, name: str) -> bytes | None:
+        """Return one file of an entry, once its own checksum and that of the manifest have been compared; None otherwise."""
+        folder = self.path(key)
+        try:
+            data = (folder / name).read_bytes()
+            return data if hashlib.sha256(data).hexdigest() == _sealed(folder)["files"][name] else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     def manifest(self, key: Key) -> dict[str, Any]:
         """Return the manifest of an entry that `has` reported."""
@@ -159,11 +170,7 @@ class Store:
 def find_damage(folder: Path) -> str | None:
     """Return what is wrong with an entry (missing, added, changed or unreadable files), or None if it is whole."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        expected = manifest["files"]
-        body = {name: value for name, value in manifest.items() if name != "seal"}
-        if manifest.get("seal") != digest(body):
-            return "manifest changed"
+        expected = _sealed(folder)["files"]
         present = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
         present.pop(MANIFEST)
         if set(present) != set(expected):
@@ -176,13 +183,21 @@ def find_damage(folder: Path) -> str | None:
     return None
 
 
+def _sealed(folder: Path) -> dict[str, Any]:
+    """The manifest of an entry. Raises ValueError where it is not as it was sealed."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if manifest.get("seal") != digest({name: value for name, value in manifest.items() if name != "seal"}):
+        raise ValueError("manifest changed")
+    return manifest
+
+
 def _seal(folder: Path, key: Key, about: Mapping[str, Any]) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     body = {**about, "key": str(key), "files": {str(file.relative_to(folder)): _sha256(file) for file in files}}
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({**body, "seal": digest(body)}, indent=1), encoding="utf-8")
-    for path in [*files, manifest, *(sub for sub in folder.rglob("*") if sub.is_dir()), folder]:
-        fsync_path(path)
+    with ThreadPoolExecutor(FSYNCS) as pool:  # together: the file system commits them as one
+        list(pool.map(fsync_path, [*files, manifest, *(sub for sub in folder.rglob("*") if sub.is_dir()), folder]))
 
 
 def _sha256(file: Path) -> str:

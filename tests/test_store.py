@@ -67,6 +67,18 @@ def test_every_bit_flip_is_noticed(store, seed):
     assert fill(store) == store.open(KEY)
 
 
+def test_one_file_is_read_only_if_it_and_the_manifest_are_whole(store):
+    folder = fill(store)
+    assert store.read(KEY, "deep/facts.json") == b"{}"
+    assert store.read(KEY, "deep/nothing.json") is None
+    manifest = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(manifest.replace('"stage": "image"', '"stage": "imagf"'))
+    assert store.read(KEY, "deep/facts.json") is None
+    (folder / MANIFEST).write_text(manifest)
+    (folder / "deep" / "facts.json").write_text("[]")
+    assert store.read(KEY, "deep/facts.json") is None
+
+
 @pytest.mark.parametrize("harm", ["truncate", "remove", "add", "empty manifest", "no manifest"])
 def test_other_damage_is_noticed(store, harm):
     folder = fill(store)
