@@ -80,6 +80,9 @@ def run(
     device: Device = "cpu",
     plugin: Plugin = None,
     store: StoreOption = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster whose scheduler is there.")
+    ] = None,
 ) -> None:
     """Run a scenario, or continue it, and write its report."""
     from benchsuite.backend import module_for
@@ -89,11 +92,12 @@ def run(
     from benchsuite.runner.run import run as run_scenario
     from reports import write_report
 
-    module_for(device)
+    if scheduler is None:
+        module_for(device)
     loaded = _load(scenario, scale, overrides, plugin, only)
     folder = out or Path("runs") / f"{loaded.scenario.name}-{scale}"
     plugins = tuple(str(Path(file).resolve()) for file in plugin or [])
-    settings = Settings(folder, _store(store), workers, device, plugins)
+    settings = Settings(folder, _store(store), workers, device, plugins, scheduler)
     with Progress(len(loaded.cells)) as progress:
         status = run_scenario(loaded, settings, progress.listen)
     page = write_report(Run(folder))
@@ -183,6 +187,7 @@ def report(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Ru
     from reports import write_report
 
     for folder in runs:
+        Run(folder).write_table()
         typer.echo(f"report   {write_report(Run(folder))}")
 
 

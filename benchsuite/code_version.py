@@ -46,6 +46,23 @@ def file_version(path: str | Path) -> dict[str, str]:
     return {f"plugin:{file.name}": source.hash, **code_version(source.imports)}
 
 
+def project_version() -> dict[str, str]:
+    """Return {file: hash} of all source files of this project that decide numbers."""
+    found = dict[str, str]()
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        for root in map(Path, spec.submodule_search_locations or ()):
+            found |= {f"{package}/{file.relative_to(root)}": _file(file).hash for file in root.rglob("*.py")}
+    return found
+
+
+def imported_files() -> dict[str, Path]:
+    """Return {module: file} of what this process has imported of this project."""
+    modules = [(name, module) for name, module in list(sys.modules.items()) if name.split(".")[0] in PACKAGES]
+    return {name: Path(file) for name, module in modules if (file := getattr(module, "__file__", None))}
+
+
 def look_again() -> None:
     """Notice files that have changed since the first look; what is held stays."""
     for cached in (_all_of, _module, _file):
@@ -54,7 +71,7 @@ def look_again() -> None:
 
 def hold_imported(files: Iterable[str | Path] = ()) -> None:
     """Hold on to the version of what this process has imported: all modules of this project, and the given plugin files."""
-    imported = {name for name in sys.modules if name.split(".")[0] in PACKAGES}
+    imported = imported_files()
     for file in map(Path, files):
         _held[file] = _file(file)
     todo, seen = [*imported, *(name for held in _held.values() if held for name in held.imports)], set[str]()

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
+from benchsuite.atomic import write_text
 from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.storage import load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
@@ -70,6 +71,10 @@ class Run:
     def table(self) -> pd.DataFrame:
         """One row per cell, columns as in results.csv."""
         return table_of([record["row"] for record in self.records.values()], self.sweep_keys)
+
+    def write_table(self) -> None:
+        """Write results.csv anew: a run that was killed may not have written its last rows."""
+        write_table(self.folder, [record["row"] for record in self.records.values()], self.sweep_keys)
 
     @cached_property
     def without_atoms(self) -> bool:
@@ -142,6 +147,11 @@ SCORES = [
     "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
     "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device", "engine",
 ]  # fmt: skip
+
+
+def write_table(folder: Path, rows: list[dict[str, Any]], sweep_keys: list[str]) -> None:
+    """Write results.csv of a run folder."""
+    write_text(folder / TABLE_FILE, table_of(rows, sweep_keys).to_csv(index=False))
 
 
 def table_of(rows: list[dict[str, Any]], sweep_keys: list[str]) -> pd.DataFrame:

@@ -7,11 +7,14 @@ file, and renamed; it is read only after every checksum has been compared. A dam
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +30,7 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 CORRUPT = "corrupt"
 FSYNCS = 16  # at once
+FORGOTTEN_S = 7 * 86_400.0  # after which another machine's half-written entry is nobody's
 
 
 def canonical(value: Any) -> str:
@@ -116,7 +120,7 @@ class Store:
         folder = self.path(key)
         with clear_disk_errors(self.root):
             if folder.exists():
-                aside = folder.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+                aside = _temporary(folder)
                 os.rename(folder, aside)  # at once gone as an entry, whatever happens to its files
                 shutil.rmtree(aside, ignore_errors=True)
 
@@ -127,7 +131,7 @@ class Store:
         Raises StoreError on a full disk or a read-only folder.
         """
         final = self.path(key)
-        temporary = final.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = _temporary(final)
         with clear_disk_errors(self.root):
             try:
                 temporary.mkdir(parents=True)
@@ -157,14 +161,14 @@ class Store:
                 return  # another process moved it first
 
     def sweep_temporaries(self) -> int:
-        """Delete what killed writers left behind (folders whose process is gone) and return how many there were."""
-        count = 0
-        for folder in self.root.glob(f"*/*/*/{TEMPORARY_PREFIX}*"):
-            pid = folder.name.removeprefix(TEMPORARY_PREFIX).split("-")[0]
-            if not (pid.isdigit() and _is_running(int(pid))):
-                shutil.rmtree(folder, ignore_errors=True)
-                count += 1
-        return count
+        """Delete what killed writers left behind and return how many folders that were.
+
+        Those of processes of this machine that are gone, and of other machines those that nobody has touched for days.
+        """
+        abandoned = [folder for folder in self.root.glob(f"*/*/*/{TEMPORARY_PREFIX}*") if _is_abandoned(folder)]
+        for folder in abandoned:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(abandoned)
 
 
 def find_damage(folder: Path) -> str | None:
@@ -203,6 +207,26 @@ def _seal(folder: Path, key: Key, about: Mapping[str, Any]) -> None:
 def _sha256(file: Path) -> str:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@functools.cache
+def _machine() -> str:
+    """A name for this machine: a store may be shared by several, each with its own process ids."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _temporary(final: Path) -> Path:
+    return final.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{uuid.uuid4().hex}"
+
+
+def _is_abandoned(folder: Path) -> bool:
+    pid, machine, *_ = [*folder.name.removeprefix(TEMPORARY_PREFIX).split("-"), ""]
+    if machine == _machine():
+        return not (pid.isdigit() and _is_running(int(pid)))
+    try:
+        return time.time() - folder.stat().st_mtime > FORGOTTEN_S
+    except FileNotFoundError:
+        return False
 
 
 def _is_running(pid: int) -> bool:

@@ -11,7 +11,7 @@ import psutil
 
 from benchsuite import code_version, microscope, seeds
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner.stages import Stage, flows
+from benchsuite.runner.stages import Flow, Stage, flows
 from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.store import Store
@@ -33,6 +33,7 @@ class CellPlan:
     """A cell with its stages, upstream first. Stages shared with an earlier cell are predicted there."""
 
     cell: Cell
+    made: Flow
     stages: tuple[StagePlan, ...]
     seconds: float
     peak_bytes: float
@@ -66,7 +67,7 @@ def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
                 cost = stage.cost()
                 seconds += cost.seconds if new else 0.0
                 peak = max(peak, BASE_BYTES + cost.bytes)
-        planned.append(CellPlan(cell, tuple(stages), seconds, peak))
+        planned.append(CellPlan(cell, made, tuple(stages), seconds, peak))
     return planned
 
 

@@ -42,27 +42,34 @@ class Process(Protocol):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where workers run, and a name for the run: every run has its own servers, which import the code as it then is."""
+
+    folder: str
+    run: str = ""
+
+
+@dataclass(frozen=True)
 class Setting:
     """What workers of one server have in common, from their beginning."""
 
     environment: tuple[tuple[str, str], ...]
-    folder: str
+    place: Place
     simulates: bool
     plugins: tuple[str, ...]
-    run: str = ""
 
 
-def start(request: Mapping[str, Any], threads: int, log_file: IO[bytes]) -> Process:
+def start(request: Mapping[str, Any], threads: int, log_file: IO[bytes], place: Place | None = None) -> Process:
     """Start the worker of a task: forked, where this is possible."""
+    place = place or Place(os.getcwd())
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **dict.fromkeys(THREADS, str(threads))}
     if can_fork(request["device"]):
-        run = str(request.get("run", ""))
         simulates = request["kind"] in SIMULATING
-        setting = Setting(tuple(sorted(environment.items())), os.getcwd(), simulates, tuple(request["plugins"]), run)
+        setting = Setting(tuple(sorted(environment.items())), place, simulates, tuple(request["plugins"]))
         forked = _server(setting).fork(_uses(request), log_file)
         if forked is not None:
             return forked
-    return Spawned(environment, log_file)
+    return Spawned(environment, place, log_file)
 
 
 def can_fork(device: str) -> bool:
@@ -81,13 +88,14 @@ def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
 class Spawned:
     """A worker started from nothing."""
 
-    def __init__(self, environment: Mapping[str, str], log_file: IO[bytes]) -> None:
+    def __init__(self, environment: Mapping[str, str], place: Place, log_file: IO[bytes]) -> None:
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "benchsuite.runner.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,
             env=environment,
+            cwd=place.folder,
             text=True,
             start_new_session=True,
         )
@@ -162,7 +170,7 @@ class ForkServer:
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 env=dict(setting.environment),
-                cwd=setting.folder,
+                cwd=setting.place.folder,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

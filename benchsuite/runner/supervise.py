@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from benchsuite.runner.memory import tree_bytes
-from benchsuite.runner.processes import Process, start
+from benchsuite.runner.processes import Place, Process, start
 
 POLL_S = 0.1
 LOG_BYTES = 20_000
@@ -39,6 +39,15 @@ class Outcome:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When a task is ended: after so many seconds of a stage, beyond so much memory, or when nobody wants it any more."""
+
+    time_s: float
+    memory_bytes: float
+    wanted: Callable[[], bool]
+
+
 def supervise(
     request: Mapping[str, Any],
     *,
@@ -46,15 +55,31 @@ def supervise(
     memory_bytes: float,
     threads: int,
     listen: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    wanted: Callable[[], bool] = lambda: True,
+    place: Place | None = None,
 ) -> Outcome:
     """Run one task in its own process and return how it ended. Never raises for what the task does.
 
     time_s holds for each stage; memory_bytes for the resident memory of the process tree. A process that somebody else kills
-    (the kernel, when memory runs out) is started once more, since that says nothing about the algorithm.
+    (the kernel, when memory runs out) is started once more, since that says nothing about the algorithm. A task that is no longer
+    `wanted` is interrupted.
     """
-    outcome = _attempt(request, time_s, memory_bytes, threads, listen)
+
+    def attempt() -> Outcome:
+        if _stopping.is_set():
+            return Outcome("interrupted", "stopped before it began")
+        with tempfile.TemporaryFile() as log:
+            process = start(request, threads, log, place)
+            _running.add(process)
+            try:
+                return _follow(process, request, Limits(time_s, memory_bytes, wanted), listen, log)
+            finally:
+                _running.discard(process)
+                process.end()
+
+    outcome = attempt()
     if outcome.status == "killed":
-        outcome = _attempt(request, time_s, memory_bytes, threads, listen)
+        outcome = attempt()
     if outcome.status == "killed":
         return Outcome("oom", f"{outcome.reason}, twice (out of memory?)", outcome.seconds, outcome.peak_memory_bytes, outcome.log)
     return outcome
@@ -72,36 +97,14 @@ def allow_starts() -> None:
     _stopping.clear()
 
 
-def _attempt(
-    request: Mapping[str, Any],
-    time_s: float,
-    memory_bytes: float,
-    threads: int,
-    listen: Callable[[Mapping[str, Any]], None],
-) -> Outcome:
-    if _stopping.is_set():
-        return Outcome("interrupted", "stopped before it began")
-    started = time.monotonic()
-    with tempfile.TemporaryFile() as log:
-        process = start(request, threads, log)
-        _running.add(process)
-        try:
-            return _follow(process, request, time_s, memory_bytes, started, listen, log)
-        finally:
-            _running.discard(process)
-            process.end()
-
-
 def _follow(
     process: Process,
     request: Mapping[str, Any],
-    time_s: float,
-    memory_bytes: float,
-    started: float,
+    limits: Limits,
     listen: Callable[[Mapping[str, Any]], None],
     log: IO[bytes],
 ) -> Outcome:
-    events: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    started, events = time.monotonic(), queue.SimpleQueue[str | None]()
     reader = threading.Thread(target=_pass_on, args=(process.stdout, events), daemon=True)
     reader.start()
     try:
@@ -109,7 +112,7 @@ def _follow(
         process.stdin.flush()
     except BrokenPipeError:
         pass  # the process died at once; its return code below says how
-    stage, stage_started, peak, measured, ended, made = "start", time.monotonic(), 0, 0.0, None, list[str]()
+    stage, stage_started, peak, measured, ended, made = "start", started, 0, 0.0, None, list[str]()
 
     def finish(status: str, reason: str) -> Outcome:
         return Outcome(status, reason, time.monotonic() - started, peak, _tail(log), made)
@@ -128,16 +131,16 @@ def _follow(
             listen(event)
         if ended is not None:
             return finish(ended["status"], ended["reason"])
-        if _stopping.is_set():
+        if _stopping.is_set() or not limits.wanted():
             return finish("interrupted", f"stopped during {stage}")
         if code is not None:
             return finish(*_unfinished(code, stage))
         if time.monotonic() - measured > POLL_S:
             peak, measured = max(peak, used := tree_bytes(process.pid)), time.monotonic()
-            if used > memory_bytes:
-                return finish("oom", f"{stage} used {used / 1e9:.2f} GB, more than the limit of {memory_bytes / 1e9:.2f} GB")
-        if time.monotonic() - stage_started > time_s:
-            return finish("timeout", f"{stage} ran longer than the limit of {time_s:g} s")
+            if used > limits.memory_bytes:
+                return finish("oom", f"{stage} used {used / 1e9:.2f} GB, more than the limit of {limits.memory_bytes / 1e9:.2f} GB")
+        if time.monotonic() - stage_started > limits.time_s:
+            return finish("timeout", f"{stage} ran longer than the limit of {limits.time_s:g} s")
 
 
 def _unfinished(code: int, stage: str) -> tuple[str, str]:
