@@ -17,7 +17,7 @@ from benchsuite.atomic import write_text
 from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.storage import load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
-from benchsuite.store import Key, Store
+from benchsuite.store import Key, Store, digest
 
 RUN_FILE = "run.json"
 TABLE_FILE = "results.csv"
@@ -65,7 +65,7 @@ class Run:
     def records(self) -> dict[str, dict[str, Any]]:
         """What was written down about each finished cell: {"row": …, "keys": …, "log": …} by cell id."""
         files = sorted((self.folder / CELLS_FOLDER).glob("*.json"))
-        return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if not file.name.startswith(".")}
+        return {file.stem: read_sealed(file) for file in files if not file.name.startswith(".")}
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -147,6 +147,23 @@ SCORES = [
     "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
     "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device", "engine",
 ]  # fmt: skip
+
+
+def sealed_text(record: dict[str, Any]) -> str:
+    """Return what is written down about a cell, with a seal that tells later whether it is still what was written."""
+    return json.dumps({**record, "seal": digest(record)}, indent=1)
+
+
+def read_sealed(file: Path) -> dict[str, Any]:
+    """Return what was written down about a cell. Raises BenchsuiteError where it is no longer what was written."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        whole = record.pop("seal", None) in (None, digest(record))  # runs of earlier versions have no seals
+    except (OSError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise BenchsuiteError(f"{file} is damaged; the same `benchsuite run` writes it again, from the store")
+    return record
 
 
 def write_table(folder: Path, rows: list[dict[str, Any]], sweep_keys: list[str]) -> None:

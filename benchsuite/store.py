@@ -7,6 +7,8 @@ file, and renamed; it is read only after every checksum has been compared. A dam
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import functools
 import hashlib
 import json
@@ -16,7 +18,7 @@ import platform
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 CORRUPT = "corrupt"
+LOCKS = "locks"
+LOCK_POLL_S = 0.1
 FSYNCS = 16  # at once
 FORGOTTEN_S = 7 * 86_400.0  # after which another machine's half-written entry is nobody's
 
@@ -125,6 +129,23 @@ class Store:
                 shutil.rmtree(aside, ignore_errors=True)
 
     @contextmanager
+    def making(self, key: Key, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the right to make an entry, which one process has at a time; `waiting` is called while another one has it.
+
+        The right ends with its process. On a file system without locks everybody has it: entries are then made more than once,
+        with the same content.
+        """
+        file = self.root / LOCKS / digest(str(key))
+        with clear_disk_errors(self.root):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = _locked(file, waiting)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+            os.close(lock)
+
+    @contextmanager
     def writing(self, key: Key, about: Mapping[str, Any]) -> Iterator[Path]:
         """Yield a temporary folder to fill; on leaving without an exception it becomes the entry, otherwise it vanishes.
 
@@ -185,6 +206,25 @@ def find_damage(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _locked(file: Path, waiting: Callable[[], None]) -> int:
+    """Open and lock a file that whoever had it last may delete at any time."""
+    while True:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return lock
+        except BlockingIOError:
+            waiting()
+            time.sleep(LOCK_POLL_S)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                os.close(lock)
+                raise
+            return lock
+        os.close(lock)
 
 
 def _sealed(folder: Path) -> dict[str, Any]:

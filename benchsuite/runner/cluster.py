@@ -50,7 +50,7 @@ def local_crew(workers: int) -> Iterator[Crew]:
     logging.getLogger("distributed").setLevel(logging.ERROR)
     local = {"n_workers": 1, "threads_per_worker": workers, "processes": False, "memory_limit": 0, "silence_logs": logging.ERROR}
     try:
-        with LocalCluster(**local, dashboard_address=None) as cluster, Client(cluster) as client:
+        with LocalCluster(**local, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
             yield Crew(client, workers, max(1, default_workers() // workers))
     finally:
         supervise.stop_all()

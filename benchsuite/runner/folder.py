@@ -16,7 +16,7 @@ from typing import Any
 from benchsuite.atomic import clear_disk_errors, write_text
 from benchsuite.errors import BenchsuiteError
 from benchsuite.provenance import provenance
-from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, write_table
+from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, read_sealed, sealed_text, write_table
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.storage import json_safe
 from benchsuite.store import Store
@@ -76,8 +76,8 @@ class RunFolder:
 
     def finish_cell(self, cell: Cell, row: Mapping[str, Any], keys: Mapping[str, str], log: str) -> None:
         """Write down how a cell ended, and about once a second the table so far: what it says is in the files of the cells."""
-        record = {"key": self.keys.get(cell.id), "row": json_safe(dict(row)), "keys": dict(keys), "log": log}
-        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", json.dumps(record, indent=1)
+        record: dict[str, Any] = {"key": self.keys.get(cell.id), "row": json_safe(dict(row)), "keys": dict(keys), "log": log}
+        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", sealed_text(record)
         if not (file.is_file() and file.read_text(encoding="utf-8") == text):
             write_text(file, text)
         with self._writing:
@@ -96,9 +96,9 @@ class RunFolder:
 def _row_of(file: Path, key: str | None) -> dict[str, Any] | None:
     """The row that an earlier run wrote down for a cell; None where it was another cell, or the file is damaged."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = read_sealed(file)
         return dict(record["row"]) if key is not None and record["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (BenchsuiteError, KeyError, TypeError):
         return None
 
 

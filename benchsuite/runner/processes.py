@@ -63,6 +63,8 @@ def start(request: Mapping[str, Any], threads: int, log_file: IO[bytes], place: 
     """Start the worker of a task: forked, where this is possible."""
     place = place or Place(os.getcwd())
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **dict.fromkeys(THREADS, str(threads))}
+    if "PYTHONPATH" in environment:  # of this folder, not of theirs
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
     if can_fork(request["device"]):
         simulates = request["kind"] in SIMULATING
         setting = Setting(tuple(sorted(environment.items())), place, simulates, tuple(request["plugins"]))

@@ -102,7 +102,8 @@ def _run_cells(rest: Sequence[Made], settings: Settings, store: Store, crew: Cre
     try:
         _submit(crew, rest, settings, store, futures)
         cells = {future.key: made for made, future in futures}
-        for future, result in as_completed([future for _, future in futures], with_results=True, raise_errors=False):
+        wait = {"loop": crew.client.loop, "with_results": True, "raise_errors": False}
+        for future, result in as_completed([future for _, future in futures], **wait):
             outcome = outcome_of(future, result)
             if outcome["status"] == DISAGREED:
                 raise BenchsuiteError(outcome["reason"])

@@ -95,11 +95,15 @@ def ensure(store: Store, stage: Stage, notify: Notify = silent, verified: dict[s
         verified[str(stage.key)] = folder
         return folder
     sources = [ensure(store, source, notify, verified) for source in stage.upstream()]
-    notify(event="stage", stage=stage.name)
-    started = time.perf_counter()
-    about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}
-    about["upstream"] = [str(source.key) for source in stage.upstream()]
-    with store.writing(stage.key, about) as temporary:
-        stage.make(temporary, sources, Bench(notify, Checkpoints(store, stage.key)))
-    notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
+    waiting = functools.partial(notify, event="stage", stage=f"waiting for another run's {stage.name}")
+    with store.making(stage.key, waiting):
+        if (folder := store.open(stage.key)) is not None:  # another run has made it meanwhile
+            return folder
+        notify(event="stage", stage=stage.name)
+        started = time.perf_counter()
+        about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}
+        about["upstream"] = [str(source.key) for source in stage.upstream()]
+        with store.writing(stage.key, about) as temporary:
+            stage.make(temporary, sources, Bench(notify, Checkpoints(store, stage.key)))
+        notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
     return store.path(stage.key)
