@@ -137,6 +137,48 @@ def test_code_version_ignores_comments_and_sees_numbers(tmp_path):
     assert file_version(file) != first
 
 
+MAKER = """
+import os, sys, time
+from pathlib import Path
+from benchsuite.store import Store, Key
+store, log = Store(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+for number in range(5):
+    key = Key("image", f"{number:032x}", "0" * 16)
+    with store.making(key):
+        if store.open(key) is None:
+            os.write(log, f"{number}\\n".encode())
+            time.sleep(0.05)
+            with store.writing(key, {"code": {}}) as folder:
+                (folder / "a").write_text("x")
+"""
+
+
+def test_of_several_processes_one_makes_an_entry(store, tmp_path):
+    words = [sys.executable, "-c", MAKER, str(store.root), str(tmp_path / "log")]
+    makers = [subprocess.Popen(words) for _ in range(4)]
+    assert [maker.wait() for maker in makers] == [0] * 4
+    assert (tmp_path / "log").read_text().split() == list("01234")
+    assert list((store.root / "locks").iterdir()) == []
+
+
+def test_the_right_to_make_an_entry_ends_with_its_process(store):
+    holder = (
+        "import sys, time; from benchsuite.store import Key, Store\n"
+        "with Store(sys.argv[1]).making(Key.parse(sys.argv[2])):\n  print('held', flush=True); time.sleep(1000)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder, str(store.root), str(KEY)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    waited = []
+
+    def waiting():
+        if not waited:
+            process.kill()
+        waited.append(True)
+
+    with store.making(KEY, waiting):
+        assert waited
+
+
 WRITER = """
 import sys, numpy as np
 from benchsuite.store import Store, Key

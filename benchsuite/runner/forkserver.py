@@ -1,8 +1,8 @@
 """A process that has imported everything and forks the workers of tasks, so that none of them waits for imports.
 
-Every worker is as good as a new process: it has its own memory, session and streams, and a plugin that spoils something spoils it
-for itself. Forking is safe as long as one thread only is there and no GPU has been touched; where this is not so, the server says
-so and its clients start workers from nothing (`processes`).
+Every worker is as good as a new process: it has its own memory, process group and streams, and a plugin that spoils something
+spoils it for itself. Forking is safe as long as one thread only is there and no GPU has been touched; where this is not so, the
+server says so and its clients start workers from nothing (`processes`).
 
 Messages are JSON with file descriptors over a socket. Each worker has a channel of its own: the server tells its process id and,
 when it has ended, its exit status; the client closes the channel when it is done. The process is reaped only then, so that nobody
@@ -110,6 +110,8 @@ class Server:
             for descriptor in self.workers:
                 os.close(descriptor)
             _work(streams)
+        with contextlib.suppress(OSError):  # it has done so itself, or is gone
+            os.setpgid(pid, pid)  # before anybody may kill the group
         process = os.pidfd_open(pid)
         worker = self.workers[process] = Worker(pid, channel)
         self.selector.register(process, selectors.EVENT_READ)
@@ -148,7 +150,7 @@ def _work(streams: Sequence[int]) -> None:
     """Become the worker of a task, with the given standard streams. Never returns."""
     code = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         for number, descriptor in enumerate(streams):
             os.dup2(descriptor, number)
             os.close(descriptor)

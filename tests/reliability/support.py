@@ -22,7 +22,7 @@ class Odd:
 
     def start(self, out: str = "out", store: str = "store", *more: str, **options) -> subprocess.Popen:
         """Begin a run; its messages go into a file."""
-        with open(self.folder / f"{out}.log", "a") as log:
+        with open(self.folder / f"{Path(out).name}.log", "a") as log:
             return subprocess.Popen(self.words(out, store, *more), stdout=log, stderr=log, cwd=self.folder, **options)
 
     def run(self, out: str = "out", store: str = "store", *more: str, **options) -> int:

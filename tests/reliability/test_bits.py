@@ -13,6 +13,7 @@ from benchsuite.runner.run import Settings, run
 from benchsuite.store import find_damage
 from tests.reliability.support import entries
 
+pytestmark = pytest.mark.slow
 FLIPS = 1000
 
 

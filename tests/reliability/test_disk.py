@@ -12,6 +12,7 @@ import pytest
 
 from tests.reliability.support import damaged
 
+pytestmark = pytest.mark.slow
 LARGE = ("--set", "grid.shape=[64, 64, 64]")
 
 
@@ -51,7 +52,7 @@ def test_a_full_disk(odd_folder, small_disk, shown):
 def test_a_read_only_folder(odd_folder, small_disk, shown):
     small_disk("ro")
     assert odd_folder.run("disk/out", "store") == 2
-    assert "cannot write disk/out: the file system is read-only" in odd_folder.said("disk/out")
+    assert "cannot write disk/out: the file system is read-only" in odd_folder.said("out")
     assert odd_folder.run("out", "disk/store") == 3
     assert "the file system is read-only" in odd_folder.said()
     small_disk("rw,size=50m")

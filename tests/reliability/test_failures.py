@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pandas as pd
@@ -12,24 +13,17 @@ from tests.reliability.support import contents, damaged
 
 ENDS = {"fine": "ok", "segfault": "error", "raise": "error", "hang": "timeout", "eat": "oom"}
 REASONS = {"segfault": "SIGSEGV", "raise": "RuntimeError: no such luck in", "hang": "ran longer than", "eat": "more than the limit"}
-LIMITS = ("--set", "limits.time_s=20", "--set", "limits.memory_GB=1.2")
+pytestmark = pytest.mark.slow
+CELLS = int(os.environ.get("BENCHSUITE_CELLS", "500"))
+LIMITS = ("--set", "limits.time_s=40", "--set", "limits.memory_GB=1.2")
 
 
 def of(numbers):
     return ("--set", f"sweep=[{{reconstructors.odd.number: {list(numbers)}}}]")
 
 
-def a_few_of_each(fate):
-    by_fate = {how: [number for number in range(100) if fate(number) == how] for how in ENDS}
-    count = {"fine": 6, "segfault": 2, "raise": 2, "hang": 1, "eat": 1}
-    return sorted(number for how, numbers in by_fate.items() for number in numbers[: count[how]])
-
-
-@pytest.mark.parametrize("count", [12, pytest.param(500, marks=pytest.mark.slow)])
-def test_every_failure_is_classified(odd_folder, shown, count):
-    fate = vars(__import__("sys").modules[registry.reconstructor("odd").__module__])["fate"]
-    numbers = list(range(count)) if count >= 100 else [n for n in range(100) if fate(n) != "fine"][::2] + list(range(14))[:7]
-    numbers = sorted(set(numbers))
+def test_every_failure_is_classified(odd_folder, shown):
+    fate, numbers = sys.modules[registry.reconstructor("odd").__module__].fate, list(range(CELLS))
     assert odd_folder.run("out", "store", "--set", "reconstructors.odd.how=by number", *of(numbers), *LIMITS) == 3
     table = pd.read_csv(odd_folder.folder / "out" / "results.csv")
     assert list(table["reconstructors.odd.number"]) == numbers

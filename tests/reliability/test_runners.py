@@ -9,8 +9,10 @@ import pytest
 
 from tests.reliability.support import damaged
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.parametrize(("runners", "cells"), [(3, 4), pytest.param(8, 20, marks=pytest.mark.slow)])
+
+@pytest.mark.parametrize(("runners", "cells"), [(8, 20)])
 def test_each_cell_is_computed_once(odd_folder, monkeypatch, shown, runners, cells):
     log = odd_folder.folder / "computed"
     monkeypatch.setenv("ODD_LOG", str(log))

@@ -24,6 +24,7 @@ WAYS = ("fork", "spawn")
 
 @pytest.fixture(autouse=True)
 def own_servers():
+    supervise.allow_starts()
     yield
     processes.close_servers()
 
@@ -77,7 +78,8 @@ def test_workers_are_forked_for_cpus_and_started_from_nothing_for_gpus(odd, monk
     for process in made:
         process.end()
         assert process.poll() == -signal.SIGKILL
-        assert not psutil.pid_exists(process.pid)
+    gone_or_not = [psutil.Process(one.pid) for one in made if psutil.pid_exists(one.pid)]
+    assert psutil.wait_procs(gone_or_not, timeout=60)[1] == [], "the server reaps them"
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -87,7 +89,7 @@ def test_a_server_has_one_thread_when_it_forks_and_its_workers_as_many_as_asked_
     assert server.num_threads() == 1
     worker = psutil.Process(process.pid)
     assert worker.parent() == server
-    assert os.getsid(process.pid) == process.pid
+    assert os.getpgid(process.pid) == process.pid
     told = worker.environ()
     assert {told[name] for name in processes.THREADS} == {str(threads)}
     process.end()
