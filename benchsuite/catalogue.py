@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Sequence
 
 from benchsuite import registry
 from benchsuite.errors import UnknownNameError
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
+from benchsuite.results import LEADING, SCORES
 from benchsuite.scenario import library
 from benchsuite.scenario.positions import read_document
 
 METRICS = {
     "rmsd_pm": "root mean square distance of matched atoms after the common shift is removed (pm)",
+    "ospa_pm": "the same with every unmatched atom counted at the cut-off of the matching: what methods are ranked by (pm)",
     "tracing_error_pct": "(false positives + missed) / true atoms (%)",
     "classification_rate_pct": "correctly classified / true atoms (%)",
     "recall_<El>_pct": "true atoms of an element that were found (%)",
@@ -33,17 +37,24 @@ METRICS = {
     "reconstruct_s": "time of the reconstruction (s)",
     "peak_memory_mb": "peak resident memory of the reconstruction (MB)",
 }
-CLASSES = ("phantom", "preparation", "reconstructor")
-KINDS = ("metrics", *(f"{kind}s" for kind in CLASSES), "scenarios")
+MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
+    "match_cutoff_A",
+    "shift_<x|y|z>_A",
+    "rotation_deg",
+    "identified_<El>_pct",
+    "rmsd_<El>_pm",
+    "site_displacement_<x|y|z>_pm",
+)
+CLASSES = ("phantom", "preparation", "reconstructor", "metric")
+KINDS = (*(f"{kind}s" for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
     """Return (name, title) of all phantoms, preparations, reconstructors, metrics or scenarios."""
     if what.removesuffix("s") in CLASSES:
         kind = what.removesuffix("s")
-        return [(name, registry.registered(kind, name).title) for name in registry.names(kind)]
-    if what == "metrics":
-        return list(METRICS.items())
+        built_in = METRICS.items() if kind == "metric" else ()
+        return [*built_in, *((name, registry.registered(kind, name).title) for name in registry.names(kind))]
     if what == "scenarios":
         return [(name, _title(name)) for name in library.names()]
     raise UnknownNameError("list", what, KINDS)
@@ -63,9 +74,25 @@ def describe(name: str) -> str:
     raise UnknownNameError("name", name, everything)
 
 
+def is_built_in(column: str) -> bool:
+    """Whether the results table uses that name for something of its own in any run."""
+    return any(re.fullmatch(pattern, column) for pattern in _patterns())
+
+
+@functools.cache
+def _patterns() -> tuple[str, ...]:
+    names = [*LEADING, *SCORES, *METRICS, *MORE_COLUMNS]
+    patterns = {"<El>": "[A-Z][a-z]?", "<x|y|z>": "[xyz]"}
+    return tuple(re.sub("<.*>", lambda found: patterns.get(found[0], r"\w+"), name) for name in names)
+
+
 def _describe_class(kind: str, name: str) -> str:
     cls = registry.registered(kind, name)
-    lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}", "parameters:", *_described(cls.Params)]
+    lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}"]
+    if kind == "metric":
+        better = "" if cls.direction == "neither" else f"; {cls.direction} is better"
+        lines.append(f"unit: {cls.unit or 'none'}{better}")
+    lines += ["parameters:", *_described(cls.Params)] if cls.Params.model_fields else ["parameters: none"]
     if kind == "phantom":
         lines += ["on a film, of any phantom (substrate: {...}):", *_described(Substrate)]
     return "\n".join(lines)

@@ -23,7 +23,9 @@ app = typer.Typer(
 ScenarioName = Annotated[str, typer.Argument(help="A scenario file, or a name from the library (see `list scenarios`).")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), desk (minutes) or paper (a GPU, or hours).")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be repeated.")]
-Plugin = Annotated[list[str] | None, typer.Option(help="A Python file that defines reconstructors or phantoms.")]
+Plugin = Annotated[
+    list[str] | None, typer.Option(help="A Python file that defines reconstructors, phantoms, preparations or metrics.")
+]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="Where results are kept. Default: $BENCHSUITE_STORE, else .benchsuite/store.")
 ]
@@ -87,10 +89,9 @@ def run(
     """Run a scenario, or continue it, and write its report."""
     from benchsuite.backend import module_for
     from benchsuite.progress import Progress
-    from benchsuite.results import Run
+    from benchsuite.runner.reporting import report_of
     from benchsuite.runner.run import Settings
     from benchsuite.runner.run import run as run_scenario
-    from reports import write_report
 
     if scheduler is None:
         module_for(device)
@@ -100,7 +101,7 @@ def run(
     settings = Settings(folder, _store(store), workers, device, plugins, scheduler)
     with Progress(len(loaded.cells)) as progress:
         status = run_scenario(loaded, settings, progress.listen)
-    page = write_report(Run(folder))
+    page = report_of(folder)
     typer.echo(f"results  {folder / 'results.csv'}\nreport   {page}")
     raise typer.Exit(status)
 
@@ -160,10 +161,14 @@ def plan(
 
 
 @app.command("list")
-def list_names(what: Annotated[str, typer.Argument(help="phantoms, preparations, reconstructors, metrics or scenarios")]) -> None:
+def list_names(
+    what: Annotated[str, typer.Argument(help="phantoms, preparations, reconstructors, metrics or scenarios")], plugin: Plugin = None
+) -> None:
     """List what there is."""
-    from benchsuite import catalogue
+    from benchsuite import catalogue, registry
 
+    for file in plugin or []:
+        registry.load_plugin(file)
     for name, title in catalogue.entries(what):
         typer.echo(f"{name:<20} {title}".rstrip())
 
@@ -189,6 +194,114 @@ def report(runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Ru
     for folder in runs:
         Run(folder).write_table()
         typer.echo(f"report   {write_report(Run(folder))}")
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="A run folder, or a file that `baseline accept` wrote.")],
+    candidate: Annotated[str, typer.Argument(help="The same of what is new.")],
+    markdown: Annotated[Path | None, typer.Option(help="Write the comparison as Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all of it as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write one HTML page.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Compare this score (NAME, NAME:lower, NAME:higher); repeat.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Compare only the method with this label; may be repeated.")] = None,
+    by: Annotated[str, typer.Option(help="statistics, or margin: for numbers that are always the same.")] = "statistics",
+    same: Annotated[str, typer.Option(help="bytes, or experiment: data of equal settings, simulated anew.")] = "bytes",
+    confidence: Annotated[float, typer.Option(help="Of the one-sided bounds; 1 minus it is the false discovery rate.")] = 0.99,
+    everything: Annotated[bool, typer.Option("--all", help="List what is unchanged, too.")] = False,
+) -> None:
+    """Compare two runs, or a run with a baseline: exit status 0 no regression, 1 regression, 4 nothing comparable."""
+    from benchsuite.atomic import write_text
+    from reports.comparison import as_json, as_junit, as_markdown, as_page, open_side, print_comparison
+    from reports.comparison import compare as compared
+
+    sides = open_side(base), open_side(candidate)
+    found = compared(*sides, metrics=metric or (), methods=only or (), by=by, same=same, confidence=confidence)
+    for file, form in ((markdown, as_markdown), (json, as_json), (junit, as_junit), (html, as_page)):
+        if file is not None:
+            write_text(file, form(found))
+    print_comparison(found, everything)
+    raise typer.Exit(found.exit_status)
+
+
+baseline = typer.Typer(help="Results that were accepted: small files for version control.", no_args_is_help=True)
+app.add_typer(baseline, name="baseline")
+
+
+@baseline.command()
+def accept(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    reason: Annotated[str, typer.Option(help="Why these results are right; stands in the file.")],
+    out: Annotated[Path | None, typer.Option(help="The file. Default: SCENARIO-SCALE.baseline.json.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Keep this column, besides the known scores; may be repeated.")] = None,
+    with_failures: Annotated[bool, typer.Option("--with-failures", help="Accept that cells have no result.")] = False,
+) -> None:
+    """Write the scores of a run down as what later runs are held against."""
+    from datetime import UTC, datetime
+
+    from benchsuite.results import Run
+    from reports.comparison import accept as accept_side
+    from reports.comparison import side_of
+
+    side = side_of(Run(run_folder))
+    file = out or Path(f"{side.scenario}-{side.scale}.baseline.json")
+    when = datetime.now(UTC).date().isoformat()
+    accept_side(side, file, reason, when=when, metrics=metric or (), failures=with_failures)
+    typer.echo(f"wrote {file} ({len(side.cells)} cells)")
+
+
+@baseline.command()
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline file.")]) -> None:
+    """Show what a baseline file holds, and why it was accepted."""
+    from reports.comparison import print_baseline, read_baseline
+
+    print_baseline(read_baseline(file))
+
+
+@app.command()
+def timings(
+    scenario: ScenarioName,
+    base: Annotated[str, typer.Argument(help="The label of a reconstructor of the scenario.")],
+    candidate: Annotated[str, typer.Argument(help="The label of another one.")],
+    rounds: Annotated[int, typer.Option(help="How often each is timed, in turn.")] = 9,
+    scale: Scale = "desk",
+    overrides: Set = None,
+    device: Device = "cpu",
+    plugin: Plugin = None,
+    store: StoreOption = None,
+) -> None:
+    """Time two reconstructors in turn on the same series: exit status 1 where the candidate is slower by more than 5%."""
+    from benchsuite.errors import EXIT_REGRESSION
+    from benchsuite.runner.timings import timings as time_both
+    from benchsuite.store import Store
+
+    loaded = _load(scenario, scale, overrides, plugin)
+    found = time_both(loaded.cells, base, candidate, Store(_store(store)), rounds=rounds, device=device)
+    for label, seconds in zip((base, candidate), found.seconds.T, strict=True):
+        typer.echo(f"{label:<20} median {sorted(seconds)[len(seconds) // 2]:.4g} s ({min(seconds):.4g} to {max(seconds):.4g})")
+    low, high = found.bounds
+    told = f"median {found.ratio:.3g}, bounds {low:.3g} to {high:.3g}, {rounds} rounds in turn"
+    typer.echo(f"{found.verdict}: {candidate} / {base} {told}")
+    raise typer.Exit(EXIT_REGRESSION if found.verdict == "slower" else 0)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="package.module:Class, file.py:Class, or a registered name.")],
+) -> None:
+    """Put a reconstructor through the contract suite: exit status 0 passes, 1 fails, 2 there is no such class."""
+    from benchsuite.check import checks, find_class
+    from benchsuite.errors import EXIT_REGRESSION
+
+    failed, done = 0, 0
+    for result in checks(find_class(name)):
+        done, failed = done + 1, failed + bool(result.reason)
+        typer.echo(f"{'FAILS' if result.reason else 'passes':<7} {result.name:<20} {result.asks} ({result.seconds:.1f} s)")
+        if result.reason:
+            typer.echo(f"        {result.reason}")
+    typer.echo(f"{name}: {done - failed} of {done} checks pass")
+    raise typer.Exit(EXIT_REGRESSION if failed else 0)
 
 
 @app.command()

@@ -16,8 +16,19 @@ import scipy.fft
 import scipy.special
 from ase import Atoms
 
-from benchsuite.contract import AnyPhantom, AnyPreparation, AnyReconstructor, Context, Iterate
-from benchsuite.data import Grid, Modality, Optics, TiltSeries
+from benchsuite import catalogue
+from benchsuite.contract import (
+    DIRECTIONS,
+    AnyMetric,
+    AnyPhantom,
+    AnyPreparation,
+    AnyReconstructor,
+    Context,
+    Iterate,
+    Scored,
+    metric_misfit,
+)
+from benchsuite.data import Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
 from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.geometry import single_axis, tilt_angles
 
@@ -125,7 +136,9 @@ def check_iterates(cls: type[AnyReconstructor]) -> None:
     series, grid = problem_for(cls)
     iterates = run(cls, series, grid)
     assert iterates, "no iterate was yielded"
-    assert len(iterates) <= cls().total_iterations() + 1, "more iterates than total_iterations() announces"
+    announced = cls().total_iterations()
+    hint = "override it where no parameter called `iterations` says how many come"
+    assert len(iterates) <= announced + 1, f"{len(iterates)} iterates, total_iterations() announces {announced}; {hint}"
     for item in iterates:
         assert isinstance(item, Iterate), f"yielded {type(item).__name__}"
     last = iterates[-1]
@@ -274,3 +287,62 @@ def check_phantom(phantom: AnyPhantom) -> None:
     if len(first) > 1:
         distance = first.get_all_distances()[np.triu_indices(len(first), 1)].min()
         assert distance > 0.5, f"two atoms are {distance:.2f} Å apart"
+
+
+def scored_problem() -> Scored:
+    """Return what a metric sees of the chiral specimen: one atom 0.1 Å off, one missing, one false, one taken for no atom."""
+    truth = Atoms("Cu2Au2", CHIRAL_A)
+    truth.set_array("outcome", np.array(["found", "missing", "found", "misclassified"]))
+    traced = Atoms("CuAuCuCuX", [*(CHIRAL_A[[0, 2, 3]] + [[0.1, 0, 0], [0, 0, 0], [0, 0, 0]]), [4.0, 4.0, 4.0], [0.0, 0.0, 4.0]])
+    traced.set_array("outcome", np.array(["true", "true", "false_class", "false_positive", "non_atom"]))
+    series, grid = small_problem()
+    volume = Volume(np.random.default_rng(5).random(grid.shape, dtype=np.float32), grid.voxel_A)
+    answer = Reconstruction(volume, None, np.array([[1.0, 2.0], [2.0, 1.0]]), 1.0)
+    return Scored(truth, traced, np.array([[0, 0], [2, 1], [3, 2]]), answer, series)
+
+
+def check_metric(metric: AnyMetric) -> None:
+    """A metric describes itself, answers in numbers by names of its own, the same ones each time, and leaves its input alone.
+
+    Where there is no truth, no traced atom or no volume, it answers with nan, or without the value, instead of raising.
+    """
+    assert metric.title, "title is empty"
+    assert metric.reference, "reference is empty"
+    assert metric.direction in DIRECTIONS, f"direction is {metric.direction!r}, not one of {', '.join(DIRECTIONS)}"
+    whole = scored_problem()
+    assert whole.truth is not None
+    nothing, no_pairs = Atoms(), np.empty((0, 2), dtype=int)
+    only_atoms = replace(whole.reconstruction, volume=None, atoms=whole.traced)
+    seen = {
+        "a plain answer": whole,
+        "a series without a truth": replace(whole, truth=None, pairs=no_pairs),
+        "no traced atom": replace(whole, traced=nothing, pairs=no_pairs),
+        "an answer without a volume": replace(whole, reconstruction=only_atoms),
+        "slices too thick for atoms": replace(whole, truth=None, traced=None, pairs=no_pairs),
+    }
+    for what, one in seen.items():
+        before = _copied(one)
+        try:
+            first, second = metric.measure(one), metric.measure(one)
+        except Exception as error:
+            raise AssertionError(f"measure() raises {type(error).__name__} for {what}: {error}") from error
+        misfit = metric_misfit(first)
+        assert misfit is None, f"for {what}: {misfit}"
+        taken = [name for name in first if catalogue.is_built_in(name)]
+        assert not taken, f"the column {taken[0]!r} is built in; give it another name" if taken else ""
+        same = [np.array_equal(first[name], second[name], equal_nan=True) for name in first]
+        assert [*first] == [*second], f"two calls differ for {what}: {first}, {second}"
+        assert all(same), f"two calls differ for {what}: {first}, {second}"
+        changed = [name for name, array in _copied(one).items() if not np.array_equal(array, before[name])]
+        assert not changed, f"measure() changed {changed[0]}" if changed else ""
+    assert metric.measure(whole), "measure() has no value for a plain answer"
+
+
+def _copied(scored: Scored) -> dict[str, np.ndarray]:
+    found = {"pairs": scored.pairs.copy(), "series.data": np.array(scored.series.data)}
+    if scored.reconstruction.volume is not None:
+        found["reconstruction.volume"] = scored.reconstruction.volume.data.copy()
+    for name, atoms in (("truth", scored.truth), ("traced", scored.traced)):
+        if atoms is not None:
+            found |= {f"{name}.positions": atoms.positions.copy(), f"{name}.numbers": atoms.numbers.copy()}
+    return found

@@ -12,6 +12,7 @@ EXIT_USAGE = 2
 EXIT_CELLS_FAILED = 3
 EXIT_NOTHING_COMPARABLE = 4
 EXIT_INTERRUPTED = 130
+MOST_SHOWN = 50
 
 
 class BenchsuiteError(Exception):
@@ -34,11 +35,13 @@ class Problem:
 
 
 class ScenarioError(BenchsuiteError):
-    """A scenario is unusable. Carries every problem found, not only the first."""
+    """A scenario is unusable. Carries every problem found, and tells the first MOST_SHOWN."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        more = len(self.problems) - MOST_SHOWN
+        told = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        super().__init__("\n".join([*told, f"… and {more} more problems"] if more > 0 else told))
 
 
 class UnknownNameError(BenchsuiteError):

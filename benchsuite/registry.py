@@ -1,4 +1,4 @@
-"""Finding reconstructors, preparations and phantoms by name: entry points of packages, and single files given with --plugin."""
+"""Finding reconstructors, preparations, phantoms and metrics by name: entry points of packages, and files given with --plugin."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchsuite.contract import AnyPhantom, AnyPreparation, AnyReconstructor, Phantom, Preparation, Reconstructor
+from benchsuite.contract import AnyMetric, AnyPhantom, AnyPreparation, AnyReconstructor, Metric, Phantom, Preparation, Reconstructor
 from benchsuite.errors import BenchsuiteError, UnknownNameError
 
-BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preparation": Preparation}
+BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preparation": Preparation, "metric": Metric}
 GROUPS = {kind: f"benchsuite.{kind}s" for kind in BASES}
 
 _plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
@@ -28,7 +28,7 @@ def _entry_points(kind: str) -> dict[str, Any]:
 
 
 def names(kind: str) -> list[str]:
-    """Return the sorted names of everything registered: kind "reconstructor", "preparation" or "phantom"."""
+    """Return the sorted names of everything registered: kind "reconstructor", "preparation", "phantom" or "metric"."""
     return sorted({*_entry_points(kind), *_plugins[kind]})
 
 
@@ -59,13 +59,18 @@ def preparation(name: str) -> type[AnyPreparation]:
     return registered("preparation", name)
 
 
+def metric(name: str) -> type[AnyMetric]:
+    """Return the metric class of that name. Raises UnknownNameError with the nearest name."""
+    return registered("metric", name)
+
+
 def source_file(cls: type) -> Path:
     """Return the file in which a registered class is written."""
     return Path(inspect.getfile(cls))
 
 
 def load_plugin(path: str | Path) -> list[str]:
-    """Import a Python file and register the reconstructors, preparations and phantoms it defines, by class name in lower case.
+    """Import a Python file and register the classes of every kind that it defines, by class name in lower case.
 
     Loading the same file twice is harmless. Raises BenchsuiteError where the file cannot be imported or defines none.
     """
@@ -95,5 +100,16 @@ def load_plugin(path: str | Path) -> list[str]:
                 _plugins[kind][cls.__name__.lower()] = cls
                 found.append(cls.__name__.lower())
     if not found:
-        raise BenchsuiteError(f"plugin {path}: defines no subclass of Reconstructor, Preparation or Phantom")
+        raise BenchsuiteError(f"plugin {path}: {_nothing_in(module)}")
     return found
+
+
+def _nothing_in(module: ModuleType) -> str:
+    """Why a file defines nothing to register: a class that lacks its method, or none at all."""
+    bases = " or ".join(base.__name__ for base in BASES.values())
+    own = [cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__]
+    for cls in own:
+        if issubclass(cls, tuple(BASES.values())):
+            lacking = [name for name, _ in inspect.getmembers(cls, lambda member: getattr(member, "__isabstractmethod__", False))]
+            return f"{cls.__name__} does not define {', '.join(lacking)}()"
+    return f"defines no subclass of {bases}"

@@ -16,7 +16,7 @@ from ase import Atoms
 from benchsuite.atomic import write_text
 from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.storage import load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
+from benchsuite.storage import SERIES, load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
 from benchsuite.store import Key, Store, digest
 
 RUN_FILE = "run.json"
@@ -77,6 +77,11 @@ class Run:
         write_table(self.folder, [record["row"] for record in self.records.values()], self.sweep_keys)
 
     @cached_property
+    def measures(self) -> dict[str, dict[str, str]]:
+        """{column: {metric, title, unit, direction}} of the metrics that the scenario asks for beyond the built-in scores."""
+        return {name: told for record in self.records.values() for name, told in record.get("measures", {}).items()}
+
+    @cached_property
     def without_atoms(self) -> bool:
         """Whether there are scores, but none of them of atoms: slices of single views have none."""
         scored = self.table[self.table["status"] == "ok"]
@@ -101,6 +106,17 @@ class CellResult:
     def series(self) -> TiltSeries | None:
         folder = self._folder("series", "series.zarr")
         return load_series(folder) if folder else None
+
+    def series_checksum(self) -> str:
+        """Return a hash of the bytes of the series, by the checksums that the store keeps; empty where it has no such series."""
+        text = self.run.records[self.id]["keys"].get("series")
+        if not text or not self.run.store.has(Key.parse(text)):
+            return ""
+        try:
+            files = self.run.store.manifest(Key.parse(text))["files"]
+        except (OSError, ValueError, KeyError):  # a damaged entry vouches for nothing
+            return ""
+        return digest({name: total for name, total in files.items() if name.startswith(f"{SERIES}/")})
 
     def prepared(self) -> list[Prepared]:
         """What the steps of `prepare:` made of the series, one after the other; as far as they came."""
@@ -144,7 +160,7 @@ class CellResult:
 PREPARED = "prepared_"  # with a number: a step of `prepare:` among the keys of a cell
 LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]
 SCORES = [
-    "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
+    "rmsd_pm", "ospa_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
     "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device", "engine",
 ]  # fmt: skip
 

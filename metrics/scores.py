@@ -3,8 +3,12 @@
     RMSD                 √(mean squared distance) of matched atoms after the common shift is removed
     tracing error        (false positives + missed) / true atoms
     classification rate  correctly classified / true atoms
+    OSPA                 √((Σ squared distances of matched atoms + c² · unmatched) / max(true, traced))
 
-Non-atoms ("X") are no traced atoms. Recall of an element counts its true atoms that were found, whatever they were taken for.
+c is the cut-off of the matching, "unmatched" counts the longer list. OSPA (Schuhmacher, Vo & Vo, IEEE Trans. Signal Process. 56
+(2008) 3447, doi:10.1109/TSP.2008.920469; order 2) is what methods are ranked by: leaving out an atom cannot make it better, as it
+can the RMSD. Non-atoms ("X") are no traced atoms. Recall of an element counts its true atoms that were found, whatever they were
+taken for.
 """
 
 from __future__ import annotations
@@ -48,6 +52,7 @@ def score(
     false_positive, missed = len(atoms) - n_matched, n_true - n_matched
     values: dict[str, Any] = {
         "rmsd_pm": 100 * float(np.sqrt((found.distance_A**2).mean())) if n_matched else float("nan"),
+        "ospa_pm": 100 * ospa_A(found.distance_A, n_true, len(atoms), found.cutoff_A),
         "tracing_error_pct": 100 * (false_positive + missed) / n_true,
         "classification_rate_pct": 100 * float(right.sum()) / n_true,
         "n_true": n_true,
@@ -72,6 +77,12 @@ def score(
     rest = np.where(symbols == NON_ATOM, "non_atom", "false_positive")
     _annotate(scored_traced, j, right, found.distance_A, ("true", "false_class"), rest)
     return Scores(values, confusion_table(true_symbols, symbols, atoms, i, j), scored_truth, scored_traced)
+
+
+def ospa_A(distance_A: np.ndarray, n_true: int, n_traced: int, cutoff_A: float) -> float:
+    """Return the OSPA distance of order 2 of two lists of atoms whose matched pairs are these distances (n,) apart."""
+    longer = max(n_true, n_traced)
+    return float(np.sqrt(((distance_A**2).sum() + cutoff_A**2 * (longer - len(distance_A))) / longer))
 
 
 def _annotate(

@@ -15,6 +15,7 @@ A. Pryor et al., Sci. Rep. 7 (2017) 10409, doi:10.1038/s41598-017-09847-1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -88,7 +89,7 @@ class GENFIRE(Reconstructor[GENFIREParams]):
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         shape = padded_shape(grid, self.params.oversampling)
-        half = float(np.prod(shape)) / 2
+        half = float(math.prod(shape)) / 2
         seconds = 1.2e-8 * half * (self.params.iterations + series_shape[0])
         return Cost(seconds=seconds, bytes=8 * half * 3.5 + 2e8)
 

@@ -95,7 +95,7 @@ class SSET(Reconstructor[SSETParams]):
         passes = self.params.iterations * (1.5 if self.params.update == "paper" else 1.0) + 0.5
         transforms = 4 * slices * window**2 * math.log2(window) + 6 * full**2 * math.log2(full)
         probes = tilts * foci * ny * nx
-        voxels = float(np.prod(grid.shape))
+        voxels = float(math.prod(grid.shape))
         batches = max(1.0, ny * nx / (self.params.batch or ny * nx))
         seconds = passes * (TRANSFORM_S * probes * transforms + VOXEL_S * tilts * foci * batches * voxels)
         padded = slices * (grid.shape[1] + window) * (grid.shape[2] + window)

@@ -104,7 +104,7 @@ class MSP(Reconstructor[MSPParams]):
         transforms *= p.modes
         steps = max(1.0, ny * nx / p.batch)
         seconds = p.iterations * (TRANSFORM_S * ny * nx * transforms + STEP_S * steps * pixels)
-        return Cost(2.0 + seconds, 5e7 + 4.5 * ny * nx * qy * qx + 150 * pixels + 4 * float(np.prod(grid.shape)))
+        return Cost(2.0 + seconds, 5e7 + 4.5 * ny * nx * qy * qx + 150 * pixels + 4 * float(math.prod(grid.shape)))
 
 
 def _too_far_apart(series: TiltSeries) -> str | None:

@@ -15,6 +15,7 @@ A. Romanov, M. Cho, M. Scott, P. Pelz, J. Phys. Mater. 8 (2025) 015005, sec. 2.2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -89,9 +90,9 @@ class MSPT(Reconstructor[MSPTParams]):
             yield iterate(iteration, volume, residual, measured)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        voxels = float(np.prod(grid.shape))
+        voxels = float(math.prod(grid.shape))
         per_sweep = 5e-9 * voxels * series_shape[0] + 1.6e-7 * voxels
-        return Cost((self.params.iterations + 3) * per_sweep, 4 * (12 * voxels + 8 * float(np.prod(series_shape))) + 2e8)
+        return Cost((self.params.iterations + 3) * per_sweep, 4 * (12 * voxels + 8 * float(math.prod(series_shape))) + 2e8)
 
 
 class Blobs:

@@ -17,6 +17,7 @@ B. O'Donoghue, E. Candès, Found. Comput. Math. 15 (2015) 715, doi:10.1007/s1020
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -69,11 +70,11 @@ class RESIRE(Reconstructor[RESIREParams]):
         return accelerated_descent(projector, measured, volume, step, self.params.iterations)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        voxels, parts = float(np.prod(grid.shape)), self.params.subvoxels**3
+        voxels, parts = float(math.prod(grid.shape)), self.params.subvoxels**3
         pairs = self.params.iterations + (3 if self.params.update == "accelerated" else 0)
         return Cost(
             seconds=5e-9 * voxels * series_shape[0] * parts * pairs + 2.5e-8 * voxels * pairs,
-            bytes=4 * (8 * voxels + 8 * float(np.prod(series_shape))) + 2e8,
+            bytes=4 * (8 * voxels + 8 * float(math.prod(series_shape))) + 2e8,
         )
 
 

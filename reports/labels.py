@@ -32,6 +32,7 @@ SUFFIX_UNITS = {  # longest first: `_e_per_A2` before `_A`
 NAMES = {
     "dose": "Electron dose",
     "rmsd": "RMSD",
+    "ospa": "OSPA distance",
     "tracing_error": "Tracing error",
     "classification_rate": "Classification rate",
     "r_factor": "R-factor",
@@ -86,6 +87,8 @@ def name(key: str) -> str:
             return NAMES[known]
     if last.startswith("recall_"):
         return f"Recall of {last.removeprefix('recall_')}"
+    if last.startswith("rmsd_"):
+        return f"RMSD of {last.removeprefix('rmsd_')}"
     if last.startswith("sites_found_"):
         return f"Sites of {last.removeprefix('sites_found_')} found"
     words = last.replace("_", " ").strip() or key

@@ -15,7 +15,7 @@ import pandas as pd
 from benchsuite.results import Run
 from reports.figures.size import lines
 from reports.groups import Group, failures, groups, text_of
-from reports.labels import condition, label, labels, number, plus_minus, value
+from reports.labels import condition, label, labels, number, plus_minus, unit, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
 INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
@@ -72,7 +72,7 @@ def summary(run: Run) -> Table:
     of_volume: list[str] = []
     if "spectral_amplitude" in (run.scenario.get("figures") or ()):
         of_volume = [*OF_SPECTRUM, *(str(m) for m in run.table if str(m).startswith("sites_found_")), "site_displacement_pm"]
-    listed = ("rmsd_pm", "n_matched", *METRICS[1:], *recalls, *of_volume, *MORE_METRICS)
+    listed = ("rmsd_pm", "n_matched", "ospa_pm", *METRICS[1:], *recalls, *of_volume, *run.measures, *MORE_METRICS)
     metrics = [m for m in listed if m in run.table and run.table[m].notna().any()]
     rows = []
     for group in groups(run):
@@ -80,9 +80,16 @@ def summary(run: Run) -> Table:
         ok = int((group.rows["status"] == "ok").sum())
         cells = [_marked(group, metric) for metric in metrics]
         rows.append([group.method, *swept, f"{ok}/{group.n_total}", *cells])
-    columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(label(metric) for metric in metrics)]
+    columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(_heading(run, metric) for metric in metrics)]
     note = "Mean ± sample standard deviation over repeats. * fewer cells than planned have this score: see the failures."
+    note += "".join(f" {label(metric)}: {run.measures[metric]['title']}." for metric in metrics if metric in run.measures)
     return Table("summary", "Summary", columns, rows, note)
+
+
+def _heading(run: Run, metric: str) -> str:
+    """Return name and unit of a column; a metric says its unit where the name does not."""
+    stated = "" if unit(metric) else run.measures.get(metric, {}).get("unit", "")
+    return f"{label(metric)} ({stated})" if stated else label(metric)
 
 
 def _marked(group: Group, metric: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest_plugins = ["benchsuite.pytest_plugin"]  # an installation registers it itself
+
 TINY = """\
 schema: 1
 name: tiny

@@ -24,7 +24,7 @@ ALLOWED = {
     "scenarios": {"scenarios"},
 }
 ENGINES = ("benchsuite/microscope/native.py", "benchsuite/microscope/incoherent.py")  # on kernels of the reconstructors
-FREE = ("benchsuite/runner/", "benchsuite/cli.py", *ENGINES)
+FREE = ("benchsuite/runner/", "benchsuite/cli.py", "benchsuite/pytest_plugin.py", *ENGINES)
 
 
 def imported(file: Path) -> set[str]:

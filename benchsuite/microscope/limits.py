@@ -27,6 +27,7 @@ AIRY = 0.61  # radius of a focused probe, in units of λ/α
 LEAST_OVERLAP = 0.5  # of the diameters of neighbouring probes
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
 WIDEST_MRAD = 250.0  # of the incoherent engine
+MOST_PIXELS = 100_000  # on a side
 MOST_ELECTRONS = 1e15  # per position: beyond it counting noise is far below single precision
 
 ORDERS = (12, 21, 23, 30, 32, 34, 41, 43, 45, 50, 52, 54, 56)
@@ -60,6 +61,9 @@ def band_limit_mrad(energy_keV: float, pixels: int, box_A: float) -> float:
 
 def check_physics(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
     """Return every reason why this experiment cannot be simulated, each as "section.key: message"."""
+    side = field_of_view_A(acquisition.scan) / simulation.sampling_A
+    if side > MOST_PIXELS:
+        return [f"simulation.sampling_A: a box (acquisition.scan) of {side:.2g} pixels on a side; at most {MOST_PIXELS:,}"]
     return [
         *_check_detectors(acquisition, simulation),
         *_check_angles(microscope, simulation, acquisition),

@@ -8,6 +8,7 @@ of spheres that touch (random close packing: 0.64) both come about in a few hund
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -17,10 +18,11 @@ from pydantic import Field, field_validator
 from benchsuite.compiled import compiled
 from benchsuite.contract import Phantom
 from benchsuite.errors import BenchsuiteError
-from benchsuite.params import Count, Pair, Params, Positive
+from benchsuite.params import Pair, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.particle import geometry_facts
 from benchsuite.phantoms.shape import centred
+from benchsuite.phantoms.size import AtomCount, check_count
 
 PASSES = 3000
 RDF_STEP_A, RDF_LONGEST_A = 0.1, 8.0
@@ -33,9 +35,9 @@ class Amorphous(Phantom["Amorphous.Params"]):
 
     class Params(Params):
         element: Element = Field("Si", description="element of all atoms")
-        atoms: Count = Field(300, description="exactly this many atoms")
+        atoms: AtomCount = Field(300, description="exactly this many atoms")
         nearest_A: Pair = Field((2.32, 2.36), description="range of every atom's nearest-neighbour distance")
-        density_per_A3: Positive = Field(0.058, description="atoms per volume; the sphere is as large as this makes it")
+        density_per_A3: float = Field(0.058, ge=1e-3, le=1, description="atoms per volume; the sphere is as large as this makes it")
 
         @field_validator("nearest_A")
         @classmethod
@@ -59,6 +61,7 @@ class Amorphous(Phantom["Amorphous.Params"]):
 
 def packing(rng: np.random.Generator, count: int, radius_A: float, least_A: float, most_A: float) -> np.ndarray:
     """Return (count, 3) positions within the radius, the nearest neighbour of each between the two distances."""
+    check_count(count)
     direction = rng.standard_normal((count, 3))
     depth = np.cbrt(rng.uniform(size=count)) * radius_A
     positions = direction / np.linalg.norm(direction, axis=1, keepdims=True) * depth[:, None]
@@ -83,6 +86,7 @@ def cell_list(positions: np.ndarray, side_A: float) -> tuple[np.ndarray, np.ndar
     """
     cell = np.floor((positions - positions.min(axis=0)) / side_A).astype(np.int64) + 1
     shape = cell.max(axis=0) + 2
+    check_count(math.prod(shape.tolist()))
     flat = np.ravel_multi_index(tuple(cell.T), tuple(shape))
     order = np.argsort(flat, kind="stable")
     start = np.searchsorted(flat[order], np.arange(int(np.prod(shape)) + 1))

@@ -20,11 +20,12 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.contract import Phantom
-from benchsuite.params import Integer, Positive
+from benchsuite.params import Integer
 from benchsuite.phantoms.alpha_shape import surface_points
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC
 from benchsuite.phantoms.particle import ParticleParams, crystal_particle, finished
+from benchsuite.phantoms.size import LatticeConstant
 
 CORE_FRACTION = 0.45  # layers are taken off until at most this fraction of the atoms is left
 Layers = Annotated[Integer, Field(ge=0)]
@@ -37,7 +38,7 @@ class CoreShell(Phantom["CoreShell.Params"]):
     class Params(ParticleParams):
         core: Element = Field("Cu", description="element of the core")
         shell: Element = Field("Au", description="element of the shell")
-        lattice_A: Positive = Field(3.78, description="fcc lattice constant in Å")
+        lattice_A: LatticeConstant = Field(3.78, description="fcc lattice constant in Å")
         shell_layers: Layers | None = Field(None, description="alpha-shape layers; default: until at most 45% are core")
         shrink_factor: float = Field(0.9, ge=0, le=1, description="of the alpha shape: 0 convex hull, 1 tightest")
 

@@ -14,14 +14,15 @@ from pydantic import Field
 
 from benchsuite.contract import Phantom
 from benchsuite.geometry import random_rotation, rotation
-from benchsuite.params import Count, Integer, NonNegative, Params, Positive
+from benchsuite.params import Integer, NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import zone_axis_distance_deg
 from benchsuite.phantoms.particle import finished
+from benchsuite.phantoms.size import LatticeConstant, LayerCount
 
 # a grain in ASE's frame, five-fold axis along z: [-1 1 0] along z and [0 0 1], between its twin planes, along −y
 GRAIN = np.stack([np.array([1, 1, 0]) / np.sqrt(2), np.array([0, 0, -1]), np.array([-1, 1, 0]) / np.sqrt(2)])
-Depth = Annotated[Integer, Field(ge=0)]
+Depth = Annotated[Integer, Field(ge=0, le=200)]
 
 
 class Decahedron(Phantom["Decahedron.Params"]):
@@ -30,9 +31,9 @@ class Decahedron(Phantom["Decahedron.Params"]):
 
     class Params(Params):
         element: Element = Field("Pt", description="element of all atoms")
-        lattice_A: Positive = Field(3.92, description="fcc lattice constant in Å")
-        p: Count = Field(3, description="atoms along a {100} face, perpendicular to the five-fold axis")
-        q: Count = Field(3, description="atoms along a {100} face, parallel to the five-fold axis")
+        lattice_A: LatticeConstant = Field(3.92, description="fcc lattice constant in Å")
+        p: LayerCount = Field(3, description="atoms along a {100} face, perpendicular to the five-fold axis")
+        q: LayerCount = Field(3, description="atoms along a {100} face, parallel to the five-fold axis")
         r: Depth = Field(2, description="depth of the re-entrances in atoms")
         displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
         zone_axis_clearance_deg: float = Field(

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from benchsuite.geometry import random_rotation
+from benchsuite.phantoms.size import check_count
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 ROCKSALT = np.concatenate([FCC, FCC + np.array([0.5, 0, 0])])
@@ -38,10 +39,12 @@ def sites_within(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return positions (n, 3) in Å and basis indices (n,) of the lattice sites inside a sphere.
 
-    `origin` (3,) is the lattice point nearest the centre, in fractions of the cubic cell.
+    `origin` (3,) is the lattice point nearest the centre, in fractions of the cubic cell. Raises BenchsuiteError for too many.
     """
     reach = int(np.ceil(radius_A / lattice_A)) + 2
-    cells = np.array(list(itertools.product(range(-reach, reach + 1), repeat=3)), dtype=np.float64)
+    check_count(len(basis) * (2 * reach + 1) ** 3)
+    along = np.arange(-reach, reach + 1, dtype=np.float64)
+    cells = np.stack(np.meshgrid(along, along, along, indexing="ij"), axis=-1).reshape(-1, 3)
     sites = (cells[:, None, :] + basis + origin).reshape(-1, 3) * lattice_A @ orientation.T
     which = np.tile(np.arange(len(basis)), len(cells))
     inside = np.linalg.norm(sites, axis=1) <= radius_A

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.params import Count, NonNegative, Params, Positive
+from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.lattice import random_orientation, sites_within, zone_axis_distance_deg
 from benchsuite.phantoms.shape import (
     LARGEST_RADIUS,
@@ -16,13 +16,14 @@ from benchsuite.phantoms.shape import (
     random_surface,
     shortest_distance,
 )
+from benchsuite.phantoms.size import AtomCount, Length
 
 
 class ParticleParams(Params):
     """Parameters of every irregular crystalline particle."""
 
-    diameter_A: Positive = Field(18.0, description="diameter in Å of the sphere of equal volume; the longest extent is larger")
-    atoms: Count | None = Field(None, description="exactly this many atoms, whatever the diameter")
+    diameter_A: Length = Field(18.0, description="diameter in Å of the sphere of equal volume; the longest extent is larger")
+    atoms: AtomCount | None = Field(None, description="exactly this many atoms, whatever the diameter")
     irregularity: float = Field(0.08, ge=0, le=0.3, description="RMS deviation of the surface from a sphere, over its radius")
     displacement_rms_A: NonNegative = Field(0.20, description="RMS length in Å of the random static displacements (3D)")
     zone_axis_clearance_deg: float = Field(

@@ -7,10 +7,10 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.contract import Phantom
-from benchsuite.params import Positive
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC, ROCKSALT
 from benchsuite.phantoms.particle import ParticleParams, crystal_particle, finished
+from benchsuite.phantoms.size import LatticeConstant
 
 
 class Rocksalt(Phantom["Rocksalt.Params"]):
@@ -20,7 +20,7 @@ class Rocksalt(Phantom["Rocksalt.Params"]):
     class Params(ParticleParams):
         cation: Element = Field("Ba", description="element of the cations")
         anion: Element = Field("O", description="element of the anions")
-        lattice_A: Positive = Field(5.54, description="lattice constant in Å")
+        lattice_A: LatticeConstant = Field(5.54, description="lattice constant in Å")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params

@@ -13,10 +13,11 @@ from pydantic import Field
 
 from benchsuite.contract import Phantom
 from benchsuite.geometry import rotation, rotation_from_vector
-from benchsuite.params import NonNegative, Params, Positive
+from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import zone_axis_distance_deg
 from benchsuite.phantoms.particle import finished
+from benchsuite.phantoms.size import LatticeConstant, Length, check_count
 
 INSIDE_A = 1e-6  # atoms on a face belong to the cube
 
@@ -28,11 +29,11 @@ class Spinel(Phantom["Spinel.Params"]):
     class Params(Params):
         cation: Element = Field("Co", description="element on the tetrahedral and octahedral sites")
         anion: Element = Field("O", description="element of the anions")
-        lattice_A: Positive = Field(8.084, description="lattice constant in Å")
+        lattice_A: LatticeConstant = Field(8.084, description="lattice constant in Å")
         oxygen_u: float = Field(
             0.2631, gt=0.24, lt=0.28, description="parameter u of the anions, origin at the centre of inversion"
         )
-        edge_A: Positive = Field(30.0, description="edge of the cube in Å")
+        edge_A: Length = Field(30.0, description="edge of the cube in Å")
         azimuth_deg: float = Field(12.0, description="rotation of the cube about the beam, away from the tilt axis")
         mistilt_deg: float = Field(4.0, ge=0, le=30, description="inclination of its lower face, in a random direction")
         displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
@@ -43,7 +44,9 @@ class Spinel(Phantom["Spinel.Params"]):
         p = self.params
         basis = [(0.125,) * 3, (0.5,) * 3, (p.oxygen_u,) * 3]
         cell = crystal([p.cation, p.cation, p.anion], basis, spacegroup=227, setting=2, cellpar=[p.lattice_A] * 3 + [90.0] * 3)
-        block = cell.repeat(int(np.ceil(p.edge_A / p.lattice_A)) + 1)
+        cells = int(np.ceil(p.edge_A / p.lattice_A)) + 1
+        check_count(len(cell) * cells**3)
+        block = cell.repeat(cells)
         corner = -rng.uniform(0, p.lattice_A, 3)
         sites = block.positions + corner
         inside = ((sites >= -INSIDE_A) & (sites <= p.edge_A + INSIDE_A)).all(axis=1)

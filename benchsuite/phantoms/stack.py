@@ -8,10 +8,11 @@ from pydantic import Field
 
 from benchsuite.contract import Phantom
 from benchsuite.geometry import rotation
-from benchsuite.params import Count, NonNegative, Params, Positive
+from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC
 from benchsuite.phantoms.particle import finished
+from benchsuite.phantoms.size import LatticeConstant, LayerCount, Length, check_count
 
 
 class Stack(Phantom["Stack.Params"]):
@@ -20,17 +21,18 @@ class Stack(Phantom["Stack.Params"]):
 
     class Params(Params):
         element: Element = Field("Au", description="element of all atoms")
-        lattice_A: Positive = Field(4.08, description="fcc lattice constant in Å")
-        layers: Count = Field(2, description="discs")
-        separation_A: Positive = Field(60.0, description="distance of their middles along the beam")
-        cells: Count = Field(1, description="thickness of a disc in unit cells along [001]")
-        radius_A: Positive = Field(10.0, description="radius of the discs")
+        lattice_A: LatticeConstant = Field(4.08, description="fcc lattice constant in Å")
+        layers: LayerCount = Field(2, description="discs")
+        separation_A: Length = Field(60.0, description="distance of their middles along the beam")
+        cells: LayerCount = Field(1, description="thickness of a disc in unit cells along [001]")
+        radius_A: Length = Field(10.0, description="radius of the discs")
         displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params
         reach = int(np.ceil(p.radius_A / p.lattice_A)) + 1
         across = np.arange(-reach, reach + 1)
+        check_count(len(FCC) * p.layers * p.cells * len(across) ** 2)
         cells = np.stack(np.meshgrid(across, across, np.arange(p.cells), indexing="ij"), axis=-1).reshape(-1, 3)
         sites = ((cells[:, None] + FCC).reshape(-1, 3) - [0, 0, (p.cells - 0.5) / 2]) * p.lattice_A
         layers = []

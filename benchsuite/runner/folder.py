@@ -74,10 +74,20 @@ class RunFolder:
                 self.rows[file.stem] = row
         self.write_table()
 
-    def finish_cell(self, cell: Cell, row: Mapping[str, Any], keys: Mapping[str, str], log: str) -> None:
-        """Write down how a cell ended, and about once a second the table so far: what it says is in the files of the cells."""
+    def finish_cell(
+        self,
+        cell: Cell,
+        row: Mapping[str, Any],
+        keys: Mapping[str, str],
+        log: str,
+        measures: Mapping[str, Mapping[str, str]] = {},
+    ) -> None:
+        """Write down how a cell ended, and about once a second the table so far: what it says is in the files of the cells.
+
+        measures: whose the columns are that are not built in.
+        """
         record: dict[str, Any] = {"key": self.keys.get(cell.id), "row": json_safe(dict(row)), "keys": dict(keys), "log": log}
-        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", sealed_text(record)
+        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", sealed_text({**record, "measures": dict(measures)})
         if not (file.is_file() and file.read_text(encoding="utf-8") == text):
             write_text(file, text)
         with self._writing:

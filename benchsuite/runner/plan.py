@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
+from ase import Atoms
 
-from benchsuite import code_version, microscope, seeds
+from benchsuite import code_version, microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
 from benchsuite.runner.stages import Flow, Stage, flows
 from benchsuite.runner.stages.image import true_rotations
-from benchsuite.scenario import Cell, Loaded
+from benchsuite.scenario import Cell, Experiment, Loaded
 from benchsuite.store import Store
 
+LAST = ("scores", "metric")  # stages without which a cell is not done
 BASE_BYTES = 3e8  # an idle worker process with its imports
 
 
@@ -40,7 +44,7 @@ class CellPlan:
 
     @property
     def cached(self) -> bool:
-        return self.stages[-1].cached
+        return all(item.cached for item in self.stages if item.stage.name in LAST)
 
     @property
     def why(self) -> str:
@@ -89,7 +93,9 @@ def _chain(cell: Cell) -> Iterator[Cell]:
 
 
 def check_specimens(loaded: Loaded) -> None:
-    """Build every phantom and raise PhysicsError, with the numbers, where a tilted one does not fit its box."""
+    """Build every phantom and raise BenchsuiteError where that fails, where an element has no thermal motion, and, with the
+    numbers, where a tilted specimen does not fit its box.
+    """
     seen: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
@@ -100,9 +106,36 @@ def check_specimens(loaded: Loaded) -> None:
             continue
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
-        atoms = e.phantom.build(rng)
+        atoms = _built(e, rng)
+        _check_thermal_motion(atoms, e)
         box = microscope.specimen_box_A(e.acquisition.scan, e.simulation)
         microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
+
+
+def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:
+    """Build the specimen. Raises BenchsuiteError with the line of the phantom's own code that failed."""
+    try:
+        return experiment.phantom.build(rng)
+    except BenchsuiteError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        kind = experiment.phantom.kind
+        own = str(registry.source_file(registry.phantom(kind)))
+        lines = [
+            f"{frame.filename}:{frame.lineno}: " for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own
+        ]
+        place = lines[-1] if lines else ""
+        raise BenchsuiteError(f"{place}phantom {kind}: {type(error).__name__}: {error}") from error
+
+
+def _check_thermal_motion(atoms: Atoms, experiment: Experiment) -> None:
+    phonons = experiment.acquisition.frozen_phonons
+    missing = sorted({*atoms.get_chemical_symbols()} - {*phonons.rms_A}) if phonons else []
+    if missing:
+        raise BenchsuiteError(
+            f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}, which the phantom holds; give "
+            "each its RMS displacement per axis in Å, or set acquisition.frozen_phonons to null"
+        )
 
 
 def check_memory(plans: Sequence[CellPlan], workers: int) -> None:

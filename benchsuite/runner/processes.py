@@ -82,9 +82,16 @@ def can_fork(device: str) -> bool:
 
 def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The registered classes that a task needs."""
-    cell = request["cell"]
-    chosen = cell["reconstructor"]
-    return [("reconstructor", chosen["name"]), *(("preparation", step["name"]) for step in chosen["prepare"])]
+    experiment, chosen = request["cell"]["experiment"], request["cell"]["reconstructor"]
+    metrics = [
+        entry if isinstance(entry, str) else entry.get("use", next(iter(entry))) for entry in experiment["analysis"]["metrics"]
+    ]
+    return [
+        ("phantom", experiment["phantom"]["kind"]),
+        ("reconstructor", chosen["name"]),
+        *(("preparation", step["name"]) for step in chosen["prepare"]),
+        *(("metric", name) for name in metrics),
+    ]
 
 
 class Spawned:

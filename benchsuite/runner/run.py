@@ -17,6 +17,7 @@ from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
 from benchsuite.runner.cluster import Crew, cluster_crew, local_crew, outcome_of
 from benchsuite.runner.execute import DISAGREED, Listen, execute, listen_with, tell
 from benchsuite.runner.folder import RunFolder
+from benchsuite.runner.measures import with_metrics
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
 from benchsuite.runner.stages import Flow, ImageStage, Stage
 from benchsuite.runner.stages.preparation import PreparedTiltStage
@@ -180,9 +181,14 @@ def _submit(crew: Crew, cells: Sequence[Made], settings: Settings, store: Store,
             before.append(scored[key])
         return before
 
+    refined = {str(made.first.scores.key) for _, made in cells if made.first is not None}
     for cell, made in cells:
-        future = submit(task("scores", cell), all_before(cell, made), f"cell {cell.id}")
-        scored[str(made.scores.key)] = future
+        before, key = all_before(cell, made), str(made.scores.key)
+        if made.metrics and key in refined:  # a metric that fails costs its own cell, not those that refine its atoms
+            scored[key] = submit(task("atoms", cell), before, f"atoms {made.atoms.key}")
+            before = [scored[key]]
+        future = submit(task("scores", cell), before, f"cell {cell.id}")
+        scored.setdefault(key, future)
         futures.append(((cell, made), future))
 
 
@@ -219,6 +225,7 @@ def _write_down(
         "engine": cell.experiment.engine,
         **cell.swept,
     }
+    measures: dict[str, dict[str, str]] = {}
     scores = store.read(made.scores.key, VALUES) if outcome["status"] == "ok" else None
     if outcome["status"] == "ok" and scores is None:
         row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
@@ -226,9 +233,10 @@ def _write_down(
         row |= json.loads(scores)["values"]
         row |= _took(made, store)
         row["reason"] = _remarks(made, store)
+        row, measures = with_metrics(row, made.metrics, store)
     elif outcome.get("peak_memory_bytes"):
         row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
-    folder.finish_cell(cell, row, keys, outcome.get("log", ""))
+    folder.finish_cell(cell, row, keys, outcome.get("log", ""), measures)
     told = {key: row[key] for key in ("cell", "status", "reason", "reconstructor")}
     tell({"event": "cell", **told, "row": row, "cached": cached})
     return str(row["status"])

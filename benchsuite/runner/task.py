@@ -16,7 +16,7 @@ from benchsuite.store import Store
 @dataclass(frozen=True)
 class Task:
     """What to make: `kind` phantom, images (the given tilts), series, prepared_tilts (the given tilts of a step), prepared (the
-    step), atoms (reconstruct, trace, classify) or scores.
+    step), atoms (reconstruct, trace, classify) or scores (with the metrics).
     """
 
     kind: str
@@ -37,7 +37,9 @@ class Task:
             return [every[tilt] for tilt in self.tilts]
         if self.kind == "prepared":
             return [made.prepared[self.step]]
-        return [{"phantom": made.phantom, "series": made.series, "atoms": made.atoms, "scores": made.scores}[self.kind]]
+        if self.kind == "scores":
+            return made.last()
+        return [{"phantom": made.phantom, "series": made.series, "atoms": made.atoms}[self.kind]]
 
     def work(self, notify: Callable[..., None]) -> None:
         """Make every stage that is not in the store yet."""

@@ -33,9 +33,9 @@ def normalised_reconstructors(raw: Any) -> Any:
     for item in raw:
         if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
             item = {FROM: None, **item[REFINE]}
-        item = _named(item)
+        item = named(item)
         if isinstance(item, dict) and isinstance(item.get(PREPARE), list):
-            item = {**item, PREPARE: [_named(step) for step in item[PREPARE]]}
+            item = {**item, PREPARE: [named(step) for step in item[PREPARE]]}
         if isinstance(item, dict) and isinstance(item.get("use"), str):
             label = default_label(item["use"])
             if isinstance(item.get(FROM), str):
@@ -47,8 +47,8 @@ def normalised_reconstructors(raw: Any) -> Any:
     return entries
 
 
-def _named(item: Any) -> Any:
-    """`name`, `name: {...}` and {use: name, ...} as the last of these."""
+def named(item: Any) -> Any:
+    """Return `name`, `name: {...}` and {use: name, ...} as the last of these; anything else unchanged."""
     if isinstance(item, str):
         return {"use": item}
     if isinstance(item, dict) and "use" not in item and len(item) == 1:
@@ -91,7 +91,7 @@ def combinations(sweep: Sequence[Axis]) -> Iterator[dict[str, Any]]:
 def table_keys(sweep: Sequence[Axis]) -> tuple[str, ...]:
     """Return the swept keys that get a column: all but what advances together with something that names it.
 
-    That is, mappings without a name, and what one reconstructor changes of the experiment.
+    That is, mappings without a name, and settings of one reconstructor.
     """
     keys: list[str] = []
     for axis in sweep:
@@ -101,7 +101,7 @@ def table_keys(sweep: Sequence[Axis]) -> tuple[str, ...]:
 
 
 def _of_one_method(key: str) -> bool:
-    return key.startswith("reconstructors.") and f".{OWN}." in key
+    return key.startswith("reconstructors.")
 
 
 def _unnamed(value: Any) -> bool:

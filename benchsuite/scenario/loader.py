@@ -13,6 +13,7 @@ from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
 from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
+from benchsuite.scenario.measures import check_metrics, normalised_analysis
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.steps import prepared_by
@@ -41,6 +42,8 @@ def load(source: str | Path, scale: str = "desk", overrides: Sequence[str] = ())
         raise ScenarioError([Problem(document.place(()), "", "must be a mapping of keys at the top level")])
     problems: list[Problem] = []
     document.value = {**document.value, "reconstructors": expand.normalised_reconstructors(document.value.get("reconstructors"))}
+    if "analysis" in document.value:
+        document.value["analysis"] = normalised_analysis(document.value["analysis"])
     _apply_scale(document, scale, problems)
     for override in overrides:
         _apply_override(document, override, problems)
@@ -93,6 +96,8 @@ def _set(document: Document, key: str, value: Any, place: str, problems: list[Pr
         return ()
     if path[0] == "reconstructors":
         document.value["reconstructors"] = expand.normalised_reconstructors(document.value["reconstructors"])
+    if path[0] == "analysis":
+        document.value["analysis"] = normalised_analysis(document.value["analysis"])
     document.places = {old: where for old, where in document.places.items() if old[: len(path)] != path}
     document.places[path] = place
     return path
@@ -154,6 +159,7 @@ def _sections(
     phantom = _phantom(document, problems)
     specs = _reconstructors(document, problems)
     _check_elements(document, sections, problems)
+    check_metrics(document, problems)
     if sections["microscope"] and sections["simulation"] and sections["acquisition"]:
         for message in microscope.check_physics(sections["microscope"], sections["simulation"], sections["acquisition"]):
             key, _, text = message.partition(": ")

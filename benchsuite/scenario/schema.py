@@ -68,7 +68,7 @@ class Tilts(Params):
     """Exactly one of: `range_deg` with `count`; `angles_deg`; `euler_deg`; `matrices`."""
 
     range_deg: Pair | None = Field(None, description="first and last angle; a full 180° leaves the mirrored last view out")
-    count: Count | None = None
+    count: Annotated[Count, Field(le=10_000)] | None = None
     angles_deg: Numbers | None = None
     axis: Literal["x", "y", "z"] | Vector3 = Field("y", description="tilt axis of range_deg and angles_deg")
     euler_deg: Annotated[tuple[Vector3, ...], AsTuple] | None = None
@@ -88,7 +88,7 @@ class Tilts(Params):
 
 
 class Scan(Params):
-    step_A: Positive = 0.4
+    step_A: float = Field(0.4, gt=0, le=1000)
     positions: CountPair = Field((64, 64), description="probe positions (ny, nx); the field of view is step · positions")
 
 
@@ -161,6 +161,7 @@ class Analysis(Params):
     non_atoms: bool = Field(True, description="seek a class of peaks that are no atoms, where the intensities show one")
     match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
     registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
+    metrics: Annotated[tuple[Any, ...], AsTuple] = Field((), description="metrics beyond the built-in scores: name, or name: {...}")
 
 
 class Limits(Params):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
-
-import numpy as np
 
 from benchsuite.contract import Context, Cost, Preparation
 from benchsuite.data import Grid, Prepared, TiltSeries
@@ -41,7 +40,7 @@ class Align(Preparation[AlignParams]):
         return Prepared(aligned(series, found), {"shift_A": found.shifts_A, "alignment_loss": found.losses}, remark)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        p, voxels = self.params, float(np.prod(grid.shape))
+        p, voxels = self.params, float(math.prod(grid.shape))
         coarse = len(p.shift_blur_A) * p.rounds * p.iterations
         fine = len(p.angle_blur_A) * (p.angle_rounds + 1) * p.angle_iterations
         sweeps = fine + coarse / 10 + 2 * p.iterations  # coarse voxels are few

@@ -76,7 +76,7 @@ class Denoise(Preparation[DenoiseParams]):
         return denoise_nl_means(image, patch_size=patch, patch_distance=search, h=p.strength * noise, sigma=noise, fast_mode=True)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        pixels = float(np.prod(series_shape))
+        pixels = float(math.prod(series_shape))
         window = (2 * self.params.search_A / grid.voxel_A + 1) ** 2
         return Cost(1.0 + PATCH_COST_S * pixels * window, 3e8 + 60 * pixels)
 

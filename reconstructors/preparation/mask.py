@@ -69,7 +69,7 @@ class Mask(Preparation[MaskParams]):
         return Prepared(replace(series, data=data), {"masked": 1 - inside.mean(axis=(1, 2))})
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        voxels = float(np.prod(grid.shape)) * (grid.voxel_A / max(self.params.pixel_A, grid.voxel_A)) ** 3
+        voxels = float(math.prod(grid.shape)) * (grid.voxel_A / max(self.params.pixel_A, grid.voxel_A)) ** 3
         return Cost(1.0 + 1e-8 * voxels * series_shape[0] * (self.params.iterations + 4), 3e8 + 50 * voxels)
 
 

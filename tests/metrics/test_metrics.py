@@ -15,7 +15,7 @@ from metrics.classify import classify, classify_by_intensity, group, k_means, se
 from metrics.gaussians import add_gaussians
 from metrics.match import assign, match
 from metrics.resolution import fourier_shell_correlation, render, resolution_at
-from metrics.scores import r_factor, score
+from metrics.scores import ospa_A, r_factor, score
 from metrics.structure import bond_length_error_A, outside, pair_distribution
 from metrics.trace import trace_atoms
 
@@ -178,6 +178,25 @@ def test_scores_by_hand():
     assert result.confusion["false"]["Au"] == 1
     assert list(result.truth.arrays["outcome"]) == ["found", "misclassified", "found", "missing"]
     assert list(result.traced.arrays["outcome"]) == ["true", "false_class", "true", "false_positive", "non_atom"]
+
+
+def test_an_atom_that_is_left_out_costs_the_cut_off():
+    assert ospa_A(np.array([0.3, 0.4]), 2, 2, 1.0) == pytest.approx(np.sqrt(0.25 / 2))
+    assert ospa_A(np.array([0.3]), 2, 1, 1.0) == pytest.approx(np.sqrt(1.09 / 2))  # missed
+    assert ospa_A(np.array([0.3]), 1, 2, 1.0) == pytest.approx(np.sqrt(1.09 / 2))  # false
+    assert ospa_A(np.array([]), 3, 0, 1.2) == pytest.approx(1.2)
+
+
+def test_leaving_out_the_worst_atom_betters_the_rmsd_but_not_the_rank():
+    rng = np.random.default_rng(3)
+    grid = 3.0 * np.array([[x, y, z] for x in range(4) for y in range(4) for z in range(4)], dtype=float)
+    truth, traced = Atoms("Au64", grid), Atoms("Au64", grid + 0.1 * rng.standard_normal(grid.shape))
+    whole = score(truth, traced).values
+    worst = int(np.argmax(np.linalg.norm(traced.positions - grid, axis=1)))
+    without = score(truth, traced[[i for i in range(64) if i != worst]]).values
+    assert without["rmsd_pm"] < whole["rmsd_pm"]
+    assert without["ospa_pm"] > whole["ospa_pm"]
+    assert whole["ospa_pm"] == pytest.approx(whole["rmsd_pm"])
 
 
 def test_scores_of_nothing():

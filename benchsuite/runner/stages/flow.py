@@ -9,6 +9,7 @@ from typing import Any
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
 from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.metric import MetricStage
 from benchsuite.runner.stages.phantom import PhantomStage
 from benchsuite.runner.stages.preparation import PreparationStage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
@@ -16,6 +17,7 @@ from benchsuite.runner.stages.refinement import RefinementStage
 from benchsuite.runner.stages.scores import ScoresStage
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell
+from benchsuite.scenario.measures import metrics_of
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,13 @@ class Flow:
     reconstruction: ReconstructionStage
     atoms: AtomsStage
     scores: ScoresStage
+    metrics: Sequence[MetricStage]
     first: Flow | None
 
     def stages(self) -> Iterator[Stage]:
         """Every stage, upstream first, except the scores of what is refined."""
         if self.first is not None:
-            yield from (stage for stage in self.first.stages() if stage is not self.first.scores)
+            yield from (stage for stage in self.first.stages() if stage not in self.first.last())
         yield self.phantom
         yield from self.images
         yield self.series
@@ -44,8 +47,8 @@ class Flow:
         yield from (self.reconstruction, self.atoms, *self.last())
 
     def last(self) -> Sequence[Stage]:
-        """What a cell is there for."""
-        return (self.scores,)
+        """What a cell is there for: the scores, and the metrics that the scenario asks for."""
+        return (self.scores, *self.metrics)
 
 
 def flows(cells: Sequence[Cell], device: str = "cpu") -> list[Flow]:
@@ -66,4 +69,5 @@ def flow(cell: Cell, device: str = "cpu", known: dict[Any, SeriesStage] | None =
     phantom = PhantomStage(cell.experiment, cell.repeat)
     atoms = AtomsStage(reconstruction)
     scores = ScoresStage(phantom, atoms)
-    return Flow(phantom, images, series, reconstruction.prepared(), reconstruction, atoms, scores, first)
+    metrics = [MetricStage(scores, spec) for spec in metrics_of(cell.experiment.analysis)]
+    return Flow(phantom, images, series, reconstruction.prepared(), reconstruction, atoms, scores, metrics, first)

@@ -1,0 +1,169 @@
+"""pytest fixtures for those who develop a reconstructor: run a scenario, and hold its results against an accepted baseline.
+
+    def test_mine_is_as_good_as_ever(benchsuite_run, assert_no_regression):
+        assert_no_regression(benchsuite_run("small.yaml", plugins=["mine.py"]), "small.baseline.json")
+
+`pytest --benchsuite-accept "why"` writes the baselines instead of comparing. Nothing heavy is imported before a fixture is used.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from benchsuite.results import Run
+    from benchsuite.scenario import Loaded
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the plugin."""
+    group = parser.getgroup("benchsuite", "benchmarks of reconstructors")
+    group.addoption("--benchsuite-accept", metavar="REASON", help="write the baselines that tests compare with, for this reason")
+    group.addoption("--benchsuite-store", metavar="FOLDER", help="where results are kept; default: in pytest's cache")
+
+
+@pytest.fixture(scope="session")
+def benchsuite_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """A function that runs a scenario and returns its `benchsuite.results.Run`; see `run_scenario` for what it takes.
+
+    Results are kept between test sessions: what has not changed is not computed again.
+    """
+    chosen = request.config.getoption("--benchsuite-store")
+    cache = getattr(request.config, "cache", None)
+    kept = Path(chosen) if chosen else cache.mkdir("benchsuite") if cache else tmp_path_factory.mktemp("benchsuite")
+    plugins = request.config.rootpath
+
+    def run(scenario: str | Path, **options: Any) -> Run:
+        out = tmp_path_factory.mktemp("run", numbered=True)
+        return run_scenario(_here(plugins, scenario), out, kept, **options)
+
+    return run
+
+
+def _here(root: Path, scenario: str | Path) -> str | Path:
+    """Return a path below the root of the tests where there is such a file; else the name as it is, of the library."""
+    return root / scenario if (root / scenario).is_file() else scenario
+
+
+def run_scenario(
+    scenario: str | Path,
+    out: Path,
+    store: Path,
+    *,
+    scale: str = "desk",
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
+    workers: int | None = None,
+    device: str = "cpu",
+    in_process: bool = False,
+) -> Run:
+    """Run a scenario (a file or a name of the library) into the folder `out` and return the run, whatever became of its cells.
+
+    overrides: KEY=VALUE as with --set. only: labels. plugins: files that define reconstructors. in_process: reconstruct in this
+    process first, so that breakpoints and coverage work and what a reconstructor raises is raised here; limits do not hold then.
+    Raises BenchsuiteError for a bad scenario, and KeyboardInterrupt where it was interrupted.
+    """
+    from dataclasses import replace
+
+    from benchsuite import registry
+    from benchsuite.errors import EXIT_INTERRUPTED, BenchsuiteError, choices
+    from benchsuite.results import Run
+    from benchsuite.runner.run import Settings
+    from benchsuite.runner.run import run as run_all
+    from benchsuite.scenario import load
+
+    files = tuple(str(Path(file).resolve()) for file in plugins)
+    for file in files:
+        registry.load_plugin(file)
+    loaded = load(scenario, scale, list(overrides))
+    labels = {cell.reconstructor.label for cell in loaded.cells}
+    for name in only:
+        if name not in labels:
+            raise BenchsuiteError(f"only: {name}: no reconstructor has this label; {choices(name, labels)}")
+    loaded = replace(loaded, cells=tuple(cell for cell in loaded.cells if not only or cell.reconstructor.label in only))
+    if in_process:
+        _make_here(loaded, store, device)
+    if run_all(loaded, Settings(out, store, workers, device, files)) == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    return Run(out)
+
+
+def _make_here(loaded: Loaded, store: Path, device: str) -> None:
+    from benchsuite.runner.loop import CellFailure
+    from benchsuite.runner.stages import ensure, flow
+    from benchsuite.store import Store
+
+    verified: dict[str, Path] = {}
+    for cell in loaded.cells:
+        try:
+            ensure(Store(store), flow(cell, device).scores, verified=verified)
+        except CellFailure as failure:
+            if failure.status != "skipped":
+                raise
+
+
+@pytest.fixture
+def assert_no_regression(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """A function (run, baseline, **options) that fails the test where a run is worse than the baseline file; see `hold_against`.
+
+    A relative path is one beside the test file.
+    """
+    reason = request.config.getoption("--benchsuite-accept")
+
+    def check(run: Run, baseline: str | Path, **options: Any) -> None:
+        file = request.path.parent / baseline
+        if reason is not None:
+            accept(run, file, reason, metrics=options.get("metrics", ()))
+        told = hold_against(run, file, **options)
+        if told:
+            pytest.fail(told, pytrace=False)
+
+    return check
+
+
+def accept(run: Run, file: Path, reason: str, *, metrics: Sequence[str] = ()) -> None:
+    """Write a run down as a baseline. Raises BenchsuiteError without a reason, or where a cell has no result."""
+    from datetime import UTC, datetime
+
+    from reports.comparison import accept as accept_side
+    from reports.comparison import side_of
+
+    names = [metric.partition(":")[0] for metric in metrics]
+    accept_side(side_of(run), file, reason, when=datetime.now(UTC).date().isoformat(), metrics=names)
+
+
+def hold_against(
+    run: Run,
+    baseline: Path,
+    *,
+    by: str = "margin",
+    same: str = "experiment",
+    metrics: Sequence[str] = (),
+    only: Sequence[str] = (),
+    confidence: float = 0.99,
+) -> str:
+    """Return why a run does not stand up to a baseline, or an empty text.
+
+    It does not where anything has regressed, newly fails or is missing, and where a cell is new or not comparable: a table that
+    stops covering what it did would otherwise pass. by: margin, for runs that are always the same; statistics, the rule of
+    `compare`. same: experiment, so that data simulated anew by another machine or version may be compared; or bytes.
+    Raises BenchsuiteError where the file cannot be read.
+    """
+    from reports.comparison import Verdict, compare, print_comparison, read_baseline, side_of
+
+    if not baseline.exists():
+        return f'{baseline}: no such baseline; pytest --benchsuite-accept "REASON" writes it'
+    options: dict[str, Any] = {"by": by, "same": same, "metrics": metrics, "methods": only, "confidence": confidence}
+    found = compare(read_baseline(baseline), side_of(run), **options)
+    uncovered = [one for one in found.findings if one.verdict in (Verdict.NEW, Verdict.NOT_COMPARABLE)]
+    if found.exit_status == 0 and not uncovered:
+        return ""
+    text = io.StringIO()
+    print_comparison(found, stream=text)
+    return f'{text.getvalue()}\npytest --benchsuite-accept "REASON" accepts what is new, if it is right.'
