@@ -18,6 +18,7 @@ from benchsuite.runner.processes import close_servers
 from benchsuite.runner.terms import agree, write_terms
 
 CONNECT_S = 5.0
+DIED = "died"  # the status of a task whose workers died: because of it, or of another one that they had at the same time
 WAIT_S = float(os.environ.get("BENCHSUITE_WORKERS_WAIT_S", "300"))  # a queue may let workers wait
 
 
@@ -116,5 +117,5 @@ def outcome_of(future: Any, result: Any) -> Mapping[str, Any]:
         return {"status": "interrupted", "reason": "the Dask scheduler has given the task up, or is gone"}
     error = result[1]
     if type(error).__name__ == "KilledWorker":
-        return {"status": "error", "reason": f"the Dask worker died each of {error.allowed_failures + 1} times it was tried"}
+        return {"status": DIED, "reason": f"the Dask worker died each of {error.allowed_failures + 1} times it was tried"}
     return {"status": "error", "reason": f"{type(error).__name__}: {error}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, Benc
 from benchsuite.results import PREPARED
 from benchsuite.runner import supervise
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
-from benchsuite.runner.cluster import Crew, cluster_crew, local_crew, outcome_of
+from benchsuite.runner.cluster import DIED, Crew, cluster_crew, local_crew, outcome_of
 from benchsuite.runner.execute import DISAGREED, Listen, execute, listen_with, tell
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.measures import with_metrics
@@ -100,16 +100,30 @@ def _run_cells(rest: Sequence[Made], settings: Settings, store: Store, crew: Cre
 
     statuses: dict[str, str] = {}
     futures: list[tuple[Made, Any]] = []
-    try:
-        _submit(crew, rest, settings, store, futures)
-        cells = {future.key: made for made, future in futures}
+
+    def ended(cells: Sequence[Made]) -> Iterator[tuple[Made, Mapping[str, Any]]]:
+        begun = len(futures)
+        _submit(crew, cells, settings, store, futures)
+        made = {future.key: made for made, future in futures[begun:]}
         wait = {"loop": crew.client.loop, "with_results": True, "raise_errors": False}
-        for future, result in as_completed([future for _, future in futures], **wait):
-            outcome = outcome_of(future, result)
-            if outcome["status"] == DISAGREED:
-                raise BenchsuiteError(outcome["reason"])
-            cell, made = cells[future.key]
-            statuses[cell.id] = _write_down(cell, made, outcome, settings, store, folder)
+        for future, result in as_completed([future for _, future in futures[begun:]], **wait):
+            yield made[future.key], outcome_of(future, result)
+
+    def finish(cell: Cell, made: Flow, outcome: Mapping[str, Any]) -> None:
+        if outcome["status"] == DISAGREED:
+            raise BenchsuiteError(outcome["reason"])
+        statuses[cell.id] = _write_down(cell, made, outcome, settings, store, folder)
+
+    try:
+        suspects: list[Made] = []
+        for (cell, made), outcome in ended(rest):
+            if outcome["status"] == DIED:
+                suspects.append((cell, made))
+            else:
+                finish(cell, made, outcome)
+        for suspect in suspects:  # alone, none is blamed for another one
+            for (cell, made), outcome in ended([suspect]):
+                finish(cell, made, {**outcome, "status": "error"} if outcome["status"] == DIED else outcome)
     except KeyboardInterrupt:
         supervise.stop_all()
     finally:

@@ -106,7 +106,7 @@ def hanging() -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_tasks_end_with_their_runner(dask, odd, end):
     words = ["run", "odd.yaml", "--plugin", "odd.py", "--set", "reconstructors.odd.how=hang", "--scheduler", dask.scheduler.address]
     with open(odd / "log", "w") as log:

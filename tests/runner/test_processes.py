@@ -19,7 +19,7 @@ from benchsuite.runner.processes import VARIABLE, Forked, ForkServer, Place, Set
 from benchsuite.runner.task import Task
 from benchsuite.scenario import load
 
-WAYS = ("fork", "spawn")
+WAYS = (pytest.param("fork", marks=pytest.mark.slow), "spawn")  # the tests of `supervise` fork
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +109,7 @@ def test_where_imports_start_threads_workers_are_started_from_nothing(odd, caplo
     process.end()
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_replaced_and_its_worker_tried_again(attempt):
     def kill():
         while not (servers := list(processes._servers.values())) or not psutil.Process(servers[0].pid).children():
