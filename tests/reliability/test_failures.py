@@ -15,7 +15,7 @@ ENDS = {"fine": "ok", "segfault": "error", "raise": "error", "hang": "timeout", 
 REASONS = {"segfault": "SIGSEGV", "raise": "RuntimeError: no such luck in", "hang": "ran longer than", "eat": "more than the limit"}
 pytestmark = pytest.mark.slow
 CELLS = int(os.environ.get("BENCHSUITE_CELLS", "500"))
-LIMITS = ("--set", "limits.time_s=40", "--set", "limits.memory_GB=1.2")
+LIMITS = ("--set", "limits.time_s=40", "--set", "limits.memory_GB=2")
 
 
 def of(numbers):
