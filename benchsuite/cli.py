@@ -82,23 +82,26 @@ def run(
     device: Device = "cpu",
     plugin: Plugin = None,
     store: StoreOption = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster whose scheduler is there.")
+    ] = None,
 ) -> None:
     """Run a scenario, or continue it, and write its report."""
     from benchsuite.backend import module_for
     from benchsuite.progress import Progress
-    from benchsuite.results import Run
+    from benchsuite.runner.reporting import report_of
     from benchsuite.runner.run import Settings
     from benchsuite.runner.run import run as run_scenario
-    from reports import write_report
 
-    module_for(device)
+    if scheduler is None:
+        module_for(device)
     loaded = _load(scenario, scale, overrides, plugin, only)
     folder = out or Path("runs") / f"{loaded.scenario.name}-{scale}"
     plugins = tuple(str(Path(file).resolve()) for file in plugin or [])
-    settings = Settings(folder, _store(store), workers, device, plugins)
+    settings = Settings(folder, _store(store), workers, device, plugins, scheduler)
     with Progress(len(loaded.cells)) as progress:
         status = run_scenario(loaded, settings, progress.listen)
-    page = write_report(Run(folder))
+    page = report_of(folder)
     typer.echo(f"results  {folder / 'results.csv'}\nreport   {page}")
     raise typer.Exit(status)
 
@@ -197,6 +200,8 @@ def report(
     from reports import write_overview, write_report
 
     found = [Run(folder) for folder in runs]
+    for run in found:
+        run.write_table()
     for page in [write_report(run) for run in found] if out is None else [write_overview(found, out)]:
         typer.echo(f"report   {page}")
 

@@ -1,6 +1,8 @@
 """The version of the code behind a result: hashes of the source that a module uses, whitespace and comments aside.
 
 A stage's key contains this, so that a changed algorithm is never answered from an old result, and an edited comment is.
+A file counts as it is at the first look, until `look_again`: all keys of a run are of one version, and a process that has imported
+a module can hold on to the version that it has imported.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ import ast
 import functools
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGES = ("benchsuite", "reconstructors", "metrics")
@@ -22,46 +26,107 @@ CARRIERS = frozenset(
 )  # they carry parameters and bytes and find classes, but decide no number; parameters are in the keys  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a file says: its hash, and the names that it imports."""
+
+    hash: str
+    imports: tuple[str, ...]
+
+
 def code_version(modules: Iterable[str]) -> dict[str, str]:
     """Return {module: hash} of the given modules and of every module of this project that they import, however deep."""
-    todo, found = list(modules), dict[str, str]()
-    while todo:
-        module = todo.pop()
-        if module in found or module in CARRIERS or module.startswith("benchsuite.scenario."):
-            continue
-        file = _source_file(module)
-        if file is None:
-            continue
-        found[module] = _file_hash(file, file.stat().st_mtime_ns)
-        todo += _imports(file, file.stat().st_mtime_ns)
-    return dict(sorted(found.items()))
+    return dict(_all_of(frozenset(modules)))
 
 
 def file_version(path: str | Path) -> dict[str, str]:
     """Return {name: hash} for a plugin file and everything of this project that it imports."""
     file = Path(path)
-    stamp = file.stat().st_mtime_ns
-    return {f"plugin:{file.name}": _file_hash(file, stamp), **code_version(_imports(file, stamp))}
+    source = _file(file)
+    return {f"plugin:{file.name}": source.hash, **code_version(source.imports)}
 
 
-def _source_file(module: str) -> Path | None:
-    if module.split(".")[0] not in PACKAGES:
+def project_version() -> dict[str, str]:
+    """Return {file: hash} of all source files of this project that decide numbers."""
+    found = dict[str, str]()
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        for root in map(Path, spec.submodule_search_locations or ()):
+            found |= {f"{package}/{file.relative_to(root)}": _file(file).hash for file in root.rglob("*.py")}
+    return found
+
+
+def imported_files() -> dict[str, Path]:
+    """Return {module: file} of what this process has imported of this project."""
+    modules = [(name, module) for name, module in list(sys.modules.items()) if name.split(".")[0] in PACKAGES]
+    return {name: Path(file) for name, module in modules if (file := getattr(module, "__file__", None))}
+
+
+def look_again() -> None:
+    """Notice files that have changed since the first look; what is held stays."""
+    for cached in (_all_of, _module, _file):
+        cached.cache_clear()
+
+
+def hold_imported(files: Iterable[str | Path] = ()) -> None:
+    """Hold on to the version of what this process has imported: all modules of this project, and the given plugin files."""
+    imported = imported_files()
+    for file in map(Path, files):
+        _held[file] = _file(file)
+    todo, seen = [*imported, *(name for held in _held.values() if held for name in held.imports)], set[str]()
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            source = _module(name)
+            todo += source.imports if source else ()
+            if source is None or name in imported:  # one that is not there is not looked for again
+                _held[name] = source
+
+
+_held: dict[str | Path, Source | None] = {}  # by the name of a module, or the path of a plugin
+
+
+@functools.cache
+def _all_of(modules: frozenset[str]) -> dict[str, str]:
+    todo, found = list(modules), dict[str, str]()
+    while todo:
+        module = todo.pop()
+        if module in found or module in CARRIERS or module.startswith("benchsuite.scenario."):
+            continue
+        source = _module(module)
+        if source is not None:
+            found[module] = source.hash
+            todo += source.imports
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _module(name: str) -> Source | None:
+    """The source of a module of this project; None for all others, and for names that are not modules."""
+    if name in _held:
+        return _held[name]
+    if name.split(".")[0] not in PACKAGES:
         return None
     try:
-        spec = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
         return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    return _file(Path(spec.origin)) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 @functools.cache
-def _tree(file: Path, _stamp: int) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+def _file(file: Path) -> Source:
+    held = _held.get(file)
+    return held or _read(file, file.stat().st_mtime_ns)
 
 
 @functools.cache
-def _file_hash(file: Path, stamp: int) -> str:
-    return hashlib.sha256(ast.dump(_without_docstrings(_tree(file, stamp))).encode()).hexdigest()[:16]
+def _read(file: Path, _stamp: int) -> Source:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = tuple(sorted(set(_imported_names(tree))))
+    return Source(hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()[:16], imports)
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -71,11 +136,6 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree
-
-
-@functools.cache
-def _imports(file: Path, stamp: int) -> tuple[str, ...]:
-    return tuple(sorted(set(_imported_names(_tree(file, stamp)))))
 
 
 def _imported_names(tree: ast.Module) -> Iterator[str]:

@@ -1,26 +1,81 @@
-"""Progress of a run: bars on a terminal, one line per finished cell in a pipe."""
+"""Progress of a run: bars on a terminal, lines in a pipe.
+
+Of few cells each has its line when it has ended. Of many the failures have, as long as they are not many; and in a pipe there is a
+line about the whole now and then.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
+
+MANY = 50  # of more cells, those that went well have no lines of their own
+FAILURES = 20  # that have a line each
+EVERY_S = 30.0  # a line about the whole, where no bars are shown
+
+
+class Tally:
+    """How many cells have ended, and how; and when the others will have."""
+
+    def __init__(self, cells: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cells, self.ended, self.computed = cells, Counter[str](), 0
+        self._clock, self._started_s = clock, clock()
+
+    def add(self, status: str, cached: bool) -> None:
+        """Count a cell."""
+        self.ended[status] += 1
+        self.computed += not cached
+
+    @property
+    def failed(self) -> int:
+        """Cells without a result that should have one."""
+        return sum(count for status, count in self.ended.items() if status not in ("ok", "skipped"))
+
+    def seconds(self) -> float:
+        """Return the time since the beginning."""
+        return self._clock() - self._started_s
+
+    def left_s(self) -> float | None:
+        """Return how long the other cells will take if they are like those that were computed so far; None before the first."""
+        left = self.cells - self.ended.total()
+        return self.seconds() * left / self.computed if self.computed and left else None
+
+    def __str__(self) -> str:
+        """Such as "120 of 1000 cells, 110 ok, 7 error, 3 timeout; 2 min, about 15 min left"."""
+        counts = [f"{count} {status}" for status, count in sorted(self.ended.items(), key=lambda item: (item[0] != "ok", item[0]))]
+        left_s = self.left_s()
+        left = f", about {duration(left_s)} left" if left_s is not None else ""
+        return f"{', '.join([f'{self.ended.total()} of {self.cells} cells', *counts])}; {duration(self.seconds())}{left}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person would say them."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class Progress:
     """Listens to the runner's events. Use as a context manager."""
 
-    def __init__(self, cells: int) -> None:
-        self._console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bars = Bars(*columns, console=self._console, transient=True, disable=not sys.stderr.isatty())
-        self._total = self._bars.add_task("cells", total=cells)
+    def __init__(self, cells: int, console: Console | None = None, tally: Tally | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._tally = tally or Tally(cells)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+        self._shown = self._console.is_terminal
+        self._bars = Bars(*columns, console=self._console, transient=True, disable=not self._shown)
+        self._total = self._bars.add_task("cells", total=cells, note="")
         self._tasks: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._next_s = EVERY_S
 
     def __enter__(self) -> Progress:
         self._bars.start()
@@ -28,16 +83,39 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
+        if self._tally.ended:
+            self._print(str(self._tally))
 
     def listen(self, event: Mapping[str, Any]) -> None:
-        """Take one event of the runner."""
-        if event["event"] == "cell":
-            self._bars.advance(self._total)
-            self._console.print(_line(event), markup=False, highlight=False, soft_wrap=True)
-            return
+        """Take one event of the runner, in any thread."""
+        with self._lock:
+            if event["event"] == "cell":
+                self._cell(event)
+            elif event["event"] == "remark":
+                self._print(event["text"])
+            else:
+                self._task(event)
+
+    def _cell(self, event: Mapping[str, Any]) -> None:
+        tally = self._tally
+        tally.add(event["status"], event.get("cached", False))
+        if tally.cells <= MANY or (event["status"] not in ("ok", "skipped", "interrupted") and tally.failed <= FAILURES):
+            self._print(_line(event))
+        if tally.failed == FAILURES + 1 and tally.cells > MANY:
+            self._print("more cells fail; the table has all of them")
+        note = f"{tally.failed} failed, " if tally.failed else ""
+        left_s = tally.left_s()
+        self._bars.update(self._total, advance=1, note=note + (f"about {duration(left_s)} left" if left_s is not None else ""))
+        if not self._shown and tally.cells > MANY and tally.seconds() > self._next_s:
+            self._print(str(tally))
+            self._next_s = tally.seconds() + EVERY_S
+
+    def _task(self, event: Mapping[str, Any]) -> None:
         name = f"{event['kind']} {event['cell']} {event['label'] if event['kind'] == 'scores' else event['part']}".strip()
         if event["event"] == "begin":
-            self._tasks[name] = self._bars.add_task(name, total=len(event["share"]) or None)
+            if name in self._tasks:  # a worker died, and another one begins anew
+                self._bars.remove_task(self._tasks.pop(name))
+            self._tasks[name] = self._bars.add_task(name, total=len(event["share"]) or None, note="")
         elif name not in self._tasks:
             return
         elif event["event"] == "iteration":
@@ -46,6 +124,9 @@ class Progress:
             self._bars.advance(self._tasks[name])
         elif event["event"] == "done":
             self._bars.remove_task(self._tasks.pop(name))
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 SHOWN = {  # scores on the line of a cell, where it has them

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
+from benchsuite.atomic import write_text
 from benchsuite.data import Prepared, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.storage import SERIES, load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
@@ -64,12 +65,16 @@ class Run:
     def records(self) -> dict[str, dict[str, Any]]:
         """What was written down about each finished cell: {"row": …, "keys": …, "log": …} by cell id."""
         files = sorted((self.folder / CELLS_FOLDER).glob("*.json"))
-        return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files if not file.name.startswith(".")}
+        return {file.stem: read_sealed(file) for file in files if not file.name.startswith(".")}
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per cell, columns as in results.csv."""
         return table_of([record["row"] for record in self.records.values()], self.sweep_keys)
+
+    def write_table(self) -> None:
+        """Write results.csv anew: a run that was killed may not have written its last rows."""
+        write_table(self.folder, [record["row"] for record in self.records.values()], self.sweep_keys)
 
     @cached_property
     def measures(self) -> dict[str, dict[str, str]]:
@@ -174,6 +179,28 @@ SCORES = [
     "rmsd_pm", "ospa_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
     "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device", "engine",
 ]  # fmt: skip
+
+
+def sealed_text(record: dict[str, Any]) -> str:
+    """Return what is written down about a cell, with a seal that tells later whether it is still what was written."""
+    return json.dumps({**record, "seal": digest(record)}, indent=1)
+
+
+def read_sealed(file: Path) -> dict[str, Any]:
+    """Return what was written down about a cell. Raises BenchsuiteError where it is no longer what was written."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        whole = record.pop("seal", None) in (None, digest(record))  # runs of earlier versions have no seals
+    except (OSError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise BenchsuiteError(f"{file} is damaged; the same `benchsuite run` writes it again, from the store")
+    return record
+
+
+def write_table(folder: Path, rows: list[dict[str, Any]], sweep_keys: list[str]) -> None:
+    """Write results.csv of a run folder."""
+    write_text(folder / TABLE_FILE, table_of(rows, sweep_keys).to_csv(index=False))
 
 
 def table_of(rows: list[dict[str, Any]], sweep_keys: list[str]) -> pd.DataFrame:

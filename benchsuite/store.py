@@ -7,13 +7,19 @@ file, and renamed; it is read only after every checksum has been compared. A dam
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import functools
 import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +31,10 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 CORRUPT = "corrupt"
+LOCKS = "locks"
+LOCK_POLL_S = 0.1
+FSYNCS = 16  # at once
+FORGOTTEN_S = 7 * 86_400.0  # after which another machine's half-written entry is nobody's
 
 
 def canonical(value: Any) -> str:
@@ -85,6 +95,15 @@ class Store:
         self._set_aside(folder, key)
         return None
 
+    def read(self, key: Key, name: str) -> bytes | None:
+        """Return one file of an entry, once its own checksum and that of the manifest have been compared; None otherwise."""
+        folder = self.path(key)
+        try:
+            data = (folder / name).read_bytes()
+            return data if hashlib.sha256(data).hexdigest() == _sealed(folder)["files"][name] else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
     def manifest(self, key: Key) -> dict[str, Any]:
         """Return the manifest of an entry that `has` reported."""
         return json.loads((self.path(key) / MANIFEST).read_text(encoding="utf-8"))
@@ -105,9 +124,26 @@ class Store:
         folder = self.path(key)
         with clear_disk_errors(self.root):
             if folder.exists():
-                aside = folder.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+                aside = _temporary(folder)
                 os.rename(folder, aside)  # at once gone as an entry, whatever happens to its files
                 shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def making(self, key: Key, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the right to make an entry, which one process has at a time; `waiting` is called while another one has it.
+
+        The right ends with its process. On a file system without locks everybody has it: entries are then made more than once,
+        with the same content.
+        """
+        file = self.root / LOCKS / digest(str(key))
+        with clear_disk_errors(self.root):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = _locked(file, waiting)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+            os.close(lock)
 
     @contextmanager
     def writing(self, key: Key, about: Mapping[str, Any]) -> Iterator[Path]:
@@ -116,7 +152,7 @@ class Store:
         Raises StoreError on a full disk or a read-only folder.
         """
         final = self.path(key)
-        temporary = final.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = _temporary(final)
         with clear_disk_errors(self.root):
             try:
                 temporary.mkdir(parents=True)
@@ -146,24 +182,20 @@ class Store:
                 return  # another process moved it first
 
     def sweep_temporaries(self) -> int:
-        """Delete what killed writers left behind (folders whose process is gone) and return how many there were."""
-        count = 0
-        for folder in self.root.glob(f"*/*/*/{TEMPORARY_PREFIX}*"):
-            pid = folder.name.removeprefix(TEMPORARY_PREFIX).split("-")[0]
-            if not (pid.isdigit() and _is_running(int(pid))):
-                shutil.rmtree(folder, ignore_errors=True)
-                count += 1
-        return count
+        """Delete what killed writers left behind and return how many folders that were.
+
+        Those of processes of this machine that are gone, and of other machines those that nobody has touched for days.
+        """
+        abandoned = [folder for folder in self.root.glob(f"*/*/*/{TEMPORARY_PREFIX}*") if _is_abandoned(folder)]
+        for folder in abandoned:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(abandoned)
 
 
 def find_damage(folder: Path) -> str | None:
     """Return what is wrong with an entry (missing, added, changed or unreadable files), or None if it is whole."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        expected = manifest["files"]
-        body = {name: value for name, value in manifest.items() if name != "seal"}
-        if manifest.get("seal") != digest(body):
-            return "manifest changed"
+        expected = _sealed(folder)["files"]
         present = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
         present.pop(MANIFEST)
         if set(present) != set(expected):
@@ -176,18 +208,65 @@ def find_damage(folder: Path) -> str | None:
     return None
 
 
+def _locked(file: Path, waiting: Callable[[], None]) -> int:
+    """Open and lock a file that whoever had it last may delete at any time."""
+    while True:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return lock
+        except BlockingIOError:
+            waiting()
+            time.sleep(LOCK_POLL_S)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                os.close(lock)
+                raise
+            return lock
+        os.close(lock)
+
+
+def _sealed(folder: Path) -> dict[str, Any]:
+    """The manifest of an entry. Raises ValueError where it is not as it was sealed."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if manifest.get("seal") != digest({name: value for name, value in manifest.items() if name != "seal"}):
+        raise ValueError("manifest changed")
+    return manifest
+
+
 def _seal(folder: Path, key: Key, about: Mapping[str, Any]) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     body = {**about, "key": str(key), "files": {str(file.relative_to(folder)): _sha256(file) for file in files}}
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({**body, "seal": digest(body)}, indent=1), encoding="utf-8")
-    for path in [*files, manifest, *(sub for sub in folder.rglob("*") if sub.is_dir()), folder]:
-        fsync_path(path)
+    with ThreadPoolExecutor(FSYNCS) as pool:  # together: the file system commits them as one
+        list(pool.map(fsync_path, [*files, manifest, *(sub for sub in folder.rglob("*") if sub.is_dir()), folder]))
 
 
 def _sha256(file: Path) -> str:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@functools.cache
+def _machine() -> str:
+    """A name for this machine: a store may be shared by several, each with its own process ids."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _temporary(final: Path) -> Path:
+    return final.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{_machine()}-{uuid.uuid4().hex}"
+
+
+def _is_abandoned(folder: Path) -> bool:
+    pid, machine, *_ = [*folder.name.removeprefix(TEMPORARY_PREFIX).split("-"), ""]
+    if machine == _machine():
+        return not (pid.isdigit() and _is_running(int(pid)))
+    try:
+        return time.time() - folder.stat().st_mtime > FORGOTTEN_S
+    except FileNotFoundError:
+        return False
 
 
 def _is_running(pid: int) -> bool:

@@ -145,6 +145,23 @@ def test_a_second_run_is_answered_from_the_store(finished):
     assert list(a["rmsd_pm"]) == list(b["rmsd_pm"])
 
 
+def test_a_report_is_written_where_it_would_be_another_one(finished, monkeypatch):
+    import reports
+    from benchsuite.runner.reporting import report_of
+
+    folder, _ = finished
+    written = []
+    monkeypatch.setattr(reports, "write_report", lambda run: written.append(run))
+    report_of(folder / "out")
+    assert written == [], "the command line has just written it"
+    record = folder / "out" / "cells" / "0003.json"
+    text = record.read_text()
+    record.write_text(text + " ")
+    report_of(folder / "out")
+    record.write_text(text)
+    assert len(written) == 1
+
+
 def test_a_damaged_entry_is_noticed_and_made_again(finished):
     folder, _ = finished
     store = folder / ".benchsuite" / "store"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchsuite.atomic import write_bytes
-from benchsuite.code_version import code_version, file_version
+from benchsuite.code_version import code_version, file_version, look_again
 from benchsuite.errors import StoreError
 from benchsuite.store import MANIFEST, Key, Store, find_damage
 
@@ -67,6 +67,18 @@ def test_every_bit_flip_is_noticed(store, seed):
     assert fill(store) == store.open(KEY)
 
 
+def test_one_file_is_read_only_if_it_and_the_manifest_are_whole(store):
+    folder = fill(store)
+    assert store.read(KEY, "deep/facts.json") == b"{}"
+    assert store.read(KEY, "deep/nothing.json") is None
+    manifest = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(manifest.replace('"stage": "image"', '"stage": "imagf"'))
+    assert store.read(KEY, "deep/facts.json") is None
+    (folder / MANIFEST).write_text(manifest)
+    (folder / "deep" / "facts.json").write_text("[]")
+    assert store.read(KEY, "deep/facts.json") is None
+
+
 @pytest.mark.parametrize("harm", ["truncate", "remove", "add", "empty manifest", "no manifest"])
 def test_other_damage_is_noticed(store, harm):
     folder = fill(store)
@@ -116,10 +128,55 @@ def test_code_version_ignores_comments_and_sees_numbers(tmp_path):
     first = file_version(file)
     file.write_text('"""A docstring."""\n\n# a comment\nX  =  1\n')
     os.utime(file, ns=(1, 1))
+    look_again()
     assert file_version(file) == first
     file.write_text("X = 2\n")
     os.utime(file, ns=(2, 2))
+    assert file_version(file) == first, "a file counts as it was at the first look"
+    look_again()
     assert file_version(file) != first
+
+
+MAKER = """
+import os, sys, time
+from pathlib import Path
+from benchsuite.store import Store, Key
+store, log = Store(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+for number in range(5):
+    key = Key("image", f"{number:032x}", "0" * 16)
+    with store.making(key):
+        if store.open(key) is None:
+            os.write(log, f"{number}\\n".encode())
+            time.sleep(0.05)
+            with store.writing(key, {"code": {}}) as folder:
+                (folder / "a").write_text("x")
+"""
+
+
+def test_of_several_processes_one_makes_an_entry(store, tmp_path):
+    words = [sys.executable, "-c", MAKER, str(store.root), str(tmp_path / "log")]
+    makers = [subprocess.Popen(words) for _ in range(4)]
+    assert [maker.wait() for maker in makers] == [0] * 4
+    assert (tmp_path / "log").read_text().split() == list("01234")
+    assert list((store.root / "locks").iterdir()) == []
+
+
+def test_the_right_to_make_an_entry_ends_with_its_process(store):
+    holder = (
+        "import sys, time; from benchsuite.store import Key, Store\n"
+        "with Store(sys.argv[1]).making(Key.parse(sys.argv[2])):\n  print('held', flush=True); time.sleep(1000)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", holder, str(store.root), str(KEY)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    waited = []
+
+    def waiting():
+        if not waited:
+            process.kill()
+        waited.append(True)
+
+    with store.making(KEY, waiting):
+        assert waited
 
 
 WRITER = """

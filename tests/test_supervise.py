@@ -35,6 +35,9 @@ class Odd(Reconstructor):
             os._exit(7)
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if how == "segfault":
+            import ctypes
+            ctypes.string_at(0)
         if how == "hang":
             time.sleep(1000)
         if how == "eat":
@@ -95,6 +98,7 @@ def attempt(folder, how, **limits):
         ("raise", "error", "RuntimeError: no such luck"),
         ("exit", "error", "exit status 7"),
         ("kill", "oom", "SIGKILL"),
+        ("segfault", "error", "crashed (SIGSEGV) during reconstruction"),
         ("nan", "diverged", "loss is nan at iteration 1"),
         ("nan volume", "diverged", "not finite"),
         ("shape", "error", "shape (15, 16, 16)"),
@@ -106,7 +110,7 @@ def test_reasons(setting, how, status, reason):
     outcome = attempt(setting, how)
     assert outcome.status == status
     assert reason in outcome.reason
-    assert "about to" in outcome.log or how in ("exit", "kill")
+    assert "about to" in outcome.log or how in ("exit", "kill", "segfault")
 
 
 def test_a_volume_of_zeros_is_scored_as_nothing_found(setting):

@@ -1,4 +1,4 @@
-"""The worker process of a task: makes stages in the store and reports events as JSON lines. Started by `supervise`.
+"""The worker process of a task: makes stages in the store and reports events as JSON lines. Started by `processes`.
 
 It lives exactly as long as its parent wants it: standard input closing means that the parent is gone, and it ends at once.
 What the algorithm prints goes to standard error, which the parent keeps as the log of the task.
@@ -6,6 +6,7 @@ What the algorithm prints goes to standard error, which the parent keeps as the 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ def main() -> None:
     """Read one request from standard input, work, and write events to the original standard output."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    faulthandler.enable()  # a crash in compiled code leaves a traceback in the log
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

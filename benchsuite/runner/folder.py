@@ -6,7 +6,9 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 from benchsuite.atomic import clear_disk_errors, write_text
 from benchsuite.errors import BenchsuiteError
 from benchsuite.provenance import provenance
-from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, TABLE_FILE, table_of
+from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, read_sealed, sealed_text, write_table
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.storage import json_safe
 from benchsuite.store import Store
@@ -28,6 +30,9 @@ class RunFolder:
     def __init__(self, folder: Path, loaded: Loaded, store: Store) -> None:
         self.folder, self.loaded, self.store = folder, loaded, store
         self.rows: dict[str, dict[str, Any]] = {}
+        self.keys: Mapping[str, str] = {}
+        self._next_table_s = 0.0
+        self._writing = threading.Lock()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -42,8 +47,11 @@ class RunFolder:
                 raise BenchsuiteError(f"{self.folder} is in use by another run; choose another --out") from None
             yield
 
-    def begin(self) -> None:
-        """Write what is known before the first cell: the resolved scenario and where the run comes from."""
+    def begin(self, keys: Mapping[str, str]) -> None:
+        """Write what is known before the first cell: the resolved scenario, where the run comes from, and the table so far.
+
+        keys: of the scores of each cell. What an earlier run wrote down under the same key stays, until the cell has ended again.
+        """
         relative = os.path.relpath(self.store.root, self.folder.absolute())
         about = {
             "format": FORMAT,
@@ -57,9 +65,14 @@ class RunFolder:
         }
         write_text(self.folder / RUN_FILE, json.dumps(about, indent=1))
         write_text(self.folder / SCENARIO_FILE, _yaml(about["scenario"]))
-        for stale in (self.folder / CELLS_FOLDER).glob("*.json"):
-            if stale.stem not in about["cells"]:
-                stale.unlink()
+        self.keys = keys
+        for file in sorted((self.folder / CELLS_FOLDER).glob("*.json")):
+            row = _row_of(file, keys.get(file.stem))
+            if row is None:
+                file.unlink()
+            else:
+                self.rows[file.stem] = row
+        self.write_table()
 
     def finish_cell(
         self,
@@ -69,18 +82,34 @@ class RunFolder:
         log: str,
         measures: Mapping[str, Mapping[str, str]] = {},
     ) -> None:
-        """Write down how a cell ended, and the table so far. `measures`: whose the columns are that are not built in."""
-        self.rows[cell.id] = dict(row)
-        record = {"row": json_safe(dict(row)), "keys": dict(keys), "log": log, "measures": dict(measures)}
-        write_text(self.folder / CELLS_FOLDER / f"{cell.id}.json", json.dumps(record, indent=1))
-        self.write_table()
+        """Write down how a cell ended, and about once a second the table so far: what it says is in the files of the cells.
+
+        measures: whose the columns are that are not built in.
+        """
+        record: dict[str, Any] = {"key": self.keys.get(cell.id), "row": json_safe(dict(row)), "keys": dict(keys), "log": log}
+        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", sealed_text({**record, "measures": dict(measures)})
+        if not (file.is_file() and file.read_text(encoding="utf-8") == text):
+            write_text(file, text)
+        with self._writing:
+            self.rows[cell.id] = dict(row)
+            if time.monotonic() > self._next_table_s:
+                self.write_table()
 
     def write_table(self) -> None:
         """Write results.csv with the cells that have ended, in order."""
-        buffer = io.StringIO()
-        ordered: Sequence[dict[str, Any]] = [self.rows[key] for key in sorted(self.rows)]
-        table_of(list(ordered), list(self.loaded.sweep_keys)).to_csv(buffer, index=False)
-        write_text(self.folder / TABLE_FILE, buffer.getvalue())
+        started = time.monotonic()
+        write_table(self.folder, [self.rows[key] for key in sorted(self.rows)], list(self.loaded.sweep_keys))
+        ended = time.monotonic()
+        self._next_table_s = ended + max(1.0, 20 * (ended - started))  # a long table must not be all that is done
+
+
+def _row_of(file: Path, key: str | None) -> dict[str, Any] | None:
+    """The row that an earlier run wrote down for a cell; None where it was another cell, or the file is damaged."""
+    try:
+        record = read_sealed(file)
+        return dict(record["row"]) if key is not None and record["key"] == key else None
+    except (BenchsuiteError, KeyError, TypeError):
+        return None
 
 
 def _yaml(value: Any) -> str:

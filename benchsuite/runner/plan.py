@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 from ase import Atoms
 
-from benchsuite import microscope, registry, seeds
+from benchsuite import code_version, microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner.stages import Stage, flow
+from benchsuite.runner.stages import Flow, Stage, flows
 from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Experiment, Loaded
 from benchsuite.store import Store
@@ -37,6 +37,7 @@ class CellPlan:
     """A cell with its stages, upstream first. Stages shared with an earlier cell are predicted there."""
 
     cell: Cell
+    made: Flow
     stages: tuple[StagePlan, ...]
     seconds: float
     peak_bytes: float
@@ -53,11 +54,11 @@ class CellPlan:
 
 def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
     """Return the plan of every cell. Seconds count a shared stage once, where it is first needed."""
+    code_version.look_again()
     planned: list[CellPlan] = []
     seen: dict[str, StagePlan] = {}
-    for cell in loaded.cells:
+    for cell, made in zip(loaded.cells, flows(loaded.cells, device), strict=True):
         stages, seconds, peak = [], 0.0, BASE_BYTES
-        made = flow(cell, device)
         cached = all(store.has(stage.key) for stage in made.last())
         for stage in made.stages():
             key = str(stage.key)
@@ -70,7 +71,7 @@ def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
                 cost = stage.cost()
                 seconds += cost.seconds if new else 0.0
                 peak = max(peak, BASE_BYTES + cost.bytes)
-        planned.append(CellPlan(cell, tuple(stages), seconds, peak))
+        planned.append(CellPlan(cell, made, tuple(stages), seconds, peak))
     return planned
 
 

@@ -3,114 +3,155 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, StoreError
+from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, BenchsuiteError
 from benchsuite.results import PREPARED
 from benchsuite.runner import supervise
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
+from benchsuite.runner.cluster import DIED, Crew, cluster_crew, local_crew, outcome_of
+from benchsuite.runner.execute import DISAGREED, Listen, execute, listen_with, tell
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.measures import with_metrics
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
-from benchsuite.runner.stages import Flow, ImageStage, Stage, flow
+from benchsuite.runner.stages import Flow, ImageStage, Stage
 from benchsuite.runner.stages.preparation import PreparedTiltStage
 from benchsuite.runner.stages.reconstruction import FACTS
 from benchsuite.runner.stages.scores import VALUES
 from benchsuite.runner.task import Task
 from benchsuite.scenario import Cell, Loaded
-from benchsuite.storage import load_prepared
+from benchsuite.storage import EXTRAS
 from benchsuite.store import Store
 
-Listen = Callable[[Mapping[str, Any]], None]
-_listener: Listen = lambda event: None  # noqa: E731  the progress display of this process
+INTERRUPTED = {"status": "interrupted", "reason": "the run was stopped; the same command continues it"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: outside every content key."""
+    """How to run: outside every content key. `scheduler`: the address of a Dask cluster that is there already."""
 
     out: Path
     store: Path
     workers: int | None = None
     device: str = "cpu"
     plugins: tuple[str, ...] = ()
+    scheduler: str | None = None
 
 
 def run(loaded: Loaded, settings: Settings, listen: Listen = lambda event: None) -> int:
     """Run (or continue) every cell and return the exit status: 0, 3 where a cell failed, 130 where interrupted.
 
-    Raises BenchsuiteError before anything runs where the memory cannot suffice or the folders cannot be written.
+    Raises BenchsuiteError before anything runs where the memory cannot suffice, the folders cannot be written, or no scheduler
+    answers.
     """
-    global _listener
-    _listener = listen
+    listen_with(listen)
     store = Store(settings.store)
     workers = settings.workers or default_workers()
     folder = RunFolder(settings.out, loaded, store)
     with folder.locked():
         check_specimens(loaded)
-        check_memory(plan(loaded, store, settings.device), workers)
-        folder.begin()
+        plans = plan(loaded, store, settings.device)
+        if settings.scheduler is None:
+            check_memory(plans, workers)
+        cells = [(item.cell, item.made) for item in plans]
+        folder.begin({cell.id: str(made.scores.key) for cell, made in cells})
         store.sweep_temporaries()
         supervise.allow_starts()
-        statuses = _run_cells(loaded, settings, store, workers, folder)
-    if "interrupted" in statuses:
-        return EXIT_INTERRUPTED
-    return EXIT_OK if set(statuses) <= {"ok", "skipped"} else EXIT_CELLS_FAILED
-
-
-def _run_cells(loaded: Loaded, settings: Settings, store: Store, workers: int, folder: RunFolder) -> list[str]:
-    from distributed import Client, LocalCluster, as_completed
-
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    statuses: dict[str, str] = {}
-    threads = max(1, default_workers() // workers)
-    local = {"n_workers": 1, "threads_per_worker": workers, "processes": False, "memory_limit": 0, "silence_logs": logging.ERROR}
-    with (
-        LocalCluster(**local, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as client,
-    ):
-        futures = _submit(client, loaded.cells, settings, store, workers, threads)
-        cells = {future.key: cell for cell, future in futures}
         try:
-            for future, result in as_completed([future for _, future in futures], with_results=True):
-                cell = cells[future.key]
-                statuses[cell.id] = _write_down(cell, result, settings, store, folder)
-        except KeyboardInterrupt:
-            supervise.stop_all()
-        except StoreError:
-            supervise.stop_all()
-            raise
+            statuses, rest = _from_store(cells, settings, store, folder)
+            if rest and settings.scheduler is None:
+                with local_crew(workers) as crew:
+                    statuses |= _run_cells(rest, settings, store, crew, folder)
+            elif rest:
+                with cluster_crew(str(settings.scheduler), store.root, settings.plugins) as crew:
+                    crew.check_memory(plans)
+                    statuses |= _run_cells(rest, settings, store, crew, folder)
         finally:
-            supervise.stop_all()
-            client.cancel([future for _, future in futures])
-    for cell in loaded.cells:
-        if cell.id not in statuses:
-            outcome = {"status": "interrupted", "reason": "the run was stopped; the same command continues it"}
-            statuses[cell.id] = _write_down(cell, outcome, settings, store, folder)
-    return list(statuses.values())
+            folder.write_table()
+    if "interrupted" in statuses.values():
+        return EXIT_INTERRUPTED
+    return EXIT_OK if set(statuses.values()) <= {"ok", "skipped"} else EXIT_CELLS_FAILED
 
 
-def _submit(
-    client: Any, cells: Sequence[Cell], settings: Settings, store: Store, workers: int, threads: int
-) -> list[tuple[Cell, Any]]:
-    """Submit phantom, image, series and cell tasks; what several cells share is submitted once."""
+Made = tuple[Cell, Flow]
+
+
+def _from_store(
+    cells: Sequence[Made], settings: Settings, store: Store, folder: RunFolder
+) -> tuple[dict[str, str], Sequence[Made]]:
+    """Write down the cells whose results are in the store, and whole; return their statuses, and the other cells."""
+    statuses, rest = dict[str, str](), list[Made]()
+    for cell, made in cells:
+        if all(store.open(stage.key) is not None for stage in made.last()):
+            statuses[cell.id] = _write_down(cell, made, {"status": "ok", "reason": ""}, settings, store, folder, cached=True)
+        else:
+            rest.append((cell, made))
+    return statuses, rest
+
+
+def _run_cells(rest: Sequence[Made], settings: Settings, store: Store, crew: Crew, folder: RunFolder) -> dict[str, str]:
+    """Let the crew run cells; return how each one ended. Raises BenchsuiteError where the run cannot go on."""
+    from distributed import as_completed
+
+    statuses: dict[str, str] = {}
+    futures: list[tuple[Made, Any]] = []
+
+    def ended(cells: Sequence[Made]) -> Iterator[tuple[Made, Mapping[str, Any]]]:
+        begun = len(futures)
+        _submit(crew, cells, settings, store, futures)
+        made = {future.key: made for made, future in futures[begun:]}
+        wait = {"loop": crew.client.loop, "with_results": True, "raise_errors": False}
+        for future, result in as_completed([future for _, future in futures[begun:]], **wait):
+            yield made[future.key], outcome_of(future, result)
+
+    def finish(cell: Cell, made: Flow, outcome: Mapping[str, Any]) -> None:
+        if outcome["status"] == DISAGREED:
+            raise BenchsuiteError(outcome["reason"])
+        statuses[cell.id] = _write_down(cell, made, outcome, settings, store, folder)
+
+    try:
+        suspects: list[Made] = []
+        for (cell, made), outcome in ended(rest):
+            if outcome["status"] == DIED:
+                suspects.append((cell, made))
+            else:
+                finish(cell, made, outcome)
+        for suspect in suspects:  # alone, none is blamed for another one
+            for (cell, made), outcome in ended([suspect]):
+                finish(cell, made, {**outcome, "status": "error"} if outcome["status"] == DIED else outcome)
+    except KeyboardInterrupt:
+        supervise.stop_all()
+    finally:
+        supervise.stop_all()
+        crew.client.cancel([future for _, future in futures if not future.done()])
+    left = [(cell, made) for cell, made in rest if cell.id not in statuses]
+    with ThreadPoolExecutor(16) as pool:  # as fast as the disk: somebody waits for the end
+        stopped = pool.map(lambda one: _write_down(one[0], one[1], INTERRUPTED, settings, store, folder), left)
+        return statuses | {cell.id: status for (cell, _), status in zip(left, stopped, strict=True)}
+
+
+def _submit(crew: Crew, cells: Sequence[Made], settings: Settings, store: Store, futures: list[tuple[Made, Any]]) -> None:
+    """Submit phantom, image, series and cell tasks; what several cells share is submitted once. Adds the futures of cells."""
     shared: dict[str, Any] = {}
+    unique = uuid.uuid4().hex[:8]  # others may use the same cluster, for the same cells
 
     def submit(task: Task, after: Sequence[Any], name: str) -> Any:
         if name not in shared:
             limits = task.cell.experiment.limits
-            shared[name] = client.submit(
+            shared[name] = crew.client.submit(
                 execute,
                 task.to_json(),
                 list(after),
                 time_s=limits.time_s,
-                memory_bytes=memory_limit_bytes(task.cell),
-                threads=threads,
-                key=name,
+                memory_bytes=memory_limit_bytes(task.cell) if limits.memory_GB or crew.elsewhere is None else None,
+                threads=crew.threads,
+                elsewhere=crew.elsewhere,
+                key=f"{name} {unique}",
                 pure=False,
                 retries=2,
             )
@@ -128,7 +169,7 @@ def _submit(
                 continue
             tilts = [
                 submit(task("prepared_tilts", cell, share, number), before, f"prepared {share} {step.key}")
-                for share in _shares(step.tilts(), store, workers)
+                for share in _shares(step.tilts(), store, crew.workers)
             ]
             before = [submit(task("prepared", cell, step=number), tilts or before, f"prepared {step.key}")]
         return before
@@ -141,7 +182,7 @@ def _submit(
         phantom = submit(task("phantom", cell), [], f"phantom {made.phantom.key}")
         images = [
             submit(task("images", cell, tilts), [phantom], f"images {tilts} {made.images[tilts[0]].key}")
-            for tilts in _shares(made.series.upstream(), store, workers)
+            for tilts in _shares(made.series.upstream(), store, crew.workers)
         ]
         return [submit(task("series", cell), images, f"series {made.series.key}")]
 
@@ -156,18 +197,15 @@ def _submit(
             before.append(scored[key])
         return before
 
-    futures = []
-    flows = [flow(cell, settings.device) for cell in cells]
-    refined = {str(made.first.scores.key) for made in flows if made.first is not None}
-    for cell, made in zip(cells, flows, strict=True):
+    refined = {str(made.first.scores.key) for _, made in cells if made.first is not None}
+    for cell, made in cells:
         before, key = all_before(cell, made), str(made.scores.key)
         if made.metrics and key in refined:  # a metric that fails costs its own cell, not those that refine its atoms
             scored[key] = submit(task("atoms", cell), before, f"atoms {made.atoms.key}")
             before = [scored[key]]
         future = submit(task("scores", cell), before, f"cell {cell.id}")
         scored.setdefault(key, future)
-        futures.append((cell, future))
-    return futures
+        futures.append(((cell, made), future))
 
 
 def _shares(tilts: Sequence[ImageStage] | Sequence[PreparedTiltStage], store: Store, workers: int) -> list[tuple[int, ...]]:
@@ -176,35 +214,15 @@ def _shares(tilts: Sequence[ImageStage] | Sequence[PreparedTiltStage], store: St
     return [share for first in range(workers) if (share := tuple(missing[first::workers]))]
 
 
-def execute(
-    request: Mapping[str, Any], upstream: Sequence[Mapping[str, Any]], *, time_s: float, memory_bytes: float, threads: int
-) -> dict[str, Any]:
-    """Run one task (called by a Dask worker). Where something upstream failed, its reason is passed on instead."""
-    for earlier in upstream:
-        if earlier["status"] != "ok":
-            return {**earlier, "reason": _whose(earlier, request)}
-    what = {"kind": request["kind"], "cell": request["cell"]["id"], "label": request["cell"]["reconstructor"]["label"]}
-    what["part"] = str(request["tilts"][0]) if request["tilts"] else ""
-
-    def listen(event: Mapping[str, Any]) -> None:
-        _listener({**event, **what})
-
-    listen({"event": "begin", "share": request["tilts"]})
-    outcome = supervise.supervise(request, time_s=time_s, memory_bytes=memory_bytes, threads=threads, listen=listen)
-    listen({"event": "done", "status": outcome.status})
-    return {**outcome.to_json(), "kind": request["kind"], "label": what["label"]}
-
-
-def _whose(earlier: Mapping[str, Any], request: Mapping[str, Any]) -> str:
-    """The reason of a task upstream, with the name of its reconstructor where it is another one's."""
-    own = request["cell"]["reconstructor"]["label"]
-    if earlier.get("kind") in ("atoms", "scores") and earlier["label"] != own:
-        return f"{earlier['label']}, whose atoms are refined: {earlier['reason']}"
-    return str(earlier["reason"])
-
-
-def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, store: Store, folder: RunFolder) -> str:
-    made = flow(cell, settings.device)
+def _write_down(
+    cell: Cell,
+    made: Flow,
+    outcome: Mapping[str, Any],
+    settings: Settings,
+    store: Store,
+    folder: RunFolder,
+    cached: bool = False,
+) -> str:
     stages: dict[str, Stage] = {stage.name: stage for stage in (made.series, made.reconstruction, made.atoms, made.scores)}
     stages |= {f"{PREPARED}{number}": step for number, step in enumerate(made.prepared)}
     keys = {name: str(stage.key) for name, stage in stages.items() if store.has(stage.key)}
@@ -224,11 +242,11 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
         **cell.swept,
     }
     measures: dict[str, dict[str, str]] = {}
-    scores = store.open(made.scores.key) if outcome["status"] == "ok" else None
+    scores = store.read(made.scores.key, VALUES) if outcome["status"] == "ok" else None
     if outcome["status"] == "ok" and scores is None:
         row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
     if scores is not None:
-        scored = json.loads((scores / VALUES).read_text(encoding="utf-8"))
+        scored = json.loads(scores)
         row |= scored["values"]
         row |= _took(made, store)
         row["reason"] = "; ".join(part for part in (_remarks(made, store), *scored["remarks"]) if part)
@@ -236,7 +254,8 @@ def _write_down(cell: Cell, outcome: Mapping[str, Any], settings: Settings, stor
     elif outcome.get("peak_memory_bytes"):
         row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
     folder.finish_cell(cell, row, keys, outcome.get("log", ""), measures)
-    _listener({"event": "cell", **{key: row[key] for key in ("cell", "status", "reason", "reconstructor")}, "row": row})
+    told = {key: row[key] for key in ("cell", "status", "reason", "reconstructor")}
+    tell({"event": "cell", **told, "row": row, "cached": cached})
     return str(row["status"])
 
 
@@ -258,12 +277,12 @@ def _took(made: Flow, store: Store) -> dict[str, float]:
 
 def _remarks(made: Flow, store: Store) -> str:
     """What the steps before a reconstruction want a user to know."""
-    folders = [store.open(step.key) for step in made.prepared]
-    remarks = [load_prepared(folder).remark for folder in folders if folder is not None]
+    texts = [store.read(step.key, f"{EXTRAS}/zarr.json") for step in made.prepared]
+    remarks = [json.loads(text)["attributes"]["about"]["remark"] for text in texts if text is not None]
     return "; ".join(remark for remark in remarks if remark)
 
 
 def _facts(stages: Sequence[Stage], store: Store) -> list[dict[str, Any]]:
     """Return what steps and reconstruction wrote about themselves, of those that are in the store."""
-    folders = [store.open(stage.key) for stage in stages]
-    return [json.loads((folder / FACTS).read_text(encoding="utf-8")) for folder in folders if folder is not None]
+    texts = [store.read(stage.key, FACTS) for stage in stages]
+    return [json.loads(text) for text in texts if text is not None]

@@ -7,20 +7,20 @@ import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from benchsuite.runner.memory import tree_bytes
+from benchsuite.runner.processes import Place, Process, start
 
 POLL_S = 0.1
 LOG_BYTES = 20_000
-_running: set[subprocess.Popen[str]] = set()
+RETRIED = (signal.SIGKILL, signal.SIGTERM)  # signals that somebody else sends
+_running: set[Process] = set()
 _stopping = threading.Event()
 
 
@@ -39,6 +39,15 @@ class Outcome:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When a task is ended: after so many seconds of a stage, beyond so much memory, or when nobody wants it any more."""
+
+    time_s: float
+    memory_bytes: float
+    wanted: Callable[[], bool]
+
+
 def supervise(
     request: Mapping[str, Any],
     *,
@@ -46,15 +55,31 @@ def supervise(
     memory_bytes: float,
     threads: int,
     listen: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    wanted: Callable[[], bool] = lambda: True,
+    place: Place | None = None,
 ) -> Outcome:
     """Run one task in its own process and return how it ended. Never raises for what the task does.
 
     time_s holds for each stage; memory_bytes for the resident memory of the process tree. A process that somebody else kills
-    (the kernel, when memory runs out) is started once more, since that says nothing about the algorithm.
+    (the kernel, when memory runs out) is started once more, since that says nothing about the algorithm. A task that is no longer
+    `wanted` is interrupted.
     """
-    outcome = _attempt(request, time_s, memory_bytes, threads, listen)
+
+    def attempt() -> Outcome:
+        if _stopping.is_set():
+            return Outcome("interrupted", "stopped before it began")
+        with tempfile.TemporaryFile() as log:
+            process = start(request, threads, log, place)
+            _running.add(process)
+            try:
+                return _follow(process, request, Limits(time_s, memory_bytes, wanted), listen, log)
+            finally:
+                _running.discard(process)
+                process.end()
+
+    outcome = attempt()
     if outcome.status == "killed":
-        outcome = _attempt(request, time_s, memory_bytes, threads, listen)
+        outcome = attempt()
     if outcome.status == "killed":
         return Outcome("oom", f"{outcome.reason}, twice (out of memory?)", outcome.seconds, outcome.peak_memory_bytes, outcome.log)
     return outcome
@@ -64,7 +89,7 @@ def stop_all() -> None:
     """Kill every running task and let no new one start: the answer to Ctrl-C."""
     _stopping.set()
     for process in list(_running):
-        _kill(process)
+        process.end()
 
 
 def allow_starts() -> None:
@@ -72,53 +97,14 @@ def allow_starts() -> None:
     _stopping.clear()
 
 
-def _attempt(
-    request: Mapping[str, Any],
-    time_s: float,
-    memory_bytes: float,
-    threads: int,
-    listen: Callable[[Mapping[str, Any]], None],
-) -> Outcome:
-    if _stopping.is_set():
-        return Outcome("interrupted", "stopped before it began")
-    started = time.monotonic()
-    with tempfile.TemporaryFile() as log:
-        process = _start(threads, log)
-        _running.add(process)
-        try:
-            return _follow(process, request, time_s, memory_bytes, started, listen, log)
-        finally:
-            _kill(process)
-            _running.discard(process)
-
-
-def _start(threads: int, log: IO[bytes]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"}
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        environment[name] = str(threads)
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchsuite.runner.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def _follow(
-    process: subprocess.Popen[str],
+    process: Process,
     request: Mapping[str, Any],
-    time_s: float,
-    memory_bytes: float,
-    started: float,
+    limits: Limits,
     listen: Callable[[Mapping[str, Any]], None],
     log: IO[bytes],
 ) -> Outcome:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    events: queue.SimpleQueue[str] = queue.SimpleQueue()
+    started, events = time.monotonic(), queue.SimpleQueue[str | None]()
     reader = threading.Thread(target=_pass_on, args=(process.stdout, events), daemon=True)
     reader.start()
     try:
@@ -126,17 +112,16 @@ def _follow(
         process.stdin.flush()
     except BrokenPipeError:
         pass  # the process died at once; its return code below says how
-    stage, stage_started, peak, ended, made = "start", time.monotonic(), 0, None, list[str]()
+    stage, stage_started, peak, measured, ended, made = "start", started, 0, 0.0, None, list[str]()
 
     def finish(status: str, reason: str) -> Outcome:
         return Outcome(status, reason, time.monotonic() - started, peak, _tail(log), made)
 
     while True:
-        finished = process.poll() is not None
-        if finished:
+        code = process.poll()
+        if code is not None:
             reader.join(timeout=5)
-        while not events.empty():
-            event = json.loads(events.get())
+        for event in _received(events, wait_s=0 if code is not None else POLL_S):
             if event["event"] == "stage":
                 stage, stage_started = event["stage"], time.monotonic()
             elif event["event"] == "made":
@@ -146,31 +131,43 @@ def _follow(
             listen(event)
         if ended is not None:
             return finish(ended["status"], ended["reason"])
-        if _stopping.is_set():
+        if _stopping.is_set() or not limits.wanted():
             return finish("interrupted", f"stopped during {stage}")
-        if finished:
-            code = process.returncode
-            if code < 0:
-                return finish("killed", f"the worker was killed by {signal.Signals(-code).name} during {stage}")
-            return finish("error", f"the worker ended with exit status {code} during {stage}")
-        peak = max(peak, used := tree_bytes(process.pid))
-        if used > memory_bytes:
-            return finish("oom", f"{stage} used {used / 1e9:.2f} GB, more than the limit of {memory_bytes / 1e9:.2f} GB")
-        if time.monotonic() - stage_started > time_s:
-            return finish("timeout", f"{stage} ran longer than the limit of {time_s:g} s")
-        time.sleep(POLL_S)
+        if code is not None:
+            return finish(*_unfinished(code, stage))
+        if time.monotonic() - measured > POLL_S:
+            peak, measured = max(peak, used := tree_bytes(process.pid)), time.monotonic()
+            if used > limits.memory_bytes:
+                return finish("oom", f"{stage} used {used / 1e9:.2f} GB, more than the limit of {limits.memory_bytes / 1e9:.2f} GB")
+        if time.monotonic() - stage_started > limits.time_s:
+            return finish("timeout", f"{stage} ran longer than the limit of {limits.time_s:g} s")
 
 
-def _pass_on(lines: IO[str], events: queue.SimpleQueue[str]) -> None:
-    for line in lines:
-        events.put(line)
+def _unfinished(code: int, stage: str) -> tuple[str, str]:
+    """Status and reason of a worker that ended without saying how it went."""
+    if code >= 0:
+        return "error", f"the worker ended with exit status {code} during {stage}"
+    name = signal.Signals(-code).name
+    if -code in RETRIED:
+        return "killed", f"the worker was killed by {name} during {stage}"
+    return "error", f"the worker crashed ({name}) during {stage}"
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _pass_on(lines: IO[str], events: queue.SimpleQueue[str | None]) -> None:
+    with contextlib.suppress(ValueError):  # closed meanwhile
+        for line in lines:
+            events.put(line)
+    events.put(None)
+
+
+def _received(events: queue.SimpleQueue[str | None], wait_s: float) -> Iterator[dict[str, Any]]:
+    """What has come; waits a little for the first."""
+    with contextlib.suppress(queue.Empty):
+        line = events.get(timeout=wait_s) if wait_s else events.get_nowait()
+        while True:
+            if line is not None:
+                yield json.loads(line)
+            line = events.get_nowait()
 
 
 def _tail(log: IO[bytes]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from benchsuite.code_version import code_version
 from benchsuite.contract import Cost
@@ -17,6 +17,9 @@ from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.store import Key, Store
 
 Notify = Callable[..., None]
+
+
+version = functools.cache(importlib.metadata.version)
 
 
 def silent(**_event: Any) -> None:
@@ -29,6 +32,23 @@ class Bench:
 
     notify: Notify = silent
     checkpoints: Checkpoints | None = None
+
+
+_T = TypeVar("_T", bound="Stage")
+_R = TypeVar("_R")
+
+
+def once(method: Callable[[_T], _R]) -> Callable[[_T], _R]:
+    """Let a method without arguments be called once per object: the stages that it returns keep their keys."""
+    name = f"_once_{method.__name__}"
+
+    @functools.wraps(method)
+    def answer(self: _T) -> _R:
+        if name not in self.__dict__:
+            self.__dict__[name] = method(self)
+        return self.__dict__[name]
+
+    return answer
 
 
 class Stage(ABC):
@@ -75,11 +95,15 @@ def ensure(store: Store, stage: Stage, notify: Notify = silent, verified: dict[s
         verified[str(stage.key)] = folder
         return folder
     sources = [ensure(store, source, notify, verified) for source in stage.upstream()]
-    notify(event="stage", stage=stage.name)
-    started = time.perf_counter()
-    about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}
-    about["upstream"] = [str(source.key) for source in stage.upstream()]
-    with store.writing(stage.key, about) as temporary:
-        stage.make(temporary, sources, Bench(notify, Checkpoints(store, stage.key)))
-    notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
+    waiting = functools.partial(notify, event="stage", stage=f"waiting for another run's {stage.name}")
+    with store.making(stage.key, waiting):
+        if (folder := store.open(stage.key)) is not None:  # another run has made it meanwhile
+            return folder
+        notify(event="stage", stage=stage.name)
+        started = time.perf_counter()
+        about: dict[str, Any] = {"stage": stage.name, "inputs": stage.inputs(), "code": stage.code()}
+        about["upstream"] = [str(source.key) for source in stage.upstream()]
+        with store.writing(stage.key, about) as temporary:
+            stage.make(temporary, sources, Bench(notify, Checkpoints(store, stage.key)))
+        notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
     return store.path(stage.key)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
@@ -64,22 +65,33 @@ class Flow:
         return (self.scores, *self.metrics)
 
 
-def flow(cell: Cell, device: str = "cpu") -> Flow:
-    """Return the stages of a cell."""
-    first = flow(cell.first, device) if cell.first is not None else None
-    reconstruction = ReconstructionStage(cell, device)
-    if cell.experiment.own is not None:
-        recorded = OwnSeriesStage(cell.experiment, cell.repeat, reconstruction.modality())
-        reconstruction = ReconstructionStage(cell, device, recorded)
-    if first is not None:
-        reconstruction = RefinementStage(cell, device, reconstruction.recorded, first.atoms)
-    series = reconstruction.series()
+def flows(cells: Sequence[Cell], device: str = "cpu") -> list[Flow]:
+    """Return the stages of many cells; those of equal experiments share the series, whose keys are then made once."""
+    known: dict[Any, SeriesStage] = {}
+    return [flow(cell, device, known) for cell in cells]
+
+
+def flow(cell: Cell, device: str = "cpu", known: dict[Any, SeriesStage] | None = None) -> Flow:
+    """Return the stages of a cell. `known`: series of other cells, to be shared; this one's is added."""
+    first = flow(cell.first, device, known) if cell.first is not None else None
+    reconstruction = RefinementStage(cell, device, first.atoms) if first is not None else ReconstructionStage(cell, device)
+    series = _series(reconstruction)
+    if known is not None:
+        series = known.setdefault((repr(series.experiment), series.repeat, series.modality), series)
+    reconstruction = replace(reconstruction, recorded=series)
     truth = _truth(cell)
     atoms = AtomsStage(reconstruction)
     halves = half_reconstructions(reconstruction)
     scores = ScoresStage(truth, atoms, halves)
     metrics = [MetricStage(scores, spec) for spec in metrics_of(cell.experiment.analysis)]
     return Flow(truth, series.upstream(), series, reconstruction.prepared(), reconstruction, halves, atoms, scores, metrics, first)
+
+
+def _series(reconstruction: ReconstructionStage) -> SeriesStage:
+    cell = reconstruction.cell
+    if cell.experiment.own is not None:
+        return OwnSeriesStage(cell.experiment, cell.repeat, reconstruction.modality())
+    return reconstruction.series()
 
 
 def _truth(cell: Cell) -> PhantomStage | OwnTruthStage | None:

@@ -106,7 +106,7 @@ def half_reconstructions(whole: ReconstructionStage) -> tuple[HalfReconstruction
         return ()
     if whole.given().shape()[0] < FEWEST:
         return ()
-    return tuple(HalfReconstructionStage(whole.cell, whole.device, whole.recorded, half) for half in range(2))
+    return tuple(HalfReconstructionStage(whole.cell, whole.device, half, recorded=whole.recorded) for half in range(2))
 
 
 def tilt_order(rotations: np.ndarray) -> np.ndarray:

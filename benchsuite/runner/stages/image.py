@@ -12,7 +12,7 @@ import numpy as np
 from benchsuite import microscope, seeds
 from benchsuite.contract import Cost
 from benchsuite.data import Modality
-from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.scenario import Experiment
 
@@ -65,6 +65,7 @@ class ImageStage(Stage):
     def seed(self) -> int:
         return seeds.seed_for(self.experiment.seed, "phonons", self.experiment.specimen_repeat(self.repeat), self.tilt)
 
+    @once
     def upstream(self) -> Sequence[Stage]:
         return (PhantomStage(self.experiment, self.repeat),)
 

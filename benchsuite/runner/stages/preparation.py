@@ -18,7 +18,7 @@ from benchsuite.contract import AnyPreparation, Context, Cost
 from benchsuite.data import Grid, Modality, Prepared, TiltSeries
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.memory import peak_bytes, reset_peak
-from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.phantom import class_version
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell
@@ -64,6 +64,7 @@ class PreparationStage(Stage):
         """Where it runs: on the device asked for, if it can."""
         return self.device if self.device in self.algorithm().devices else "cpu"
 
+    @once
     def tilts(self) -> Sequence[PreparedTiltStage]:
         """The stages of the single tilts; none where the step needs them all together."""
         if not self.algorithm().by_tilt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchsuite.contract import AnyReconstructor, Context, Cost
 from benchsuite.data import Grid, Modality
 from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
-from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.phantom import class_version
 from benchsuite.runner.stages.preparation import PreparationStage
 from benchsuite.runner.stages.series import SeriesStage
@@ -33,7 +33,7 @@ class ReconstructionStage(Stage):
 
     cell: Cell
     device: str = "cpu"
-    recorded: SeriesStage | None = None  # where the series is not simulated
+    recorded: SeriesStage | None = field(default=None, kw_only=True, compare=False, repr=False)  # where it is not this cell's own
 
     def algorithm(self) -> AnyReconstructor:
         spec = self.cell.reconstructor
@@ -55,9 +55,11 @@ class ReconstructionStage(Stage):
     def upstream(self) -> Sequence[Stage]:
         return (self.given(),)
 
+    @once
     def series(self) -> SeriesStage:
         return self.recorded or SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
 
+    @once
     def prepared(self) -> Sequence[PreparationStage]:
         """The steps of `prepare:`, in order."""
         stages: list[PreparationStage] = []

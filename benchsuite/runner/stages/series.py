@@ -14,7 +14,7 @@ import numpy as np
 from benchsuite import microscope, seeds
 from benchsuite.atomic import write_text
 from benchsuite.data import Modality, Optics, TiltSeries
-from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.image import ImageStage, load_image, true_drift_A, true_rotations
 from benchsuite.scenario import Experiment
 from benchsuite.scenario.schema import Acquisition
@@ -43,6 +43,7 @@ class SeriesStage(Stage):
             "modality": self.modality,
         }
 
+    @once
     def upstream(self) -> Sequence[ImageStage]:
         tilts = len(microscope.rotations(self.experiment.acquisition.tilts))
         return [ImageStage(self.experiment, self.repeat, tilt) for tilt in range(tilts)]
