@@ -6,7 +6,6 @@ import os
 import random
 import re
 import resource
-import time
 
 import pytest
 
@@ -18,7 +17,6 @@ from benchsuite.store import Store
 GROWTH_BYTES = 200e6
 LONGEST_MESSAGE = 20_000
 SEEDS = range(150)
-MORE_SEEDS = range(150, 2150)
 
 NOT_YAML = {
     "empty": "",
@@ -84,8 +82,8 @@ SETTINGS = (
 
 
 def attempt(source, *settings):
-    """Load and plan; return (the refusal or "", CPU seconds, growth of memory in bytes)."""
-    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Load and plan; return (the refusal or "", growth of memory in bytes)."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     message = ""
     try:
         loaded = load(str(source), "desk", list(settings))
@@ -95,7 +93,7 @@ def attempt(source, *settings):
     except BenchsuiteError as error:
         message = str(error)
     growth = 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    return message, time.process_time() - began, growth
+    return message, growth
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def scenario(tmp_path, tiny_scenario, monkeypatch):
 def test_what_is_no_scenario_is_refused_with_its_place(scenario, name):
     text = NOT_YAML[name]
     scenario.write_bytes(text if isinstance(text, bytes) else text.encode())
-    message, _, growth = attempt(scenario)
+    message, growth = attempt(scenario)
     assert "tiny.yaml" in message
     assert len(message) < LONGEST_MESSAGE
     assert growth < GROWTH_BYTES
@@ -120,7 +118,7 @@ def test_what_is_no_scenario_is_refused_with_its_place(scenario, name):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_what_cannot_be_is_refused_before_it_is_built(scenario, setting):
-    message, _, growth = attempt(scenario, setting)
+    message, growth = attempt(scenario, setting)
     assert message, f"{setting} was accepted"
     key = setting.split("=")[0]
     section = key.split(".")[0]
@@ -128,24 +126,22 @@ def test_what_cannot_be_is_refused_before_it_is_built(scenario, setting):
     assert growth < GROWTH_BYTES
 
 
-@pytest.mark.parametrize("seeds", [SEEDS, pytest.param(MORE_SEEDS, marks=pytest.mark.slow)], ids=["150", "2000"])
-def test_damaged_scenarios_are_valid_or_refused_with_their_place(tmp_path, monkeypatch, seeds):
+def test_damaged_scenarios_are_valid_or_refused_with_their_place(tmp_path, monkeypatch):
     """Lines of the library's scenarios cut, repeated, moved, and their values replaced by hostile ones."""
     monkeypatch.chdir(tmp_path)
     texts = [library.resolve(name).read_text() for name in library.names()]
-    slowest, refused = 0.0, 0
-    for seed in seeds:
+    refused = 0
+    for seed in SEEDS:
         rng = random.Random(seed)
         file = tmp_path / "case.yaml"
         file.write_text(damaged(rng, rng.choice(texts)))
-        message, seconds, growth = attempt(file)
+        message, growth = attempt(file)
         assert not message or "case.yaml" in message, f"seed {seed}: {message!r} does not name the file"
         assert len(message) < LONGEST_MESSAGE, f"seed {seed}: a message of {len(message)} characters"
         assert growth < GROWTH_BYTES, f"seed {seed}: {growth / 1e6:.0f} MB"
-        refused, slowest = refused + bool(message), max(slowest, seconds if message else 0.0)
-    assert refused > 0.5 * len(seeds)
+        refused += bool(message)
+    assert refused > 0.5 * len(SEEDS)
     assert os.listdir(tmp_path) == ["case.yaml"]
-    print(f"{refused} of {len(seeds)} refused, the slowest in {slowest:.2f} s of CPU time")  # noqa: T201
 
 
 VALUES = (
