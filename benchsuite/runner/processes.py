@@ -86,8 +86,9 @@ def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     metrics = [
         entry if isinstance(entry, str) else entry.get("use", next(iter(entry))) for entry in experiment["analysis"]["metrics"]
     ]
+    phantom = experiment.get("phantom")
     return [
-        ("phantom", experiment["phantom"]["kind"]),
+        *([("phantom", phantom["kind"])] if phantom else []),
         ("reconstructor", chosen["name"]),
         *(("preparation", step["name"]) for step in chosen["prepare"]),
         *(("metric", name) for name in metrics),
