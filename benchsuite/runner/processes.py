@@ -88,7 +88,7 @@ def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     phantom = experiment["phantom"]  # None of a series from files
     return [
-        *((("phantom", phantom["kind"]),) if phantom else ()),
+        *([("phantom", phantom["kind"])] if phantom else []),
         ("reconstructor", chosen["name"]),
         *(("preparation", step["name"]) for step in chosen["prepare"]),
         *(("metric", name) for name in metrics),

@@ -47,7 +47,7 @@ class Killer:
             if runner.poll() is not None:
                 self.batch += runner.returncode == 0
                 runner = None
-            elif self.kill(runner):
+            elif len(entries(self.store)) > len(self.finished) and self.kill(runner):  # something was finished since the last one
                 self.look()
         assert runner is not None
         runner.kill()
