@@ -214,8 +214,11 @@ BASES = {  # what the snippets of a page are keys of; other pages: quickstart
 }
 
 
-@pages
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "bring-your-data.md"], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_scenarios_on_the_pages_are_valid(page, tmp_path):
+    """Those of own data have files, and are run by `own_data/test_documentation.py`."""
     for file in ("landweber.py", "helix.py", "surface.py"):
         registry.load_plugin(HOW_TO / file)
     (tmp_path / "mine.xyz").write_text("1\n\nAu 0 0 0\n")
