@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -63,6 +64,9 @@ class Killer:
         os.kill(runner.pid if victim == "runner" else self.rng.choice(sorted(pids)), signal.SIGKILL)
         if victim == "runner":
             runner.wait()
+            for pid in pids:  # what was stopped inside a write goes on, and ends with its runner
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
         self.kills[moment] += 1
         self.victims[victim] += 1
         return True
