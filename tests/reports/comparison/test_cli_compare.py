@@ -79,7 +79,7 @@ def test_what_cannot_be_done_is_said(folders, tmp_path):
     for words, told in (
         (("compare", folders["base"], tmp_path / "nothing"), "no such run folder or baseline file"),
         (("compare", folders["base"], folders["seed"]), "the record of cell 0000 is damaged (KeyError"),
-        (("compare", folders["base"], folders["dose"]), "the record of a cell is damaged"),
+        (("compare", folders["base"], folders["dose"]), "0000.json is damaged"),
         (("compare", folders["base"], folders["same"], "--metric", "rmsd"), "did you mean 'rmsd_pm'"),
         (("baseline", "accept", folders["base"], "--reason", " "), "--reason: say why"),
         (("baseline", "show", tmp_path / "nothing.json"), "cannot be read"),
