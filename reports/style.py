@@ -96,7 +96,10 @@ _LINES = ("-", "--", "-.", ":")
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
-    """Return a style per method: a known name always has the same, other names take what is left, in their order."""
+    """Return a style per method: a known name always has the same, other names take what is left, in their order.
+
+    No two of up to a hundred have the same colour and marker.
+    """
     styles = {method: _METHODS[method.casefold()] for method in methods if method.casefold() in _METHODS}
     taken = {style.color for style in styles.values()}
     free = [style for style in _METHODS.values() if style.color not in taken]
@@ -106,7 +109,9 @@ def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
             styles[method] = free[index]
         else:
             color = list(_METHODS.values())[index % len(_METHODS)].color
-            styles[method] = MethodStyle(color, _MARKERS[index % len(_MARKERS)], _LINES[(index // len(_METHODS) + 1) % len(_LINES)])
+            used = {style.marker for style in styles.values() if style.color == color}
+            marker = next((one for one in _MARKERS if one not in used), _MARKERS[index % len(_MARKERS)])
+            styles[method] = MethodStyle(color, marker, _LINES[(index // len(_METHODS) + 1) % len(_LINES)])
     return styles
 
 

@@ -16,7 +16,7 @@ from reports.style import BLACK, LIGHT_GREY, WIDTH_IN, new_figure, plain, styled
 from reports.winners import Contest, Entry, Winners, percent
 
 MOST_ROWS = 30
-MOST_COLUMNS = 10
+MOST_COLUMNS = 12
 WORST = 4.0  # ratio to the best at which the colour ends
 
 

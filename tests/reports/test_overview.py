@@ -383,3 +383,10 @@ def test_the_parameters_are_those_that_the_store_has(tmp_path):
     made_with = Run(run.folder).cell("0000").made_with("reconstruction")
     assert made_with["params"] == {"iterations": 30, "step_size": 2.0}
     assert Run(run.folder).cell("0000").gone() == []
+
+
+def test_no_two_methods_look_alike():
+    known = ["MSET", "SSET", "MSPT", "SSPT", "RESIRE", "GENFIRE", "SIRT", "WBP", "LOT direct", "LOT rigid", "LOT", "nLOT"]
+    styles = method_styles([*known, *(f"method {number}" for number in range(60))])
+    assert len({(style.color, style.marker) for style in styles.values()}) == len(styles)
+    assert styles["RESIRE"] == method_styles(["RESIRE"])["RESIRE"]
