@@ -37,7 +37,7 @@ def winner_map(found: Winners) -> Figure:
         confidence = "" if math.isnan(contest.confidence) else f"{percent(contest.confidence)}%"
         axis.text(len(methods) - 0.4, row, confidence, ha="left", va="center", fontsize=size, clip_on=False)
     axis.text(len(methods) - 0.4, -0.75, "confidence", ha="left", va="center", fontsize=size, clip_on=False)
-    axis.set_xticks(range(len(methods)), [wrapped(name, 16) for name in methods])
+    axis.set_xticks(range(len(methods)), [wrapped(name, 90 // len(methods)) for name in methods])
     axis.set_yticks(range(len(contests)), [plain(contest.condition, 48) for contest in contests])
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
