@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Dashes = str | tuple[int, tuple[int, ...]]  # as matplotlib has them: a name, or (offset, lengths of dashes and gaps)
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000",
@@ -76,7 +77,7 @@ class MethodStyle:
 
     color: str
     marker: str
-    linestyle: str
+    linestyle: Dashes
 
 
 _METHODS = {
@@ -92,27 +93,36 @@ _METHODS = {
 }
 _ELEMENTS = {"Cu": SKY, "Au": ORANGE, "Ba": GREEN, "O": PURPLE, "Fe": VERMILLION, "Pt": ORANGE, "Ni": SKY, "Pd": YELLOW}
 _MARKERS = "osD^vPX*<>hp"
-_LINES = ("-", "--", "-.", ":")
+_LINES: tuple[Dashes, ...] = (
+    "-", "--", "-.", ":", (0, (9, 2)), (0, (6, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (7, 2, 2, 2)), (0, (1, 4)),
+)  # fmt: skip
+BOUND = MethodStyle(BLACK, "", "--")  # what no method can go below
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
-    """Return a style per method: a known name always has the same, other names take what is left, in their order.
+    """Return a style per method, in their order: a known name always has the same, other names take what is left.
 
-    No two of up to a hundred have the same colour and marker.
+    No two of up to seventy have the same colour and marker, or the same colour and line, and none has the line of `BOUND`.
     """
-    styles = {method: _METHODS[method.casefold()] for method in methods if method.casefold() in _METHODS}
-    taken = {style.color for style in styles.values()}
+    spelt = {method.casefold(): method for method in reversed(methods)}  # the first of those that differ in case alone
+    known = {method: _METHODS[name] for name, method in spelt.items() if name in _METHODS}
+    colors = [style.color for style in _METHODS.values()]
+    taken = {style.color for style in known.values()}
     free = [style for style in _METHODS.values() if style.color not in taken]
-    others = [method for method in methods if method not in styles]
-    for index, method in enumerate(others):
-        if index < len(free):
-            styles[method] = free[index]
-        else:
-            color = list(_METHODS.values())[index % len(_METHODS)].color
-            used = {style.marker for style in styles.values() if style.color == color}
-            marker = next((one for one in _MARKERS if one not in used), _MARKERS[index % len(_MARKERS)])
-            styles[method] = MethodStyle(color, marker, _LINES[(index // len(_METHODS) + 1) % len(_LINES)])
-    return styles
+    styles = dict(known)
+    for index, method in enumerate(other for other in dict.fromkeys(methods) if other not in known):
+        styles[method] = free[index] if index < len(free) else _unlike(styles, colors[(index - len(free)) % len(colors)])
+    return {method: styles[method] for method in methods}
+
+
+def _unlike(styles: dict[str, MethodStyle], color: str) -> MethodStyle:
+    """Return a style of this colour whose marker and line no other of this colour has, as long as there are any."""
+    alike = [BOUND, *styles.values()]
+    own = {style.marker for style in alike if style.color == color}
+    lines = {style.linestyle for style in alike if style.color == color}
+    marker = min(_MARKERS, key=lambda one: (one in own, sum(style.marker == one for style in alike)))
+    line = next((one for one in _LINES if one not in lines), _LINES[len(styles) % len(_LINES)])
+    return MethodStyle(color, marker, line)
 
 
 def element_colors(elements: Sequence[str]) -> dict[str, str]:

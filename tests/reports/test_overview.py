@@ -29,7 +29,7 @@ from reports.pages.charts import Axis
 from reports.pages.slices import slice_of
 from reports.pages.still import SIDE, still
 from reports.pool import members_of, pools, run_names
-from reports.style import method_styles
+from reports.style import BOUND, method_styles
 from reports.winners import percent, winner_table, winners
 from tests.reports.made_runs import DEFOCUS, DOSE, cell, make_run, specimen, traced_of
 
@@ -390,3 +390,14 @@ def test_no_two_methods_look_alike():
     styles = method_styles([*known, *(f"method {number}" for number in range(60))])
     assert len({(style.color, style.marker) for style in styles.values()}) == len(styles)
     assert styles["RESIRE"] == method_styles(["RESIRE"])["RESIRE"]
+
+
+@pytest.mark.parametrize("others", [3, 53])
+def test_no_two_methods_have_the_same_line(others):
+    """Figures such as that of convergence have lines without markers."""
+    known = ["MSET", "SSET", "MSPT", "SSPT", "RESIRE", "GENFIRE", "SIRT", "WBP", "LOT direct", "LOT rigid", "LOT", "nLOT", "mset"]
+    methods = [*known, *(f"method {number}" for number in range(others))]
+    styles = method_styles(methods)
+    lines = {(style.color, style.linestyle) for style in [BOUND, *styles.values()]}
+    assert len(lines) == len(styles) + 1
+    assert list(styles) == methods
