@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -34,6 +35,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
 )
 GREY, LIGHT_GREY = "#767676", "#C9C9C9"
 WIDTH_IN = 180 / 25.4
+CHARACTER = 0.6  # mean width of a character as a fraction of the type's size
+LEGEND_HANDLE = 4.8  # handle, its distance to the label and the distance between columns, likewise
 RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on every machine
@@ -184,6 +187,16 @@ def pdf(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return buffer.getvalue()
+
+
+def legend_columns(width_in: float, labels: Sequence[str], most: int = 6) -> int:
+    """Return into how many columns of a legend as wide as a figure these labels go: at least one, at most `most`."""
+    inches = RC["legend.fontsize"] / 72 * np.array([LEGEND_HANDLE + CHARACTER * len(label) for label in labels])
+    for rows in range(-(-len(labels) // most), len(labels)):
+        columns = -(-len(labels) // rows)
+        if sum(column.max() for column in np.array_split(inches, columns)) < width_in:  # as matplotlib fills them
+            return columns
+    return 1
 
 
 def say_instead(axes: Axes, text: str, columns: int = 1) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,7 +16,7 @@ from matplotlib.patches import Patch
 from benchsuite.data import Volume
 from benchsuite.results import CellResult, Run
 from reports.figures.panels import method_grid
-from reports.style import GREY, VERMILLION, element_colors, say_instead
+from reports.style import GREY, VERMILLION, element_colors, legend_columns, say_instead
 
 SLICE_A = 2.0
 LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre
@@ -50,19 +52,22 @@ def _histogram(axis: Axes, cell: CellResult) -> None:
     outcome, intensity = traced.arrays["outcome"], traced.arrays["intensity"]
     scale = np.percentile(np.abs(intensity), 99.5) or 1.0
     edges = np.linspace(min(0.0, float(intensity.min() / scale)), max(1.05, float(intensity.max() / scale)), BINS + 1)
-    groups = [(intensity[symbols == "X"] / scale, GREY, "")]
+    groups = [(intensity[symbols == "X"] / scale, GREY, "", "non-atom")]
     for element, color in colors.items():
         of_element = symbols == element
         plain = np.isin(outcome, UNFAULTED)
-        groups.append((intensity[of_element & plain] / scale, color, ""))
-        groups.append((intensity[of_element & ~plain] / scale, color, "/////"))
+        groups.append((intensity[of_element & plain] / scale, color, "", _true(cell.run, element)))
+        groups.append((intensity[of_element & ~plain] / scale, color, "/////", f"false {element}"))
     bottom = np.zeros(BINS)
-    for values, color, hatch in groups:
+    for values, color, hatch, name in groups:
+        if len(values) == 0:
+            continue
         counts, _ = np.histogram(values, edges)
         style: dict[str, Any] = {
             "facecolor": "white" if hatch else color,
             "edgecolor": color if hatch else "none",
             "hatch": hatch or None,
+            "label": name,
         }
         axis.bar(edges[:-1], counts, np.diff(edges), bottom=bottom, align="edge", linewidth=0.4, **style)
         bottom += counts
@@ -70,14 +75,25 @@ def _histogram(axis: Axes, cell: CellResult) -> None:
     axis.set_ylabel("Number of atoms")
 
 
+def _true(run: Run, element: str) -> str:
+    return element if run.without_truth else f"true {element}"
+
+
 def _histogram_legend(figure: Figure, run: Run) -> None:
     handles: list[Patch] = []
     for element, color in element_colors(elements(run)).items():
-        handles.append(Patch(facecolor=color, label=element if run.without_truth else f"true {element}"))
-        if not run.without_truth:
-            handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=f"false {element}"))
-    handles.append(Patch(facecolor=GREY, label="non-atom"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        handles.append(Patch(facecolor=color, label=_true(run, element)))
+        handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=f"false {element}"))
+    _legend(figure, [*handles, Patch(facecolor=GREY, label="non-atom")])
+
+
+def _legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Explain those of the handles that occur in the figure, in as many rows as they need."""
+    drawn = {name for axis in figure.axes for name in axis.get_legend_handles_labels()[1]}
+    shown = [handle for handle in handles if handle.get_label() in drawn]
+    if shown:
+        columns = legend_columns(figure.get_figwidth(), [str(handle.get_label()) for handle in shown], len(shown))
+        figure.legend(handles=shown, loc="outside lower center", ncols=columns)
 
 
 def _slice(axis: Axes, cell: CellResult) -> None:
@@ -95,13 +111,14 @@ def _slice(axis: Axes, cell: CellResult) -> None:
     top = float(np.percentile(image, 99.7)) or 1.0
     axis.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=top, interpolation="nearest")
     colors = element_colors(elements(cell.run))
-    _mark(axis, traced, colors)
+    _mark(axis, traced, colors, cell.run)
     if truth is not None:
         shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
         missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
         lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
         lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
-        axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9)
+        if len(lost):
+            axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9, label="missing atom")
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     _scale_bar(axis, reach)
 
@@ -138,7 +155,7 @@ def slab(nz: int, voxel_A: float) -> slice:
     return slice(max(0, nz // 2 - half), nz // 2 + half + 1)
 
 
-def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str]) -> None:
+def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str], run: Run) -> None:
     if len(atoms) == 0:
         return
     positions = atoms.positions
@@ -147,9 +164,12 @@ def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str]) -> None:
     outcome = atoms.arrays["outcome"]
     for element, color in colors.items():
         plain = np.isin(outcome, UNFAULTED)
-        for chosen, marker in ((plain, "o"), (~plain & (outcome != "non_atom"), "^")):
+        false = ~plain & (outcome != "non_atom")
+        for chosen, marker, name in ((plain, "o", _true(run, element)), (false, "^", f"false {element}")):
             at = positions[near & chosen & (symbols == element)]
-            axis.scatter(at[:, 0], at[:, 1], s=13, marker=marker, facecolors="none", edgecolors=color, linewidth=0.8)
+            if len(at):
+                style: dict[str, Any] = {"marker": marker, "facecolors": "none", "edgecolors": color, "label": name}
+                axis.scatter(at[:, 0], at[:, 1], s=13, linewidth=0.8, **style)
 
 
 def _scale_bar(axis: Axes, reach: float) -> None:
@@ -164,9 +184,7 @@ def _slice_legend(figure: Figure, run: Run) -> None:
     handles = []
     plain: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
     for element, color in element_colors(elements(run)).items():
-        handles.append(Line2D([], [], marker="o", color=color, label=element if run.without_truth else f"true {element}", **plain))
-        if not run.without_truth:
-            handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))
-    if not run.without_truth:
-        handles.append(Line2D([], [], marker="x", color=VERMILLION, label="missing atom", linestyle="none", markersize=4.5))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        handles.append(Line2D([], [], marker="o", color=color, label=_true(run, element), **plain))
+        handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))
+    handles.append(Line2D([], [], marker="x", color=VERMILLION, label="missing atom", linestyle="none", markersize=4.5))
+    _legend(figure, handles)

@@ -13,7 +13,19 @@ from benchsuite.results import CellResult, Run
 from reports.figures.panels import first_cells
 from reports.groups import condition_identity, conditions, methods
 from reports.labels import condition
-from reports.style import BLACK, GREY, WIDTH_IN, MethodStyle, method_styles, new_figure, plain, say_instead, styled, wrapped
+from reports.style import (
+    BLACK,
+    GREY,
+    WIDTH_IN,
+    MethodStyle,
+    legend_columns,
+    method_styles,
+    new_figure,
+    plain,
+    say_instead,
+    styled,
+    wrapped,
+)
 
 COLUMNS = 3
 SHELLS = (("fsc", 0.5, None, ""), ("fsc_half_sets", 0.143, ":", ", half sets"))  # curve, threshold, style, name beside the other
@@ -69,7 +81,12 @@ def panels(
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(6, len(handles)))
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside lower center",
+            ncols=legend_columns(figure.get_figwidth(), list(handles)),
+        )
     if len(points) > len(shown):
         figure.suptitle(f"{len(shown)} of {len(points)} settings shown; the others are in the tables")
     return {slug: figure}

@@ -19,12 +19,12 @@ from reports.figures.sweep_lines import independent_keys, percentages
 from reports.groups import Group, groups
 from reports.labels import condition, label
 from reports.pool import Pool
-from reports.style import GREY, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
+from reports.style import GREY, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
 
 NOT_SCORES = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true", "device", "engine", *LEADING)
 ROWS, COLUMNS = 5, 4
 PANEL_IN, BOTTOM_IN = 0.95, 0.62  # height of a panel; room for ticks and label of the axis, below which the legend stands
-LEGEND_COLUMNS = 5
+LEGEND_ROW_IN = 0.14
 MOST_COUNTS = 4  # beside the points of a panel; more would hide the lines, and open markers say enough
 
 
@@ -85,7 +85,9 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
     columns = min(COLUMNS, len(sheet.metrics)) if alone else len(sheet.held)
     rows = -(-len(sheet.metrics) // columns) if alone else len(sheet.metrics)
     handles = _handles(shown, styles)
-    figure, axes = _grid(rows, columns, alone, -(-len(handles) // LEGEND_COLUMNS))
+    legend = legend_columns(WIDTH_IN, [str(handle.get_label()) for handle in handles])
+    legend_in = LEGEND_ROW_IN * -(-len(handles) // legend)
+    figure, axes = _grid(rows, columns, alone, legend_in)
     for number, metric in enumerate(sheet.metrics):
         of_metric = [axes.flat[number]] if alone else list(axes[number])
         values = [
@@ -108,22 +110,16 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
         for panel, (held, _) in zip(axes[0], sheet.held, strict=True):
             panel.set_title(wrapped(held, 30), fontsize=6)
     height = figure.get_figheight()
-    figure.text(
-        0.5, (BOTTOM_IN - 0.52) / height + _legend_in(handles) / height, label(sheet.key), ha="center", va="bottom", fontsize=7
-    )
-    figure.legend(handles=handles, loc="lower center", ncols=min(LEGEND_COLUMNS, len(handles)), borderaxespad=0.3)
+    figure.text(0.5, (BOTTOM_IN - 0.52 + legend_in) / height, label(sheet.key), ha="center", va="bottom", fontsize=7)
+    figure.legend(handles=handles, loc="lower center", ncols=legend, borderaxespad=0.3)
     figure.text(0.5, 1 - 0.05 / height, _told(sheet, usual), ha="center", va="top", fontsize=6.5)
     return figure
 
 
-def _legend_in(handles: Sequence[Line2D]) -> float:
-    return 0.14 * -(-len(handles) // LEGEND_COLUMNS)
-
-
-def _grid(rows: int, columns: int, alone: bool, legend_rows: int) -> tuple[Figure, np.ndarray]:
+def _grid(rows: int, columns: int, alone: bool, legend_in: float) -> tuple[Figure, np.ndarray]:
     """Return panels at fixed distances in inches: constrained layout, which tries, fails for many small panels."""
     gap = 0.55 if alone else 0.12
-    top, bottom = 0.22 + (0.16 if alone else 0.24), BOTTOM_IN + 0.14 * legend_rows
+    top, bottom = 0.22 + (0.16 if alone else 0.24), BOTTOM_IN + legend_in
     height = top + rows * PANEL_IN + (rows - 1) * gap + bottom
     figure = new_figure(WIDTH_IN, height)
     figure.set_layout_engine(None)

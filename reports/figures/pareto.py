@@ -16,7 +16,7 @@ from reports.figures.sweep_axis import log_if_decades, sweep_axis
 from reports.groups import Group, groups
 from reports.labels import condition, label
 from reports.pool import Pool, setting
-from reports.style import LIGHT_GREY, VERMILLION, WIDTH_IN, MethodStyle, new_figure, plain, styled, wrapped
+from reports.style import LIGHT_GREY, VERMILLION, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
 
 DOSE = "acquisition.dose_e_per_A2"
 COLUMNS, MOST = 4, 12
@@ -157,5 +157,5 @@ def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodSty
         handles.append(
             Line2D([], [], marker="o", color="black", markerfacecolor="white", linestyle="none", label="some repeats failed")
         )
-    across = 5 if figure.get_figwidth() > 6 else 3
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(across, len(handles)))
+    columns = legend_columns(figure.get_figwidth(), [str(handle.get_label()) for handle in handles])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from benchsuite.results import Run
 from reports.groups import Cells, Group, conditions, groups, methods
 from reports.labels import condition, label, mean_and_spread, number, value
-from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled, wrapped
+from reports.style import WIDTH_IN, legend_columns, method_styles, new_figure, plain, styled, wrapped
 
 OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth
@@ -88,7 +88,9 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
                 percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
             axis.set_title(wrapped(held, 40))
     shown = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=max(1, min(6, len(shown))))
+    figure.legend(
+        shown.values(), shown.keys(), loc="outside lower center", ncols=legend_columns(figure.get_figwidth(), list(shown))
+    )
     return figure
 
 

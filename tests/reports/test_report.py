@@ -7,8 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from ase import Atoms
 
-from benchsuite.results import Run, table_of
+from benchsuite.data import Reconstruction
+from benchsuite.results import CellResult, Run, table_of
 from benchsuite.scenario.schema import FIGURES as NAMES
 from reports import write_report
 from reports.figures import FIGURES
@@ -186,3 +188,45 @@ def test_the_spectral_amplitude_has_a_row_per_method_and_says_where_there_is_no_
     run.scenario["figures"] = ["spectral_amplitude"]
     assert {"Resolution along x (Å)", "Sites of Co found (%)", "Site displacement (pm)"} <= set(summary(run).columns)
     assert "could not be drawn" not in write_report(run).read_text()
+
+
+ELEMENTS = ["Cu", "Au", "Fe", "Pt", "Ni", "Pd", "Co"]
+
+
+@pytest.fixture
+def many_elements(tmp_path, monkeypatch):
+    """A run whose cells have atoms of seven elements, all right but one of gold; one of them is missing, none a non-atom."""
+    places = np.array([[x, y, 0.0] for x in range(-3, 4) for y in (-1, 1)]) * 2.5
+    truth = Atoms(2 * ELEMENTS, positions=places)
+    truth.set_array("outcome", np.array(["missing", *["found"] * 13], dtype="U14"))
+    traced = truth[1:]
+    traced.set_array("intensity", np.linspace(0.2, 1.0, 13))
+    traced.set_array("outcome", np.array(["false_class", *["true"] * 12], dtype="U14"))
+    monkeypatch.setattr(CellResult, "truth", lambda _cell: truth)
+    monkeypatch.setattr(CellResult, "traced", lambda _cell: traced)
+    monkeypatch.setattr(CellResult, "reconstruction", lambda _cell: Reconstruction(None, traced, np.empty((0, 2)), 1.0))
+    shifts = {f"shift_{axis}_A": 0.0 for axis in "xyz"}
+    run = make_run(tmp_path / "run", [{**row("LOT", 2e5, 0, 4.0), **shifts, "n_true": 14}])
+    run.scenario["analysis"]["species"] = ELEMENTS
+    return run
+
+
+@pytest.mark.parametrize(("name", "others"), [("slice_grid", ["missing atom"]), ("histogram_grid", [])])
+def test_legends_explain_what_occurs_and_stay_inside(many_elements, name, others):
+    figure = FIGURES[name](many_elements)[name]
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["true Cu", "true Au", "false Au", *(f"true {element}" for element in ELEMENTS[2:]), *others]
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+
+
+def test_legends_of_long_names_stay_inside(tmp_path):
+    rows = [row(f"a method with a name of some length {number}", dose, 0, 4.0) for number in range(7) for dose in (2e5, 2e6)]
+    figure = FIGURES["sweep_lines"](make_run(tmp_path / "run", rows))["sweep_lines_dose_e_per_A2"]
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
