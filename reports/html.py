@@ -27,7 +27,8 @@ CAPTIONS = {
     "slice_grid": "Slices 2 Å thick through the centre of each reconstruction, with the traced atoms of the slice.",
     "histogram_grid": "Intensities of the atoms, relative to the 99.5th percentile: of 5×5×5 voxels, or fitted ones of methods "
     "that answer with atoms.",
-    "sweep_lines": "Scores of all methods; bands and bars are the standard deviation over repeats.",
+    "sweep_lines": "Scores of all methods; bands and bars are the standard deviation over repeats. Methods stand side by side "
+    "where what is swept is no number.",
     "rmsd_against_atoms": "RMSD against the number of atoms; dashed: least-squares lines.",
     "deviation_distribution": "Distances of traced from true atoms, after the common shift is removed.",
     "deviation_by_depth": "Deviations by the depth z of the atoms in the untilted specimen, in steps of 4 Å: median, quartiles, "

@@ -27,7 +27,7 @@ from reports.summary import Table
 from reports.winners import Winners, winner_table, winners
 
 DPI = 200
-MULTIPLES = "Every score against {key}: means over repeats, bands are their sample standard deviation."
+MULTIPLES = "Every score against {key}: means over repeats, bands or bars are their sample standard deviation."
 PARETO = "{metric} against {price}, a panel per {panel}. Grey: the front, which nothing beats in both."
 WINNERS = "The best method under each condition by {metric}, with the confidence that it beats the next best."
 

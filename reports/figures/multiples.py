@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchsuite.results import LEADING, SCORES
-from reports.figures.sweep_axis import SweepAxis, log_if_decades, sweep_axis
+from reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
 from reports.figures.sweep_lines import independent_keys, percentages
 from reports.groups import Group, groups
 from reports.labels import condition, label
@@ -77,14 +77,14 @@ def _chunks(items: Sequence[str], most: int) -> Iterator[Sequence[str]]:
 
 @styled
 def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
-    """Draw a sheet: lines join means over repeats, bands are their standard deviations, crosses at the foot have no result."""
+    """Draw a sheet: means over repeats, bands or bars are their standard deviations, crosses at the foot have no result."""
     shown = [group for _, members in sheet.held for group in members]
     axis = sweep_axis(sheet.key, [group.swept[sheet.key] for group in shown])
     usual = Counter(group.n_total for group in shown).most_common(1)[0][0]
     alone = len(sheet.held) == 1
     columns = min(COLUMNS, len(sheet.metrics)) if alone else len(sheet.held)
     rows = -(-len(sheet.metrics) // columns) if alone else len(sheet.metrics)
-    handles = _handles(shown, styles)
+    handles = _handles(shown, styles, axis.numeric)
     legend = legend_columns(WIDTH_IN, [str(handle.get_label()) for handle in handles])
     legend_in = LEGEND_ROW_IN * -(-len(handles) // legend)
     figure, axes = _grid(rows, columns, alone, legend_in)
@@ -149,17 +149,20 @@ def _panel(
 ) -> list[float]:
     """Draw the lines of all methods and return the values on them."""
     values, odd = list[float](), 0
-    for method, style in styles.items():
+    beside = dodged([method for method in styles if any(group.method == method for group in members)])
+    for method, shift in beside.items():
+        style = styles[method]
         of_method = sorted(
             (group for group in members if group.method == method), key=lambda group: axis.place(group.swept[axis.key])
         )
-        points = [(axis.place(group.swept[axis.key]), *group.stat(metric), group) for group in of_method]
+        aside = 0.0 if axis.numeric else shift
+        points = [(axis.place(group.swept[axis.key]) + aside, *group.stat(metric), group) for group in of_method]
         good = [point for point in points if point[3] > 0]
         if good:
             x, mean, spread = np.array([point[:3] for point in good], dtype=np.float64).T
-            panel.plot(x, mean, color=style.color, linestyle=style.linestyle, linewidth=0.9)
-            if np.isfinite(spread).any():
-                panel.fill_between(x, mean - spread, mean + spread, color=style.color, alpha=0.18, linewidth=0)
+            if axis.numeric:
+                panel.plot(x, mean, color=style.color, linestyle=style.linestyle, linewidth=0.9)
+            draw_spread(panel, x, mean, spread, style.color, axis.numeric)
             for at, height, _, count, group in good:
                 whole = count == group.n_total
                 odd += count != usual
@@ -178,14 +181,15 @@ def _panel(
     return values
 
 
-def _handles(shown: Sequence[Group], styles: dict[str, MethodStyle]) -> list[Line2D]:
+def _handles(shown: Sequence[Group], styles: dict[str, MethodStyle], joined: bool) -> list[Line2D]:
     present = {group.method for group in shown}
-    line: dict[str, Any] = {"linewidth": 0.9, "markersize": 3}
-    handles = [
-        Line2D([], [], color=style.color, marker=style.marker, linestyle=style.linestyle, label=plain(method), **line)  # type: ignore[arg-type]
-        for method, style in styles.items()
-        if method in present
-    ]
+    handles = []
+    for method in (method for method in styles if method in present):
+        style = styles[method]
+        line: Any = style.linestyle if joined else "none"
+        handles.append(
+            Line2D([], [], color=style.color, marker=style.marker, linestyle=line, label=plain(method), linewidth=0.9, markersize=3)
+        )
     if any(group.n_ok < group.n_total for group in shown):
         handles.append(
             Line2D([], [], marker="x", color=GREY, linestyle="none", markersize=4, label="no result (in the method's colour)")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchsuite.results import Run
+from reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
 from reports.groups import Cells, Group, conditions, groups, methods
-from reports.labels import condition, label, mean_and_spread, number, value
-from reports.style import WIDTH_IN, legend_columns, method_styles, new_figure, plain, styled, wrapped
+from reports.labels import condition, label, mean_and_spread, value
+from reports.style import WIDTH_IN, MethodStyle, legend_columns, method_styles, new_figure, plain, styled, wrapped
 
 OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth
@@ -71,38 +71,36 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
     figure = new_figure(WIDTH_IN, 1.75 * len(rows) + 0.6)
     axes = figure.subplots(len(rows), len(metrics), squeeze=False)
     for row, (held, members) in zip(axes, rows.items(), strict=True):
-        places, ticks = _places(key, _ordered({repr(group.swept[key]): group.swept[key] for group in members}))
+        values = list({repr(group.swept[key]): group.swept[key] for group in members}.values())
+        joined = are_numbers(values)
+        places, ticks = _places(key, sorted(values) if joined else values)
+        beside = dodged([method for method in styles if any(group.method == method for group in members)])
         crowded = sum(len(tick) for tick in ticks) > TICK_CHARACTERS
         for axis, metric in zip(row, metrics, strict=True):
-            for method, style in styles.items():
-                _line(axis, [group for group in members if group.method == method], key, places, metric, style, method)
+            shown = list[float]()
+            for method, shift in beside.items():
+                at = places if joined else {value: place + shift for value, place in places.items()}
+                of_method = [group for group in members if group.method == method]
+                shown += _line(axis, of_method, key, at, metric, styles[method], joined)
             axis.set_xticks(list(places.values()), [wrapped(tick, TICK_WIDTH) for tick in ticks])
             if crowded:
                 axis.tick_params(axis="x", labelrotation=35)
             axis.set(xlabel=label(key), ylabel=label(metric))
-            axis.margins(x=0.12)
+            if joined:
+                axis.margins(x=0.12)
+            else:
+                axis.set_xlim(-0.5, len(places) - 0.5)
             axis.grid(axis="y")
             if metric == "rmsd_pm":
-                _decades(axis)
+                log_if_decades(axis, "y", np.array(shown))
             if metric.endswith("_pct"):
                 percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
             axis.set_title(wrapped(held, 40))
-    shown = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
+    legend = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(
-        shown.values(), shown.keys(), loc="outside lower center", ncols=legend_columns(figure.get_figwidth(), list(shown))
+        legend.values(), legend.keys(), loc="outside lower center", ncols=legend_columns(figure.get_figwidth(), list(legend))
     )
     return figure
-
-
-def _decades(axis: Axes) -> None:
-    """Make the scale logarithmic, with plain numbers, where values span more than a decade."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines] or [np.empty(0)])
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def percentages(axis: Axes, most: float) -> None:
@@ -114,20 +112,16 @@ def percentages(axis: Axes, most: float) -> None:
     axis.set_ylim(max(low, -room), min(high, most + room))
 
 
-def _line(axis: Axes, chosen: list[Group], key: str, places: dict[str, float], metric: str, style: Any, method: str) -> None:
+def _line(
+    axis: Axes, chosen: list[Group], key: str, places: dict[str, float], metric: str, style: MethodStyle, joined: bool
+) -> list[float]:
+    """Draw the means of a method and return them."""
     points = sorted((places[repr(group.swept[key])], *mean_and_spread(group.rows[metric])[:2]) for group in chosen)
-    if not points:
-        return
-    x, mean, spread = np.array(points, dtype=np.float64).T
-    axis.plot(x, mean, color=style.color, marker=style.marker, linestyle=style.linestyle, label=plain(method))
-    if np.isfinite(spread).any():
-        axis.fill_between(x, mean - spread, mean + spread, color=style.color, alpha=0.2, linewidth=0)
-
-
-def _ordered(values: dict[str, Any]) -> list[Any]:
-    items = list(values.values())
-    numeric = all(isinstance(item, (int, float, np.number)) for item in items)
-    return sorted(items) if numeric else items
+    x, mean, spread = np.array(points, dtype=np.float64).reshape(-1, 3).T
+    line: Any = style.linestyle if joined else "none"
+    axis.plot(x, mean, color=style.color, marker=style.marker, linestyle=line, label=plain(chosen[0].method))
+    draw_spread(axis, x, mean, spread, style.color, joined)
+    return [float(value) for value in mean]
 
 
 def _places(key: str, order: list[Any]) -> tuple[dict[str, float], list[str]]:

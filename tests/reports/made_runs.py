@@ -84,6 +84,8 @@ def make_run(
     methods: Sequence[str] = ("RESIRE", "GENFIRE"),
     doses: Sequence[float] = (float("inf"), 2e5),
     defoci: Sequence[float] = (0.0,),
+    phantoms: Sequence[str] = ("CuAu",),
+    bound: bool = False,
     repeats: int = 1,
     failures: Sequence[int] = (),
     data: bool = True,
@@ -92,7 +94,8 @@ def make_run(
 ) -> Run:
     """Write a run folder with a cell for each combination; cells whose number is in `failures` ended with a log.
 
-    `data`: whether cells have entries in the store. Equal arguments give equal keys.
+    `data`: whether cells have entries in the store. `bound`: whether noisy ones have a bound of the RMSD, of half of the smallest.
+    Equal arguments give equal keys.
     """
     root = store or folder.parent / "store"
     about = {
@@ -107,19 +110,22 @@ def make_run(
             "figures": ["sweep_lines"],
         },
         "scale": "desk",
-        "sweep_keys": [DOSE, *([DEFOCUS] if len(defoci) > 1 else [])],
+        "sweep_keys": [DOSE, *([DEFOCUS] if len(defoci) > 1 else []), *(["phantom"] if len(phantoms) > 1 else [])],
         "store": str(root.absolute()),
         "provenance": {"commit": "0123abc", "dirty": True, "python": "3.11", "cores": 2, "libraries": {"numpy": "2.4"}},
     }
     (folder / "cells").mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(about))
-    points = itertools.product(methods, doses, defoci, range(repeats))
-    for number, (method, dose, defocus, repeat) in enumerate(points):
+    points = itertools.product(methods, doses, defoci, phantoms, range(repeats))
+    for number, (method, dose, defocus, phantom, repeat) in enumerate(points):
         row = {"cell": f"{number:04d}", "scenario": name, "scale": "desk", "status": "ok", "reason": "", "reconstructor": method}
         row |= {"repeat": repeat, "seed": 7, "device": "cpu", "engine": "abtem", DOSE: dose}
         row |= {DEFOCUS: defocus} if len(defoci) > 1 else {}
+        row |= {"phantom": phantom} if len(phantoms) > 1 else {}
         error_pm = ERRORS_PM.get(method, 8.0) * (1.0 if np.isinf(dose) else (1e7 / dose) ** 0.2) * (1 + abs(defocus) / 500)
         error_pm *= float(np.random.default_rng(number).normal(1.0, 0.03))
+        least_pm = 0.5 * min(ERRORS_PM.values()) * (1e7 / dose) ** 0.2
+        row |= {"bound_rmsd_pm": np.nan if np.isinf(dose) else least_pm} if bound else {}
         keys, log = dict[str, str](), ""
         if number in failures:
             reason = f"cell {number} raised <i>on purpose</i>"

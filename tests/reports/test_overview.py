@@ -197,6 +197,17 @@ def test_every_score_against_every_swept_value(tmp_path):
     assert crosses, "the failure is marked where it happened"
 
 
+def test_in_small_multiples_categories_are_not_joined(tmp_path):
+    run = make_run(tmp_path / "a", doses=(1e5,), phantoms=("CuAu", "BaO"), repeats=2, data=False)
+    pool = pool_of(run)
+    (sheet,) = [sheet for sheet in sheets(pool) if "rmsd_pm" in sheet.metrics]
+    panel = small_multiples(sheet, method_styles(methods(pool))).axes[0]
+    points = [(line.get_marker(), float(line.get_xdata()[0])) for line in panel.lines if len(line.get_xdata()) == 1]
+    assert len(points) == 4
+    assert len({x for _, x in points}) == 4
+    assert not [line for line in panel.lines if line.get_linestyle() != "None" and len(line.get_xdata()) > 1]
+
+
 def test_the_pareto_figures_mark_what_failed(tmp_path):
     run = make_run(tmp_path / "a", methods=("RESIRE", "WBP", "SIRT"), repeats=2, failures=(0, 1, 4), data=False)
     pool = pool_of(run)

@@ -150,6 +150,36 @@ def test_errors_that_span_more_than_a_decade_have_a_logarithmic_axis(tmp_path, l
     assert figure.axes[1].get_yscale() == "linear"
 
 
+def lines_of(axes):
+    """The lines with points that are joined, by colour."""
+    joined = [line for line in axes.lines if line.get_linestyle() != "None" and len(line.get_xdata()) > 1]
+    return {line.get_color() for line in joined}
+
+
+def test_categories_are_not_joined_and_methods_stand_side_by_side(tmp_path):
+    rows = [
+        {**row(method, 2e5, repeat, 4.0 + repeat), "phantom": phantom}
+        for method in ("SIRT", "WBP")
+        for phantom in ("CuAu", "BaO", "Si")
+        for repeat in (0, 1)
+    ]
+    panel = FIGURES["sweep_lines"](make_run(tmp_path / "run", rows, ("phantom",)))["sweep_lines_phantom"].axes[0]
+    assert lines_of(panel) == set()
+    points = [line.get_xdata() for line in panel.lines if line.get_marker() in "^D"]
+    assert len(points) == 2
+    assert all(np.abs(x - np.arange(3)).max() < 0.5 for x in points)
+    assert np.abs(points[0] - points[1]).min() > 0.05
+    bars = [container for container in panel.containers if container.has_yerr]
+    assert len(bars) == 2
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["CuAu", "BaO", "Si"]
+
+
+def test_numbers_are_joined(tmp_path):
+    rows = [row(method, dose, 0, 4.0) for method in ("SIRT", "WBP") for dose in (2e5, 2e6)]
+    panel = FIGURES["sweep_lines"](make_run(tmp_path / "run", rows))["sweep_lines_dose_e_per_A2"].axes[0]
+    assert len(lines_of(panel)) == 2
+
+
 def test_a_score_that_some_cells_lack_is_marked(tmp_path):
     rows = [{**row("SIRT", 2e5, 0, 4.0), "r_factor": 0.25}, row("SIRT", 2e5, 1, 6.0)]
     table = summary(make_run(tmp_path / "run", rows))
