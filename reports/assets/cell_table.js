@@ -10,8 +10,8 @@
   const named = new Map(columns.filter((column) => column.texts).map((column) => [column.key, new Map(column.texts)]));
   const at = { status: place.get("status"), page: place.get("page"), reason: place.get("reason") };
   const failed = (row) => row[at.status] !== "ok";
-  const PAGE_SIZES = [50, 100, 500];
-  const state = { text: "", chosen: {}, ranges: {}, sort: null, down: false, page: 0, size: 100, columns: new Set(columns.filter((c) => c.shown).map((c) => c.key)) };
+  const PAGE_SIZES = [25, 50, 100, 500];
+  const state = { text: "", chosen: {}, ranges: {}, sort: null, down: false, page: 0, size: PAGE_SIZES[0], columns: new Set(columns.filter((c) => c.shown).map((c) => c.key)) };
   const texts = rows.map((row) => columns.map((column, i) => (column.kind === "number" && !column.texts ? "" : shown(column, row[i]))).join("\n").toLowerCase());
   let found = [];
 
