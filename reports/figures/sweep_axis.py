@@ -15,8 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from reports.labels import label, number, value
+from reports.style import CHARACTER, RC
 
-CROWDED = 6  # ticks; more are thinned out or turned
+CROWDED = 6  # ticks; more are thinned out
+FEW_DECADES = 1.5  # up to which there are ticks within them
+BETWEEN_IN = 0.15  # at least between panels
+BESIDE_IN = 0.5  # of a panel's width are for the labels of its y axis
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class SweepAxis:
         shown = _thinned(self.ticks)
         axes.set_xticks([at for at, _ in shown], [text for _, text in shown])
         axes.xaxis.set_minor_locator(NullLocator())
-        if sum(len(text) for _, text in shown) > 20:
+        axes.set_xlabel(label(self.key))
+        room = 0.06 * (max(self.places.values()) - min(self.places.values()) or 1.0) if self.numeric else 0.5
+        low, high = min(self.places.values()) - room, max(self.places.values()) + room
+        axes.set_xlim(low, high)
+        if not stand_apart(axes, [(at - low) / (high - low) for at, _ in shown], [text for _, text in shown]):
             axes.tick_params(axis="x", labelrotation=35)
             for text in axes.get_xticklabels():
                 text.set(ha="right", rotation_mode="anchor")
-        axes.set_xlabel(label(self.key))
-        room = 0.06 * (max(self.places.values()) - min(self.places.values()) or 1.0) if self.numeric else 0.5
-        axes.set_xlim(min(self.places.values()) - room, max(self.places.values()) + room)
 
 
 def sweep_axis(key: str, settings: Sequence[Any]) -> SweepAxis:
@@ -93,13 +98,57 @@ def _thinned(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def log_if_decades(axes: Axes, which: str, values: np.ndarray) -> None:
-    """Make an axis logarithmic, with plain numbers, where positive values span more than a decade."""
+    """Make an axis logarithmic, with plain numbers, where positive values span more than a decade.
+
+    Along x there are as many ticks as stand apart, along y 1, 2 and 5 of each decade up to two and a half of them.
+    """
     good = values[np.isfinite(values)]
     if not len(good) or good.min() <= 0 or good.max() <= 10 * good.min():
         return
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    wide = good.max() > 300 * good.min()
-    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    low, high = float(good.min()), float(good.max())
+    wide = high > 300 * low
+    axis.set_major_locator(LogLocator(subs=_subs(axes, low, high) if which == "x" else (1.0,) if wide else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda tick, _: number(tick)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _subs(axes: Axes, low: float, high: float) -> tuple[float, ...]:
+    """Return the numbers of each decade that have ticks between `low` and `high`, and as far beyond as the axes' margin.
+
+    Decades alone, but where there are less than one and a half of them, or one tick only, as many as have room.
+    """
+    span = math.log10(high / low)
+    margin = axes.get_xmargin() * span
+    first, last = math.log10(low) - margin, math.log10(high) + margin
+    of_subs = {}
+    for subs in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+        ticks = [n + math.log10(sub) for n in range(math.floor(first), math.ceil(last)) for sub in subs]
+        of_subs[subs] = [tick for tick in ticks if first <= tick <= last]
+    for subs, ticks in of_subs.items():
+        needed = span < FEW_DECADES if len(subs) == 3 else len(of_subs[(1.0,)]) < 2
+        places = [(tick - first) / (last - first) for tick in ticks]
+        if needed and len(ticks) > 1 and stand_apart(axes, places, [number(10**tick) for tick in ticks]):
+            return subs
+    return (1.0,)
+
+
+def stand_apart(axes: Axes, places: Sequence[float], texts: Sequence[str]) -> bool:
+    """Whether tick labels at these fractions of the axes' width stay a character apart, also from those of the next panel."""
+    character = CHARACTER * RC["xtick.labelsize"] / 72
+    order = [*np.argsort(places), int(np.argmin(places))]
+    middles, half = np.array(places)[order], character / 2 * np.array([len(text) for text in texts])[order]
+    inches = _width_in(axes) * np.diff([*middles[:-1], 1 + middles[-1]])
+    inches[-1] += BETWEEN_IN
+    return bool(np.all(inches > half[1:] + half[:-1] + character))
+
+
+def _width_in(axes: Axes) -> float:
+    """Return the width of axes in inches; before a layout engine has placed them, about."""
+    figure, grid = axes.get_figure(root=True), axes.get_subplotspec()
+    assert figure is not None
+    width = figure.get_figwidth()
+    if figure.get_layout_engine() is None or grid is None:
+        return width * axes.get_position().width
+    return width / grid.get_gridspec().ncols - BESIDE_IN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import math
 import re
@@ -22,14 +23,14 @@ from metrics.scores import score
 from reports import write_overview, write_report
 from reports.figures.multiples import scores_of, sheets, small_multiples
 from reports.figures.pareto import dose_of, front, pareto
-from reports.figures.sweep_axis import sweep_axis
+from reports.figures.sweep_axis import log_if_decades, sweep_axis
 from reports.groups import groups, methods
 from reports.pages.atoms import FALSE, MISSING, NON_ATOM, TRUE, WRONG, packed, scene
 from reports.pages.charts import Axis
 from reports.pages.slices import slice_of
 from reports.pages.still import SIDE, still
 from reports.pool import members_of, pools, run_names
-from reports.style import BOUND, method_styles
+from reports.style import BOUND, WIDTH_IN, method_styles, new_figure, styled
 from reports.winners import percent, winner_table, winners
 from tests.reports.made_runs import DEFOCUS, DOSE, cell, make_run, specimen, traced_of
 
@@ -170,6 +171,31 @@ def test_no_noise_stands_beyond_the_last_dose_at_the_same_distance():
         [axis.place(x) for x in (0.0, 10.0, 5.0)] == [0.0, 10.0, 5.0] if (axis := sweep_axis(DEFOCUS, [0.0, 10.0, 5.0])) else False
     )
     assert sweep_axis("phantom", ["CuAu", "BaO"]).ticks == [(0.0, "CuAu"), (1.0, "BaO")]
+
+
+@pytest.mark.parametrize("columns", [2, 4, 5])
+@pytest.mark.parametrize("ends", [(20, 720), (30, 310), (20, 250), (0.02, 3), (3, 9e6), (1e5, 2e6)])
+def test_ticks_of_decades_stand_apart_in_panels_of_any_width(columns, ends):
+    labels = styled(_ticks_of_panels)(columns, ends)
+    assert all(right < left for (_, right), (left, _) in itertools.pairwise(sorted(labels)))
+    assert len(labels) >= (2 * columns if columns < 5 else columns)
+
+
+def _ticks_of_panels(columns, ends):
+    """The ends of the labels at the ticks of panels side by side."""
+    figure = new_figure(WIDTH_IN, 1.8)
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for axis in axes:
+        axis.margins(0.12)
+        axis.set_ylabel("OSPA distance (pm)")
+        axis.plot(ends, [1, 2], "o")
+        log_if_decades(axis, "x", np.array(ends))
+    figure.draw_without_rendering()
+    shown = []
+    for axis in axes:
+        low, high = axis.get_xlim()
+        shown += [text.get_window_extent() for text in axis.get_xticklabels() if low <= text.get_position()[0] <= high]
+    return [(box.x0, box.x1) for box in shown]
 
 
 def test_a_chart_has_ticks_within_its_ends():
