@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchsuite.results import SCORES, table_of
+from reports.bound import BOUND, beside_rmsd
 from reports.groups import text_of
 from reports.labels import label, labels, value
 from reports.pool import Member, setting
@@ -44,7 +45,7 @@ def script(members: Sequence[Member], pages: str) -> str:
     lead = ["cell", "run", "scenario", "reconstructor", "status", *keys]
     kept = [str(name) for name in frame if frame[name].notna().any() or name in ("cell", "status", "reason", "page")]
     order = [*(name for name in lead if name in kept), *(n for n in SCORES if n in kept and n not in lead)]
-    order += [name for name in kept if name not in order]
+    order = beside_rmsd([*order, *(name for name in kept if name not in order)])
     order.sort(key=lambda name: name in ("reason", "page"))
     columns = [_column(name, frame[name], names.get(name), name in keys) for name in order]
     rows = [[_plain(item) for item in row] for row in frame[order].itertuples(index=False)]
@@ -73,7 +74,7 @@ def _first_shown(name: str, swept: bool, different: Sequence[Any]) -> bool:
     if name in ("run", "scenario"):
         return len(different) > 1
     return name != "page" and (
-        swept or name in ("cell", "reconstructor", "status", "reason") or (name in SCORES and name not in HIDDEN)
+        swept or name in ("cell", "reconstructor", "status", "reason", BOUND) or (name in SCORES and name not in HIDDEN)
     )
 
 

@@ -32,6 +32,8 @@ SUFFIX_UNITS = {  # longest first: `_e_per_A2` before `_A`
 NAMES = {
     "dose": "Electron dose",
     "rmsd": "RMSD",
+    "bound_rmsd": "Cramér–Rao bound",
+    "rmsd_to_bound": "RMSD / bound",
     "ospa": "OSPA distance",
     "tracing_error": "Tracing error",
     "classification_rate": "Classification rate",

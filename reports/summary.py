@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from benchsuite.results import Run
+from reports.bound import BOUND, RATIO, beside_rmsd, bound_of, ratio_of
 from reports.figures.size import lines
 from reports.groups import Group, failures, groups, text_of
 from reports.labels import condition, label, labels, number, plus_minus, unit, value
@@ -75,8 +76,10 @@ def summary(run: Run) -> Table:
         of_volume = [*OF_SPECTRUM, *(str(m) for m in run.table if str(m).startswith("sites_found_")), "site_displacement_pm"]
     of_measured = ("n_traced", *(str(m) for m in run.table if str(m).startswith("n_traced_"))) if run.without_truth else ()
     of_atoms = ("rmsd_pm", "n_matched", "ospa_pm", *METRICS[1:], *recalls, *of_measured)
-    listed = (*of_atoms, *of_volume, *run.measures, *MORE_METRICS)
-    metrics = [m for m in listed if m in run.table and run.table[m].notna().any()]
+    listed = (*of_atoms, BOUND, *of_volume, *run.measures, *MORE_METRICS)
+    metrics = beside_rmsd([m for m in dict.fromkeys(listed) if m in run.table and run.table[m].notna().any()])
+    if BOUND in metrics and "rmsd_pm" in metrics:
+        metrics.insert(metrics.index(BOUND) + 1, RATIO)
     rows = []
     for group in groups(run):
         swept = [value(key, group.swept[key]) for key in group.swept]
@@ -96,8 +99,10 @@ def _heading(run: Run, metric: str) -> str:
 
 
 def _marked(group: Group, metric: str) -> str:
-    """Return mean ± spread, with * where fewer cells than planned have this score."""
-    mean, spread, count = group.stat(metric)
+    """Return mean ± spread, with * where fewer cells than planned have this score; the bound alone: it is of the series."""
+    if metric == BOUND:
+        return number(bound_of([group]))
+    mean, spread, count = ratio_of(group) if metric == RATIO else group.stat(metric)
     return plus_minus(mean, spread) + ("*" if 0 < count < group.n_total else "")
 
 
@@ -124,6 +129,8 @@ def published(run: Run) -> Table | None:
 def _measured(group: Group, metric: str, several: bool) -> str:
     """Return the score, or why there is none; with method and setting where one published value fits several groups."""
     text = _marked(group, metric) if group.stat(metric)[2] else f"no result ({group.failure or 'not scored'})"
+    if metric == "rmsd_pm" and math.isfinite(bound := bound_of([group])):
+        text = f"{text} (bound {number(bound)})"
     return f"{text} ({', '.join(part for part in (group.method, condition(group.swept)) if part)})" if several else text
 
 

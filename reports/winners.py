@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from reports.bound import BOUNDED, bound_of
 from reports.figures.pareto import accuracy
 from reports.groups import Group, condition_identity, groups
 from reports.labels import condition, label, number, plus_minus
@@ -51,6 +52,7 @@ class Contest:
     confidence: float
     repeats: int
     compared: int  # repeats that all competitors have
+    bound: float = math.nan  # of the RMSD in pm, where the condition has one
 
     @property
     def verdict(self) -> str:
@@ -71,6 +73,11 @@ class Winners:
     smaller: bool
     methods: list[str]
     contests: list[Contest]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether any condition has a bound of what is compared."""
+        return any(math.isfinite(contest.bound) for contest in self.contests)
 
     @property
     def note(self) -> str:
@@ -132,6 +139,7 @@ def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequen
         result.confidence if result else math.nan,
         len(repeats),
         int(shared.sum()),
+        bound_of(members) if metric in BOUNDED else math.nan,
     )
 
 
@@ -154,14 +162,15 @@ def winner_table(found: Winners, slug: str) -> Table:
         best = contest.entries[contest.best] if contest.best else None
         confidence = "—" if math.isnan(contest.confidence) else percent(contest.confidence)
         atoms = "—" if best is None or math.isnan(best.found_pct) else number(best.found_pct)
-        rows.append(
-            [contest.condition, contest.verdict, confidence, atoms, *(contest.entries[name].text for name in found.methods)]
-        )
+        bound = [number(contest.bound)] if found.bounded else []
+        texts = [contest.entries[name].text for name in found.methods]
+        rows.append([contest.condition, contest.verdict, confidence, atoms, *bound, *texts])
     columns = [
         "Condition",
         "Best",
         "Confidence (%)",
         "Atoms found by the best (%)",
+        *(["Cramér–Rao bound of the RMSD (pm)"] if found.bounded else []),
         *(f"{name}, {label(found.metric)}" for name in found.methods),
     ]
     return Table(slug, "Best method under each condition", columns, rows, found.note)

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchsuite.results import LEADING, SCORES
+from reports.bound import BOUND, bound_of
+from reports.figures.bound_line import bound_handle, draw_bound
 from reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
 from reports.figures.sweep_lines import independent_keys, percentages
 from reports.groups import Group, groups
@@ -21,7 +23,18 @@ from reports.labels import condition, label
 from reports.pool import Pool
 from reports.style import GREY, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
 
-NOT_SCORES = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true", "device", "engine", *LEADING)
+NOT_SCORES = (
+    BOUND,
+    "match_cutoff_A",
+    "rotation_deg",
+    "shift_x_A",
+    "shift_y_A",
+    "shift_z_A",
+    "n_true",
+    "device",
+    "engine",
+    *LEADING,
+)
 ROWS, COLUMNS = 5, 4
 PANEL_IN, BOTTOM_IN = 0.95, 0.62  # height of a panel; room for ticks and label of the axis, below which the legend stands
 LEGEND_ROW_IN = 0.14
@@ -85,6 +98,8 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
     columns = min(COLUMNS, len(sheet.metrics)) if alone else len(sheet.held)
     rows = -(-len(sheet.metrics) // columns) if alone else len(sheet.metrics)
     handles = _handles(shown, styles, axis.numeric)
+    if "rmsd_pm" in sheet.metrics and np.isfinite(bound_of(shown)):
+        handles.append(bound_handle())
     legend = legend_columns(WIDTH_IN, [str(handle.get_label()) for handle in handles])
     legend_in = LEGEND_ROW_IN * -(-len(handles) // legend)
     figure, axes = _grid(rows, columns, alone, legend_in)
@@ -147,7 +162,7 @@ def _dress_y(panel: Axes, metric: str, values: np.ndarray) -> None:
 def _panel(
     panel: Axes, metric: str, members: Sequence[Group], axis: SweepAxis, styles: dict[str, MethodStyle], usual: int
 ) -> list[float]:
-    """Draw the lines of all methods and return the values on them."""
+    """Draw the lines of all methods, and the bound of the RMSD; return the values on them."""
     values, odd = list[float](), 0
     beside = dodged([method for method in styles if any(group.method == method for group in members)])
     for method, shift in beside.items():
@@ -176,6 +191,8 @@ def _panel(
         panel.plot(
             lost, [0.04] * len(lost), "x", color=style.color, markersize=4, transform=panel.get_xaxis_transform(), clip_on=False
         )
+    if metric == "rmsd_pm":
+        values += draw_bound(panel, members, axis.key, axis.places, axis.numeric)
     panel.grid(axis="y")
     panel.margins(y=0.14)
     return values

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from reports.bound import BOUNDED, bound_of
+from reports.figures.bound_line import LOOK, bound_handle, line_of_bound
 from reports.figures.sweep_axis import log_if_decades, sweep_axis
 from reports.groups import Group, groups
 from reports.labels import condition, label
@@ -26,13 +28,14 @@ MOST_COUNTS = 6  # beside the points of a panel; open markers say enough where t
 
 @dataclass(frozen=True)
 class Point:
-    """A method under one condition: its price, its error (smaller is better), and whether a repeat of it failed."""
+    """A method under one condition: its price, its error (smaller is better), whether a repeat failed, and the bound (pm)."""
 
     method: str
     price: float
     error: float
     n_ok: int
     n_total: int
+    bound: float = math.nan
 
 
 def accuracy(pool: Pool) -> tuple[str, bool]:
@@ -83,8 +86,9 @@ def pareto(pool: Pool, price: str, styles: dict[str, MethodStyle]) -> Figure | N
         cost = group.stat("reconstruct_s")[0] if price == "time" else dose_of(pool.scenario, group)
         name = condition({key: value for key, value in group.swept.items() if price == "time" or key != DOSE})
         error, _, count = group.stat(metric)
+        bound = bound_of([group]) if metric in BOUNDED else math.nan
         if count and not math.isnan(cost):
-            panels.setdefault(name, []).append(Point(group.method, cost, error, count, group.n_total))
+            panels.setdefault(name, []).append(Point(group.method, cost, error, count, group.n_total, bound))
         elif group.failure:
             failed.setdefault(name, []).append(group)
     panels = {name: points for name, points in panels.items() if len({point.price for point in points}) > 1}
@@ -117,7 +121,7 @@ def _figure(
             axis.text(0.98, 0.98, text, transform=axis.transAxes, ha="right", va="top", fontsize=5, color=VERMILLION)
     for axis in axes.flat[len(chosen) :]:
         axis.set_visible(False)
-    _legend(figure, [point for _, points in chosen for point in points], styles)
+    _legend(figure, [point for _, points in chosen for point in points], styles, metric)
     if len(chosen) < len(shown):
         figure.suptitle(f"{len(chosen)} of {len(shown)} settings, evenly chosen; the others are in the table", fontsize=6.5)
     return figure
@@ -136,16 +140,29 @@ def _panel(axis: Axes, points: Sequence[Point], smaller: bool, price: str, style
         odd += not whole
         if not whole and odd <= MOST_COUNTS:
             axis.annotate(f"{point.n_ok}/{point.n_total}", (at, point.error), (3, 3), textcoords="offset points", fontsize=4.5)
+    least = _bound(axis, x, points, price)
     axis.margins(0.12)
     axis.grid(visible=True)
-    log_if_decades(axis, "y", np.array([point.error for point in points]))
+    log_if_decades(axis, "y", np.array([*(point.error for point in points), *least]))
     if scale:
         scale.dress(axis)
     else:
         log_if_decades(axis, "x", np.array(x))
 
 
-def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodStyle]) -> None:
+def _bound(axis: Axes, x: Sequence[float], points: Sequence[Point], price: str) -> list[float]:
+    """Draw the bound of the RMSD, at each dose or of the panel's one condition, and return it."""
+    known = [(at, point.bound) for at, point in zip(x, points, strict=True) if math.isfinite(point.bound)]
+    if price == "time":
+        least = [float(np.median([bound for _, bound in known]))] if known else []
+        for bound in least:
+            axis.axhline(bound, **LOOK)
+        return least
+    places = sorted({at for at, _ in known})
+    return line_of_bound(axis, places, [float(np.median([bound for at, bound in known if at == place])) for place in places], True)
+
+
+def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodStyle], metric: str) -> None:
     present = {point.method for point in points}
     handles = [
         Line2D([], [], color=style.color, marker=style.marker, linestyle="none", label=plain(method))
@@ -157,5 +174,7 @@ def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodSty
         handles.append(
             Line2D([], [], marker="o", color="black", markerfacecolor="white", linestyle="none", label="some repeats failed")
         )
+    if any(math.isfinite(point.bound) for point in points):
+        handles.append(bound_handle("" if metric == "rmsd_pm" else " of the RMSD"))
     columns = legend_columns(figure.get_figwidth(), [str(handle.get_label()) for handle in handles])
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)

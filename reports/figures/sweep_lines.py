@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchsuite.results import Run
+from reports.bound import bound_of
+from reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, draw_bound
 from reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
 from reports.groups import Cells, Group, conditions, groups, methods
 from reports.labels import condition, label, mean_and_spread, value
@@ -92,6 +94,7 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
                 axis.set_xlim(-0.5, len(places) - 0.5)
             axis.grid(axis="y")
             if metric == "rmsd_pm":
+                shown += draw_bound(axis, members, key, places, joined)
                 log_if_decades(axis, "y", np.array(shown))
             if metric.endswith("_pct"):
                 percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
@@ -142,11 +145,15 @@ def _dots(run: Run) -> Figure:
             style = styles[group.method]
             error = None if math.isnan(spread) else spread
             axis.errorbar(mean, -place, xerr=error, color=style.color, marker=style.marker, linestyle="none", capsize=2)
+            if metric == "rmsd_pm" and math.isfinite(bound := bound_of([group])):
+                axis.vlines(bound, -place - HALF_WIDTH, -place + HALF_WIDTH, **LOOK)
         axis.set_yticks([-place for place in range(len(everything))], [_named(group) for group in everything])
         axis.set_ylim(-len(everything) + 0.5, 0.5)
         axis.set_xlabel(label(metric))
         axis.grid(axis="x")
         axis.margins(x=0.15)
+    if "rmsd_pm" in metrics and math.isfinite(bound_of(everything)):
+        figure.legend(handles=[bound_handle()], loc="outside lower center")
     return figure
 
 

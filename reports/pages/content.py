@@ -16,6 +16,7 @@ from markupsafe import Markup
 from benchsuite.data import Reconstruction
 from benchsuite.results import CellResult
 from reports import labels
+from reports.bound import beside_rmsd
 from reports.pages import charts
 from reports.pages.atoms import Scene, scene
 from reports.pages.slices import Panel, panels
@@ -76,7 +77,7 @@ def content(cell: CellResult, sweep_keys: list[str]) -> Content:
     return Content(
         row=row,
         swept=swept,
-        scores=[_score(key, row[key]) for key in row if key not in OF_CELL and key not in swept],
+        scores=[_score(key, row[key]) for key in beside_rmsd(list(row)) if key not in OF_CELL and key not in swept],
         scene=atoms,
         slices=slices,
         charts=drawn,
