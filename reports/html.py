@@ -34,6 +34,8 @@ CAPTIONS = {
     "deviation_by_depth": "Deviations by the depth z of the atoms in the untilted specimen, in steps of 4 Å: median, quartiles, "
     "5th and 95th percentile.",
     "deviation_at_depths": "Deviations in the middle of the specimen and nearer to its surface.",
+    "uncertainties": "Deviations of matched atoms over the standard deviations that their method states, along x, y and z (what "
+    "lies beyond five counts in the outermost bins), and the lengths of both, atom by atom.",
     "difference_images": "The least tilted image, what the fitted atoms and probes make of it, and the difference, as fractions "
     "of the incident electrons.",
     "probe_sections": "Intensity of the probes at several depths; framed: the sharpest of each row.",

@@ -27,6 +27,7 @@ FigureName = Literal[
     "deviation_distribution",
     "deviation_by_depth",
     "deviation_at_depths",
+    "uncertainties",
     "difference_images",
     "probe_sections",
     "depth_slices",

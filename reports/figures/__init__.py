@@ -17,6 +17,7 @@ from reports.figures.local_orbitals import difference_images, probe_sections
 from reports.figures.size import rmsd_against_atoms
 from reports.figures.spectrum import spectral_amplitude
 from reports.figures.sweep_lines import sweep_lines
+from reports.figures.uncertainties import uncertainties
 
 FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "slice_grid": slice_grid,
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "deviation_distribution": deviation_distribution,
     "deviation_by_depth": deviation_by_depth,
     "deviation_at_depths": deviation_at_depths,
+    "uncertainties": uncertainties,
     "difference_images": difference_images,
     "probe_sections": probe_sections,
     "convergence": convergence,
@@ -38,9 +40,9 @@ FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
 }
 OF_ATOMS = (
     "slice_grid", "histogram_grid", "rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths",
-    "fourier_shell", "spectral_amplitude", "pair_distribution",
+    "uncertainties", "fourier_shell", "spectral_amplitude", "pair_distribution",
 )  # fmt: skip
-OF_TRUTH = ("rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths")
+OF_TRUTH = ("rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths", "uncertainties")
 
 
 def wanted(run: Run) -> list[str]:

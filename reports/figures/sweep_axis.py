@@ -18,6 +18,7 @@ from reports.labels import label, number, value
 from reports.style import CHARACTER, RC
 
 CROWDED = 6  # ticks; more are thinned out
+DENSE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # ticks within less than half a decade
 FEW_DECADES = 1.5  # up to which there are ticks within them
 BETWEEN_IN = 0.15  # at least between panels
 BESIDE_IN = 0.5  # of a panel's width are for the labels of its y axis
@@ -98,16 +99,19 @@ def _thinned(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
 
 
 def log_if_decades(axes: Axes, which: str, values: np.ndarray) -> None:
-    """Make an axis logarithmic, with plain numbers, where positive values span more than a decade.
+    """Make an axis logarithmic, with plain numbers, where positive values span more than a decade."""
+    good = values[np.isfinite(values)]
+    if len(good) and good.min() > 0 and good.max() > 10 * good.min():
+        log_axis(axes, which, float(good.min()), float(good.max()))
+
+
+def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
+    """Make an axis logarithmic, with plain numbers, for values between two positive ones.
 
     Along x there are as many ticks as stand apart, along y 1, 2 and 5 of each decade up to two and a half of them.
     """
-    good = values[np.isfinite(values)]
-    if not len(good) or good.min() <= 0 or good.max() <= 10 * good.min():
-        return
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    low, high = float(good.min()), float(good.max())
     wide = high > 300 * low
     axis.set_major_locator(LogLocator(subs=_subs(axes, low, high) if which == "x" else (1.0,) if wide else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda tick, _: number(tick)))
@@ -117,17 +121,17 @@ def log_if_decades(axes: Axes, which: str, values: np.ndarray) -> None:
 def _subs(axes: Axes, low: float, high: float) -> tuple[float, ...]:
     """Return the numbers of each decade that have ticks between `low` and `high`, and as far beyond as the axes' margin.
 
-    Decades alone, but where there are less than one and a half of them, or one tick only, as many as have room.
+    Decades alone, but where there are less than one and a half of them, or fewer than two ticks, as many as have room.
     """
     span = math.log10(high / low)
     margin = axes.get_xmargin() * span
     first, last = math.log10(low) - margin, math.log10(high) + margin
     of_subs = {}
-    for subs in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+    for subs in (DENSE, (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         ticks = [n + math.log10(sub) for n in range(math.floor(first), math.ceil(last)) for sub in subs]
         of_subs[subs] = [tick for tick in ticks if first <= tick <= last]
     for subs, ticks in of_subs.items():
-        needed = span < FEW_DECADES if len(subs) == 3 else len(of_subs[(1.0,)]) < 2
+        needed = {DENSE: span < 0.5, (1.0, 2.0, 5.0): span < FEW_DECADES}.get(subs, len(of_subs[(1.0,)]) < 2)
         places = [(tick - first) / (last - first) for tick in ticks]
         if needed and len(ticks) > 1 and stand_apart(axes, places, [number(10**tick) for tick in ticks]):
             return subs
