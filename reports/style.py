@@ -99,13 +99,13 @@ _MARKERS = "osD^vPX*<>hp"
 _LINES: tuple[Dashes, ...] = (
     "-", "--", "-.", ":", (0, (9, 2)), (0, (6, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (7, 2, 2, 2)), (0, (1, 4)),
 )  # fmt: skip
-BOUND = MethodStyle(BLACK, "", "--")  # what no method can go below
+BOUND_LINE = MethodStyle(BLACK, "", "--")  # what no method can go below
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
     """Return a style per method, in their order: a known name always has the same, other names take what is left.
 
-    No two of up to seventy have the same colour and marker, or the same colour and line, and none has the line of `BOUND`.
+    No two of up to seventy have the same colour and marker, or the same colour and line, and none has the line of `BOUND_LINE`.
     """
     spelt = {method.casefold(): method for method in reversed(methods)}  # the first of those that differ in case alone
     known = {method: _METHODS[name] for name, method in spelt.items() if name in _METHODS}
@@ -120,7 +120,7 @@ def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
 
 def _unlike(styles: dict[str, MethodStyle], color: str) -> MethodStyle:
     """Return a style of this colour whose marker and line no other of this colour has, as long as there are any."""
-    alike = [BOUND, *styles.values()]
+    alike = [BOUND_LINE, *styles.values()]
     own = {style.marker for style in alike if style.color == color}
     lines = {style.linestyle for style in alike if style.color == color}
     marker = min(_MARKERS, key=lambda one: (one in own, sum(style.marker == one for style in alike)))

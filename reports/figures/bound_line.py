@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from reports.bound import bound_of
 from reports.groups import Group
 from reports.labels import name
-from reports.style import BOUND
+from reports.style import BOUND_LINE
 
 HALF_WIDTH = 0.42  # of the mark at a category, whose neighbours are 1 apart
-LOOK: dict[str, Any] = {"color": BOUND.color, "linestyle": BOUND.linestyle, "linewidth": 1.0, "zorder": 1.5}
+LOOK: dict[str, Any] = {"color": BOUND_LINE.color, "linestyle": BOUND_LINE.linestyle, "linewidth": 1.0, "zorder": 1.5}
 
 
 def bound_handle(of: str = "") -> Line2D:
@@ -29,9 +29,8 @@ def draw_bound(axes: Axes, members: Sequence[Group], key: str, places: Mapping[s
     `members`: the groups of the panel. `places`: where the values stand, by `repr`. `joined`: whether they are numbers.
     """
     x = sorted(set(places.values()))
-    return line_of_bound(
-        axes, x, [bound_of(group for group in members if places[repr(group.swept[key])] == at) for at in x], joined
-    )
+    bounds = [bound_of(group for group in members if places[repr(group.swept[key])] == at) for at in x]
+    return line_of_bound(axes, x, bounds, joined)
 
 
 def line_of_bound(axes: Axes, places: Sequence[float], bounds: Sequence[float], joined: bool) -> list[float]:
@@ -43,16 +42,7 @@ def line_of_bound(axes: Axes, places: Sequence[float], bounds: Sequence[float], 
     if joined and known.sum() > 1:
         axes.plot(x, y, label=name("bound_rmsd_pm"), **LOOK)
     elif joined:
-        axes.plot(x[known], y[known], "_", color=BOUND.color, markersize=16, zorder=1.5, label=name("bound_rmsd_pm"))
+        axes.plot(x[known], y[known], "_", color=BOUND_LINE.color, markersize=16, zorder=1.5, label=name("bound_rmsd_pm"))
     else:
-        axes.hlines(
-            y[known],
-            x[known] - HALF_WIDTH,
-            x[known] + HALF_WIDTH,
-            colors=LOOK["color"],
-            linestyles=LOOK["linestyle"],
-            linewidth=1.0,
-            zorder=1.5,
-            label=name("bound_rmsd_pm"),
-        )
+        axes.hlines(y[known], x[known] - HALF_WIDTH, x[known] + HALF_WIDTH, label=name("bound_rmsd_pm"), **LOOK)
     return [float(value) for value in y[known]]

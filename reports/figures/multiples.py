@@ -23,18 +23,8 @@ from reports.labels import condition, label
 from reports.pool import Pool
 from reports.style import GREY, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
 
-NOT_SCORES = (
-    BOUND,
-    "match_cutoff_A",
-    "rotation_deg",
-    "shift_x_A",
-    "shift_y_A",
-    "shift_z_A",
-    "n_true",
-    "device",
-    "engine",
-    *LEADING,
-)
+OF_MATCH = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true")
+NOT_SCORES = (*OF_MATCH, BOUND, "device", "engine", *LEADING)  # the bound is a line among the values of the RMSD
 ROWS, COLUMNS = 5, 4
 PANEL_IN, BOTTOM_IN = 0.95, 0.62  # height of a panel; room for ticks and label of the axis, below which the legend stands
 LEGEND_ROW_IN = 0.14

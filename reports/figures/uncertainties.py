@@ -26,7 +26,7 @@ STATED = "uncertainty_pm"  # (n, 3): standard deviation along x, y, z
 MOST = 6  # cells, of two panels each
 REACH, BINS = 5.0, 40  # standard deviations; what lies farther off counts in the outermost bins
 EXPECTED_PCT = 100 * math.erf(math.sqrt(0.5))
-SAME_A = 1e-4
+SAME_A = 1e-4  # distances of a pair agree as well as that
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def errors(cell: CellResult) -> Errors | None:
     i, j = i[:pairs], j[:pairs]
     if pairs == 0:
         return None
-    found, true = traced.positions[j] - traced.positions[j].mean(axis=0), truth.positions[i] - truth.positions[i].mean(axis=0)
+    found, true = (atoms - atoms.mean(axis=0) for atoms in (traced.positions[j], truth.positions[i]))
     rotation = _rotation(found, true) if float(cell.row.get("rotation_deg") or 0.0) > 0 else np.eye(3)
     deviation = found - true @ rotation
     stated = np.asarray(traced.arrays[STATED], dtype=np.float64)[j]

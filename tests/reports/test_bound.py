@@ -16,8 +16,7 @@ from reports.figures.sweep_lines import sweep_lines
 from reports.groups import groups, methods
 from reports.html import template, write_report
 from reports.pool import members_of, pools
-from reports.style import BOUND as LOOK
-from reports.style import method_styles
+from reports.style import BOUND_LINE, method_styles
 from reports.summary import summary, tables
 from reports.winners import winner_table, winners
 from tests.reports.made_runs import DOSE, make_run
@@ -47,7 +46,7 @@ def bounds_in(axes):
     """What is drawn of the bound as {place: pm}."""
     drawn = {}
     for line in axes.lines:
-        if line.get_label() == NAME or (line.get_linestyle() == "--" and line.get_color() == LOOK.color):
+        if line.get_label() == NAME or (line.get_linestyle() == "--" and line.get_color() == BOUND_LINE.color):
             drawn |= {float(x): float(y) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True) if math.isfinite(y)}
     for marks in axes.collections:
         if marks.get_label() == NAME:

@@ -30,7 +30,7 @@ from reports.pages.charts import Axis
 from reports.pages.slices import slice_of
 from reports.pages.still import SIDE, still
 from reports.pool import members_of, pools, run_names
-from reports.style import BOUND, WIDTH_IN, method_styles, new_figure, styled
+from reports.style import BOUND_LINE, WIDTH_IN, method_styles, new_figure, styled
 from reports.winners import percent, winner_table, winners
 from tests.reports.made_runs import DEFOCUS, DOSE, cell, make_run, specimen, traced_of
 
@@ -435,6 +435,6 @@ def test_no_two_methods_have_the_same_line(others):
     known = ["MSET", "SSET", "MSPT", "SSPT", "RESIRE", "GENFIRE", "SIRT", "WBP", "LOT direct", "LOT rigid", "LOT", "nLOT", "mset"]
     methods = [*known, *(f"method {number}" for number in range(others))]
     styles = method_styles(methods)
-    lines = {(style.color, style.linestyle) for style in [BOUND, *styles.values()]}
+    lines = {(style.color, style.linestyle) for style in [BOUND_LINE, *styles.values()]}
     assert len(lines) == len(styles) + 1
     assert list(styles) == methods
