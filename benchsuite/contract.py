@@ -88,11 +88,15 @@ class Algorithm(ABC, Generic[P]):
     def __init__(self, params: P | None = None) -> None:
         self.params: P = params if params is not None else self.Params()  # type: ignore[assignment]
 
+    def takes(self) -> tuple[Modality, ...]:
+        """Return the kinds of series that it takes with these parameters; those of the class, unless a parameter decides."""
+        return self.modalities
+
     def accepts(self, series: TiltSeries) -> str | None:
         """Return why this series cannot be used (the cell is then skipped with that reason), or None."""
-        if series.modality in self.modalities:
+        if series.modality in self.takes():
             return None
-        return f"{type(self).__name__} takes {' or '.join(self.modalities)} series, not {series.modality}"
+        return f"{type(self).__name__} takes {' or '.join(self.takes())} series, not {series.modality}"
 
 
 class Reconstructor(Algorithm[P]):

@@ -18,9 +18,8 @@ from pydantic import Field, model_validator
 from benchsuite.backend import Array
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
-from benchsuite.electrons import wavelength_A
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.multislice.forward_model import Discretisation, ForwardModel, reason_to_skip, window_pixels
+from reconstructors.multislice.forward_model import Discretisation, ForwardModel, reason_to_skip, too_far_apart, window_pixels
 from reconstructors.multislice.objective import Loss
 from reconstructors.multislice.ptychography import Ptychography, Settings
 
@@ -71,7 +70,7 @@ class MSP(Reconstructor[MSPParams]):
             return f"MSP needs one untilted view, the series has {len(series.rotations)} tilts; mspt takes tilt series"
         if reason is None and series.data.shape[1] > 1:
             return f"MSP needs one focus, the series has {series.data.shape[1]}"
-        return reason or _too_far_apart(series)
+        return reason or too_far_apart("MSP", series)
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         model = ForwardModel(series, context, self.params.discretisation())
@@ -107,15 +106,5 @@ class MSP(Reconstructor[MSPParams]):
         return Cost(2.0 + seconds, 5e7 + 4.5 * ny * nx * qy * qx + 150 * pixels + 4 * float(math.prod(grid.shape)))
 
 
-def _too_far_apart(series: TiltSeries) -> str | None:
-    """Why the probes of a scan tell nothing of the phases between them, or None."""
-    semiangle = series.optics.semiangle_mrad * 1e-3
-    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY * wavelength_A(series.optics.energy_keV) / semiangle
-    if series.scan_step_A < 2 * radius:
-        return None
-    return f"MSP needs probes that overlap: steps of {series.scan_step_A:g} Å, but probes of {2 * radius:.2f} Å; take smaller steps"
-
-
-AIRY = 0.61  # radius of a focused probe, in units of λ/α
 TRANSFORM_S = 1.85e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
 STEP_S = 8.0e-8  # per pixel of a slice and step: transmission functions, the filter in depth, and the step

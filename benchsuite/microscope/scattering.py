@@ -76,7 +76,11 @@ def probe_positions_A(scan: Scan, box_A: float) -> np.ndarray:
 
 
 def thermal_configurations(atoms: Atoms, positions: np.ndarray, phonons: FrozenPhonons | None, seed: int) -> Iterator[np.ndarray]:
-    """Yield positions (n, 3) with independent Gaussian displacements per axis; the positions themselves without phonons."""
+    """Yield positions (n, 3) with independent Gaussian displacements per axis; the positions themselves without phonons.
+
+    Of antithetic ones every second is displaced as the one before, but the other way (Hammersley & Morton, Proc. Camb. Phil.
+    Soc. 52 (1956) 449, doi:10.1017/S0305004100031455): each is as likely as any, and the mean displacement is zero.
+    """
     if phonons is None:
         yield positions
         return
@@ -86,8 +90,10 @@ def thermal_configurations(atoms: Atoms, positions: np.ndarray, phonons: FrozenP
         raise PhysicsError(f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}")
     rms = np.array([phonons.rms_A[symbol] for symbol in symbols])[:, None]
     rng = np.random.default_rng(seed)
-    for _ in range(phonons.count):
-        yield positions + rms * rng.standard_normal(positions.shape)
+    drawn = np.zeros(positions.shape)
+    for number in range(phonons.count):
+        drawn = -drawn if phonons.antithetic and number % 2 else rms * rng.standard_normal(positions.shape)
+        yield positions + drawn
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,15 @@ class Camera(Params):
 class FrozenPhonons(Params):
     count: Count = Field(8, description="configurations averaged per image, drawn anew for every tilt")
     rms_A: dict[str, NonNegative] = Field(description="RMS thermal displacement per axis, by element")
+    antithetic: bool = Field(
+        False, description="configurations come in pairs of opposite displacements, so that few average to the rest positions"
+    )
+
+    @model_validator(mode="after")
+    def _pairs(self) -> FrozenPhonons:
+        if self.antithetic and self.count % 2:
+            raise ValueError(f"antithetic configurations come in pairs: count {self.count} must be even")
+        return self
 
 
 class Imperfections(Params):

@@ -19,6 +19,7 @@ from reconstructors.probe import aperture_function, incoherent_modes
 Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
 FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
 MOVES_A = 2.0  # how far a refined position may leave the volume
+AIRY = 0.61  # radius of a focused probe, in units of λ/α
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
 
 
@@ -41,6 +42,17 @@ def reason_to_skip(name: str, series: TiltSeries) -> str | None:
         if patterns.min() < 0:
             return f"{name} needs intensities: tilt {tilt} has {np.count_nonzero(patterns < 0)} negative values"
     return None
+
+
+def too_far_apart(name: str, series: TiltSeries) -> str | None:
+    """Why the probes of a scan tell nothing of the phases between them, or None."""
+    semiangle = series.optics.semiangle_mrad * 1e-3
+    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY * wavelength_A(series.optics.energy_keV) / semiangle
+    if series.scan_step_A < 2 * radius:
+        return None
+    return (
+        f"{name} needs probes that overlap: steps of {series.scan_step_A:g} Å, but probes of {2 * radius:.2f} Å; take smaller steps"
+    )
 
 
 def field_pixels(series: TiltSeries, voxel_A: float) -> int:

@@ -7,13 +7,13 @@ Sums are taken in a fixed order: equal input gives equal bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchsuite.backend import Array, fft_module, get_array_module, to_host
-from reconstructors.orbitals import cpu, cuda
+from reconstructors.orbitals import drawing
 from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, Seen, View
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ class ArrayEngine:
     def __init__(self, model: OrbitalModel) -> None:
         self.model, self.xp = model, model.xp
         self.fft = fft_module(self.xp)
-        self.splat: Callable[..., Array] = _splat if self.xp is np else cuda.splat
-        self.gather: Callable[..., None] = _gather if self.xp is np else cuda.gather
         self.batch = max(1, BATCH_BYTES[self.xp is np] // (PIXEL_BYTES * math.prod(model.grid.shape)))
         self._held: dict[int, tuple[int, Array]] = {}  # by stack: version and transfer functions
         if model.probes is not None:
@@ -81,7 +79,7 @@ class ArrayEngine:
 
     def _drawn(self, seen: _Seen, some: slice) -> Array:
         shape = some.stop - some.start, *self.model.grid.shape
-        return self.splat(shape, *seen.within(some), seen.u, seen.v, seen.peak, seen.width)
+        return drawing.splat(shape, *seen.within(some), seen.u, seen.v, seen.peak, seen.width)
 
     def _forward(self, seen: _Seen, stack: int) -> tuple[Array, Array | None]:
         """Return the image, and the spectra of the planes of its last batch."""
@@ -104,7 +102,7 @@ class ArrayEngine:
         sums, plane = xp.zeros((len(seen.u), 4)), xp.zeros(grid.shape, np.float32)
         grid.picked(plane)[...] = residual
         if self.model.probes is None:
-            self.gather(plane[None], *seen.within(slice(0, 1)), seen.u, seen.v, seen.width, sums)
+            drawing.gather(plane[None], *seen.within(slice(0, 1)), seen.u, seen.v, seen.width, sums)
             return sums
         back, transfer = self.fft.rfft2(plane), self._transfer(stack)
         for some in reversed(seen.batches(self.batch)):
@@ -114,7 +112,7 @@ class ArrayEngine:
                 by_probe.gradient[some] += self._returned(back * self.widening * spectra.conj())[:, *self.inside]
                 spectra = None
             planes = self._returned(back * transfer[some].conj())
-            self.gather(planes, *seen.within(some), seen.u, seen.v, seen.width, sums)
+            drawing.gather(planes, *seen.within(some), seen.u, seen.v, seen.width, sums)
         return sums
 
     def _returned(self, spectra: Array) -> Array:
@@ -155,15 +153,3 @@ class _Seen(Seen):
         """Return the atoms in some slices, and for each the place of its slice among them."""
         chosen = slice(int(self.start[some.start]), int(self.start[some.stop]))
         return self.order[chosen], self.slice[chosen] - some.start
-
-
-def _splat(shape: tuple[int, int, int], atoms: Array, place: Array, u: Array, v: Array, peak: Array, width: Array) -> np.ndarray:
-    planes = np.zeros(shape, np.float32)
-    for k, plane in enumerate(planes):
-        cpu.splat(plane, atoms[place == k], u, v, peak, width)
-    return planes
-
-
-def _gather(planes: Array, atoms: Array, place: Array, u: Array, v: Array, width: Array, sums: Array) -> None:
-    for k, plane in enumerate(planes):
-        cpu.gather(plane, atoms[place == k], u, v, width, sums)

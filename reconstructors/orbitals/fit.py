@@ -24,7 +24,7 @@ from reconstructors.orbitals.fine_grid import FineGrid
 from reconstructors.orbitals.model import SPREAD, OrbitalModel, ramp
 from reconstructors.orbitals.probe_stack import ProbeStack
 from reconstructors.orbitals.schedule import Phase, phases
-from reconstructors.orbitals.start import apart, grid_points, joined, merged, peak_points, strong, strong_weight
+from reconstructors.orbitals.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight
 from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, View
 from reconstructors.projection.projector import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue
@@ -81,7 +81,7 @@ class Fit:
             points, width = self.context.start.positions, ATOM_WIDTH_A2[p.interaction]
             if len(points) == 0:
                 raise BenchsuiteError("the reconstruction to refine holds no atoms")
-            _check_seen(points, series)
+            check_seen(points, series)
         elif p.start == "grid":
             points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
         else:
@@ -258,18 +258,6 @@ class Fit:
         if self.model.probes is not None and self.params.interaction == "adaptive":
             for stack in range(len(self.model.probes.windows)):
                 self.model.probes.restore(stack, state[f"windows_{stack}"])
-
-
-def _check_seen(points: np.ndarray, series: TiltSeries) -> None:
-    """Raise BenchsuiteError where atoms are outside the field of view in every image."""
-    half = 0.5 * series.scan_step_A * np.array(series.scan_shape[::-1])
-    seen = (np.abs(np.einsum("rij,nj->rni", series.rotations[:, :2], points)) <= half).all(axis=2).any(axis=0)
-    if not seen.all():
-        lost = points[~seen][0]
-        raise BenchsuiteError(
-            f"{np.count_nonzero(~seen)} of {len(points)} atoms to refine are outside the field of view of {2 * half[0]:g} Å × "
-            f"{2 * half[1]:g} Å in every image, the first at ({', '.join(f'{x:.1f}' for x in lost)}) Å"
-        )
 
 
 def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:

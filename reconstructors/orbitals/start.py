@@ -137,3 +137,15 @@ def joined(one: Orbitals, other: Orbitals) -> Orbitals:
         np.concatenate([one.weight, other.weight]),
         np.concatenate([one.width, other.width]),
     )
+
+
+def check_seen(points: np.ndarray, series: TiltSeries) -> None:
+    """Raise BenchsuiteError where atoms are outside the field of view in every image."""
+    half = 0.5 * series.scan_step_A * np.array(series.scan_shape[::-1])
+    seen = (np.abs(np.einsum("rij,nj->rni", series.rotations[:, :2], points)) <= half).all(axis=2).any(axis=0)
+    if not seen.all():
+        lost = points[~seen][0]
+        raise BenchsuiteError(
+            f"{np.count_nonzero(~seen)} of {len(points)} atoms to refine are outside the field of view of {2 * half[0]:g} Å × "
+            f"{2 * half[1]:g} Å in every image, the first at ({', '.join(f'{x:.1f}' for x in lost)}) Å"
+        )

@@ -210,3 +210,13 @@ def test_predicted_cost_grows_with_the_work() -> None:
     assert focal.seconds - STARTING_S == pytest.approx(2 * (base.seconds - STARTING_S))
     assert simulate_cost(Microscope(), Simulation(method="prism"), acquisition()).seconds < 0.3 * base.seconds
     assert base.bytes < simulate_cost(Microscope(), Simulation(method="prism", prism_interpolation=1), acquisition()).bytes
+
+
+def test_antithetic_phonons_average_to_the_rest_positions() -> None:
+    phonons = FrozenPhonons(count=4, rms_A={"Au": 0.1}, antithetic=True)
+    displaced = np.stack(list(thermal_configurations(CHIRAL, CHIRAL.positions, phonons, 7))) - CHIRAL.positions
+    np.testing.assert_allclose(displaced[1::2], -displaced[::2], atol=1e-12)
+    assert not np.allclose(displaced[0], displaced[2])
+    assert 0.05 < displaced.std() < 0.2
+    with pytest.raises(ValueError, match="count 3 must be even"):
+        FrozenPhonons(count=3, rms_A={"Au": 0.1}, antithetic=True)

@@ -79,8 +79,7 @@ class ReconstructionStage(Stage):
     def modality(self) -> Modality:
         """What is used of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
         recorded, spec = self.cell.experiment.recorded, self.cell.reconstructor
-        first = registry.preparation(spec.prepare[0].name) if spec.prepare else registry.reconstructor(spec.name)
-        wanted = first.modalities
+        wanted = registry.preparation(spec.prepare[0].name).modalities if spec.prepare else self.algorithm().takes()
         if recorded == "4dstem" and "4dstem" not in wanted and self.cell.experiment.acquisition.detector is not None:
             return "adf"
         return recorded
