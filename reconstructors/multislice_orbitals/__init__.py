@@ -1,1 +1,1 @@
-"""Local orbitals as the object of the multislice model: their sliced potential, its gradient, and the fit to diffraction patterns."""
+"""Local orbitals as the object of the multislice model: sliced potential, gradient, and the fit to patterns."""

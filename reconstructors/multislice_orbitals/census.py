@@ -62,7 +62,7 @@ def asked_weights(
 def born(
     weight: np.ndarray, information: np.ndarray, points: np.ndarray, apart_A: float, electrons: float, least: float
 ) -> Orbitals:
-    """Return new atoms where points ask significantly for at least a weight of `least`; none nearer than `apart_A` to a stronger one."""
+    """Return new atoms where points ask significantly for at least `least`; none nearer than `apart_A` to a stronger one."""
     score = weight * np.sqrt(information)
     spread = 1.4826 * float(np.median(np.abs(score - np.median(score))))
     noise = max(spread, 1 / math.sqrt(electrons) if math.isfinite(electrons) else 0.0)

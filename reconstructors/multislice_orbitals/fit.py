@@ -65,7 +65,8 @@ class PatternFit:
         self.seed, self.sweep, self.turns = int(context.rng.integers(2**62)), 0, turns(params)
         self.accepted: Accepted | None = None
         self.coordinates: Coordinates | None = None
-        self.memory, self.refinement = Memory(0), None
+        self.memory = Memory(0)
+        self.refinement: Refinement | None = None
         self.saved_probes: Mapping[str, np.ndarray] | None = None
         if context.resumed is None:
             self.atoms = self._start()
@@ -256,7 +257,8 @@ class PatternFit:
     # ---- from where it can go on
 
     def _state(self) -> dict[str, np.ndarray]:
-        assert self.accepted is not None and self.coordinates is not None
+        assert self.accepted is not None
+        assert self.coordinates is not None
         state = {"sweep": np.array(self.sweep), "kinds": self.kinds, **self.memory.snapshot(), **self.coordinates.snapshot()}
         for name, (atoms, views) in {"next": (self.atoms, self.views), "last": (self.accepted.atoms, self.accepted.views)}.items():
             state |= {f"{name}_positions": atoms.positions, f"{name}_weight": atoms.weight, f"{name}_width": atoms.width}
@@ -276,8 +278,8 @@ class PatternFit:
             moves = zip(nominal, state[f"{name}_drift"], state[f"{name}_correction"], strict=True)
             states[name] = atoms, [view.moved(drift, turn) for view, drift, turn in moves]
         self.atoms, self.views = states["next"]
-        known = float(state["loss"]), np.array(state["by_atom"]), np.array(state["flat"])
-        self.accepted = Accepted(*states["last"], *known)
+        by_atom, flat = np.array(state["by_atom"]), np.array(state["flat"])
+        self.accepted = Accepted(*states["last"], float(state["loss"]), by_atom, flat)
         self.memory, self.coordinates = Memory.resumed(state), Coordinates.resumed(state)
         self.saved_probes = state if "apertures" in state else None
 
@@ -296,6 +298,6 @@ def check_apart(positions: np.ndarray) -> None:
     if len(pairs):
         i, j = pairs[0]
         raise BenchsuiteError(
-            f"{len(pairs)} pairs of the atoms to start from are on top of each other, nearer than {ON_TOP_A:g} Å: atoms {i} and {j} are "
+            f"{len(pairs)} pairs of the atoms to start from are on top of each other, nearer than {ON_TOP_A:g} Å: {i} and {j} are "
             f"{np.linalg.norm(positions[i] - positions[j]):.2f} Å apart, at ({', '.join(f'{x:.1f}' for x in positions[i])}) Å"
         )

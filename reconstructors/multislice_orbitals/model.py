@@ -37,8 +37,8 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Information:
-    """Fisher information: a block (n, 5, 5) for each atom; the part of its diagonal from each image (images, n, 5); the diagonal for
-    each view (images, 5).
+    """Fisher information: a block (n, 5, 5) for each atom; the part of its diagonal that each image tells (images, n, 5); the
+    diagonal for each view (images, 5).
     """
 
     blocks: np.ndarray
@@ -98,8 +98,8 @@ class PatternModel:
     ) -> Iterator[tuple[int, SeenAtoms, Array]]:
         """Yield for every image, and each of `along`² groups of its probes, Σ ± ∂(2√I)/∂φ with a random sign for every pixel.
 
-        The outer products of these have the Fisher information of one electron per position as their mean: the signs make a Hutchinson
-        estimate of Σ 4 ∂√I ∂√Iᵀ = Σ ∂I ∂Iᵀ/I. The probes of a group lie evenly over the scan.
+        The mean of their outer products is the Fisher information of one electron per position: the signs make an estimate, as
+        Hutchinson's of a trace, of Σ 4 ∂√I ∂√Iᵀ = Σ ∂I ∂Iᵀ/I. The probes of a group lie evenly over the scan.
         """
         model = self.forward
         down, across = np.divmod(np.arange(model.probe_count), model.series.scan_shape[1])

@@ -21,7 +21,7 @@ def moved_atoms(atoms: Orbitals, step: np.ndarray) -> Orbitals:
 
 
 def moved_views(views: list[View], step: np.ndarray, foci: int) -> list[View]:
-    """Return views a step (m, 5) in drift and turns further, `foci` of them in a row those of one tilt, which turn as the first does.
+    """Return views a step (m, 5) in drift and turns further; `foci` in a row are those of a tilt, and turn as the first does.
 
     A shift of all of them is one of the specimen, and is left to it.
     """

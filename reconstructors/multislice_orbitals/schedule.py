@@ -14,8 +14,8 @@ COARSE_SWEEPS = 6  # at most, on the voxels
 
 @dataclass(frozen=True)
 class Turn:
-    """One sweep. finer: pixels of the wave along a voxel; census: atoms die and are born before it; fresh: the curvature is measured;
-    views, probes: these may follow.
+    """One sweep. finer: pixels of the wave along a voxel; census: atoms die and are born before it; fresh: the curvature is
+    measured; views, probes: these may follow.
     """
 
     finer: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,8 @@ def tabulated(element: str, energy_keV: float) -> tuple[Shape, float]:
         known = f"{len(table.parameters)} elements, from {next(iter(table.parameters))} to {list(table.parameters)[-1]}"
         raise BenchsuiteError(f"{element} has no tabulated potential; there are {known}")
     q = np.linspace(0.02, FITTED_PER_A, 400)
-    factor = np.asarray(table.projected_scattering_factor(element)(q**2), dtype=np.float64)
+    projected: Any = table.projected_scattering_factor(element)
+    factor = np.asarray(projected(q**2), dtype=np.float64)
     gaussians = np.exp(-np.outer(q**2, np.pi**2 * WIDTHS_A2))
     parts, _ = nnls(gaussians * np.sqrt(q)[:, None], factor * np.sqrt(q))
     used = parts > 1e-4 * parts.sum()

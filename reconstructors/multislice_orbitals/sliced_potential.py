@@ -50,7 +50,7 @@ class SlicedPotential:
         self.kept = xp.asarray(kept)
 
     def seen(self, atoms: Orbitals, view: View, shapes: Sequence[Shape], kinds: np.ndarray | None = None) -> SeenAtoms:
-        """Return the atoms as one view sees them. kinds: (n,) the place of each atom's shape among `shapes`; None: all the first."""
+        """Return the atoms as one view sees them. kinds: (n,) which of `shapes` each has; None: the first."""
         return SeenAtoms(self, atoms, view, shapes, np.zeros(len(atoms), np.int64) if kinds is None else kinds)
 
     def phase(self, seen: SeenAtoms) -> Array:

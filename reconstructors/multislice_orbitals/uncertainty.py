@@ -1,12 +1,12 @@
 """How well atoms are known: the curvature of the loss, and how far the images of a series disagree about them.
 
-With H = c F the curvature of the loss (F the Fisher information of one electron per position, c as in `model.curvature`) and g_i the
-gradient of image i at the minimum, the covariance of the parameters of an atom is H⁻¹ (Σ_i g_i g_iᵀ) H⁻¹ (Huber 1967; White,
-Econometrica 50 (1982) 1, doi:10.2307/1912526): counting noise, and whatever else differs from image to image, such as thermal
-displacements that were not averaged out. The sum over few images is noisy for one atom. The covariance is therefore taken to be
-D F⁻¹ D, with a diagonal D of one factor for each kind of parameter that an atom shares with those of similar weight. With N electrons
-per position, nothing but counting noise, and the likelihood as the loss, the factors are 1/√N and the covariance F⁻¹/N, the Cramér–Rao
-bound.
+With H = c F the curvature of the loss (F the Fisher information of one electron per position, c as in `PatternModel.curvature`)
+and g_i the gradient of image i at the minimum, the covariance of the parameters of an atom is H⁻¹ (Σ_i g_i g_iᵀ) H⁻¹ (Huber 1967;
+White, Econometrica 50 (1982) 1, doi:10.2307/1912526): counting noise, and whatever else differs from image to image, such as
+thermal displacements that were not averaged out. The sum over few images is noisy for one atom. The covariance is therefore taken
+to be D F⁻¹ D, with a diagonal D of a factor for each kind of parameter that an atom shares with those of similar weight. With N
+electrons per position, nothing but counting noise, and the likelihood as the loss, the factors are 1/√N and the covariance
+F⁻¹/N, the Cramér–Rao bound. Errors of the model that are alike in all images do not show.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ALIKE = 40  # atoms of similar weight that share their factors
 def disagreement(by_atom: np.ndarray, known: Information, weight: np.ndarray, curvature: float, electrons: float) -> np.ndarray:
     """Return the factors (n, 5) for x, y, z, W, B by which F^(−1/2) is the standard deviation; at least 1/√electrons.
 
-    by_atom: (images, n, 5) gradients at the minimum; weight: (n,); electrons: N, inf without a dose. An image that tells a part h of
-    all that is known of an atom pulls it towards itself: its gradient is less by 1 − h than it would be without that pull (the correction
-    HC3 of MacKinnon & White, J. Econom. 29 (1985) 305, doi:10.1016/0304-4076(85)90158-7).
+    by_atom: (images, n, 5) gradients at the minimum; weight: (n,); electrons: N, inf without a dose. An image that tells a part h
+    of all that is known of an atom pulls it towards itself: its gradient is less by 1 − h than it would be without that pull (the
+    correction HC3 of MacKinnon & White, J. Econom. 29 (1985) 305, doi:10.1016/0304-4076(85)90158-7).
     """
     atoms = len(weight)
     diagonal = np.einsum("nii->ni", known.blocks)
