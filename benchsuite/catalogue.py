@@ -23,6 +23,7 @@ METRICS = {
     "r_factor": "Σ|I − I_calc| / Σ|I| of the volume's projections, one scale for the series; against the series as it was prepared",
     "resolution_fsc_A": "where the Fourier shell correlation with the truth falls below 0.5 (Å)",
     "resolution_half_sets_A": "where the Fourier shell correlation of reconstructions of half the tilts each falls below 0.143 (Å)",
+    "n_ambiguous": "traced atoms whose element their intensity, with its stated uncertainty, does not tell with 95% probability",
     "n_traced": "atoms traced, non-atoms left out; n_traced_<El>: taken for an element (without a truth)",
     "registration_fit": "how well a truth of unknown frame fits the traced atoms, from 0 to 1; registration_mirrored_fit: mirrored",
     "resolution_<x|y|z>_A": "last peak of the 3D spectral amplitude along an axis of the specimen (Å)",

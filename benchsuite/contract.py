@@ -186,6 +186,8 @@ class Scored:
     reconstruction: the answer, in its own frame; its volume is None where the method answers with atoms.
     series: what the reconstructor was given; prepared, where there are steps before it.
     rotation, shift_A: a traced atom now at p was found at rotationᵀ (p + shift_A).
+    recorded: the series as the microscope recorded it, before any steps; the same as `series` where there are none. Of a method for
+        images these are the virtual images of a 4D-STEM scan. None where nobody says.
     """
 
     truth: Atoms | None
@@ -195,6 +197,7 @@ class Scored:
     series: TiltSeries
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     shift_A: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    recorded: TiltSeries | None = None
 
     def in_volume(self, positions: np.ndarray) -> np.ndarray:
         """Return where positions (n, 3) in Å of the truth's frame lie in that of the reconstruction."""

@@ -298,7 +298,7 @@ def scored_problem() -> Scored:
     series, grid = small_problem()
     volume = Volume(np.random.default_rng(5).random(grid.shape, dtype=np.float32), grid.voxel_A)
     answer = Reconstruction(volume, None, np.array([[1.0, 2.0], [2.0, 1.0]]), 1.0)
-    return Scored(truth, traced, np.array([[0, 0], [2, 1], [3, 2]]), answer, series)
+    return Scored(truth, traced, np.array([[0, 0], [2, 1], [3, 2]]), answer, series, recorded=series)
 
 
 def check_metric(metric: AnyMetric) -> None:

@@ -11,6 +11,8 @@
    that can.
 3. Every atom goes to the class whose average profile is nearest (L2), until none changes (Yang et al., Nature 542 (2017) 75,
    doi:10.1038/nature21042).
+
+Atoms of a list that say how well their intensity is known are then asked how probable each class is (`certainty.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.data import Volume
+from metrics.certainty import reconsidered
 
 NON_ATOM = "X"
 HALF_BOX = 2
@@ -71,10 +74,16 @@ def classify(
 def classify_by_intensity(atoms: Atoms, *, species: Sequence[str], non_atoms: bool = True, rng: np.random.Generator) -> Atoms:
     """Return a copy of atoms without elements ("X") but with the array `intensity`, classified by that alone.
 
-    For answers that are lists of atoms. Species and `non_atoms` as in `classify`.
+    For answers that are lists of atoms. Species and `non_atoms` as in `classify`. Atoms with the array `intensity_uncertainty`,
+    standard deviations in its unit, get the class that is most probable (`certainty.reconsidered`) and the arrays
+    `class_probability` and `ambiguous`.
     """
     result, intensity = atoms.copy(), atoms.arrays["intensity"]
     labels = group(intensity[:, None], intensity, len(species), rng, non_atoms)
+    if "intensity_uncertainty" in atoms.arrays:
+        labels, probability, ambiguous = reconsidered(intensity, atoms.arrays["intensity_uncertainty"], labels)
+        result.set_array("class_probability", probability)
+        result.set_array("ambiguous", ambiguous)
     result.set_chemical_symbols(np.array([NON_ATOM, *species])[labels].tolist())
     return result
 

@@ -65,6 +65,8 @@ def score(
         "rotation_deg": float(np.rad2deg(np.arccos(np.clip((np.trace(found.rotation) - 1) / 2, -1, 1)))),
         "bond_length_error_pm": 100 * bond_length_error_A(truth.positions[i], traced.positions[j], truth.positions),
     }
+    if "ambiguous" in traced.arrays:
+        values["n_ambiguous"] = int(traced.arrays["ambiguous"][atoms].sum())
     for element in sorted(set(true_symbols.tolist())):
         of_element = true_symbols[i] == element
         total = int((true_symbols == element).sum())

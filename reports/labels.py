@@ -35,6 +35,9 @@ NAMES = {
     "bound_rmsd": "Cramér–Rao bound",
     "rmsd_to_bound": "RMSD / bound",
     "ospa": "OSPA distance",
+    "stated_rmsd": "RMSD as stated",
+    "within_1_sigma": "Within one stated deviation",
+    "within_2_sigma": "Within two stated deviations",
     "tracing_error": "Tracing error",
     "classification_rate": "Classification rate",
     "r_factor": "R-factor",
@@ -57,6 +60,7 @@ NAMES = {
     "n_true": "True atoms",
     "n_false_positive": "False positives",
     "n_missed": "Missed atoms",
+    "n_ambiguous": "Ambiguous atoms",
     "match_cutoff": "Matching cut-off",
     "shift_x": "Common shift along x",
     "shift_y": "Common shift along y",
@@ -78,6 +82,7 @@ OF_ELEMENT = {
     "recall_": "Recall of {}",
     "identified_": "Identified {}",
     "rmsd_": "RMSD of {}",
+    "bound_": "Cramér–Rao bound of {}",
     "sites_found_": "Sites of {} found",
 }
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

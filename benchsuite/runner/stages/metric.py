@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ VALUES = "values.json"
 
 @dataclass(frozen=True)
 class MetricStage(Stage):
-    """One metric of a cell. Upstream: the scores, whose matching it shares, the traced atoms, the answer, the series as given."""
+    """One metric of a cell. Upstream: the scores, whose matching it shares, the traced atoms, the answer, the series as given, and
+    as recorded where steps lie between.
+    """
 
     name = "metric"
 
@@ -47,13 +49,15 @@ class MetricStage(Stage):
 
     def upstream(self) -> Sequence[Stage]:
         atoms = self.scores.atoms
-        return (self.scores, atoms, atoms.reconstruction, atoms.reconstruction.given())
+        reconstruction = atoms.reconstruction
+        before = (reconstruction.series(),) if reconstruction.prepared() else ()
+        return (self.scores, atoms, reconstruction, reconstruction.given(), *before)
 
     def code(self) -> dict[str, str]:
         return class_version(registry.metric(self.spec.name), type(self))
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
-        scores, atoms, reconstruction, given = sources
+        scores, atoms, reconstruction, given, *before = sources
         result, series = load_reconstruction(reconstruction / RECONSTRUCTION), load_series(given / SERIES)
         analysis = self.scores.atoms.reconstruction.cell.experiment.analysis
         rules = {"cutoff_A": analysis.match_cutoff_A, "registration": analysis.registration}
@@ -63,7 +67,8 @@ class MetricStage(Stage):
             thick = "slice_edges_A" in result.extras
             traced = None if thick else load_atoms(atoms / TRACED)
             seen = Scored(None, traced, np.empty((0, 2), dtype=int), result, series)
-        write_text(folder / VALUES, json.dumps(self._measured(seen)))
+        recorded = load_series(before[0] / SERIES) if before else series
+        write_text(folder / VALUES, json.dumps(self._measured(replace(seen, recorded=recorded))))
 
     def _measured(self, seen: Scored) -> dict[str, float]:
         """Raises CellFailure, with the name of the metric, where it raises or answers with anything but numbers by name."""

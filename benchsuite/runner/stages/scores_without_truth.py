@@ -59,6 +59,8 @@ def unscored(traced: Atoms) -> tuple[Values, Curves, Atoms]:
     atoms = symbols != NON_ATOM
     values = {"n_traced": int(atoms.sum())}
     values |= {f"n_traced_{element}": int((symbols == element).sum()) for element in sorted(set(symbols[atoms].tolist()))}
+    if "ambiguous" in traced.arrays:
+        values["n_ambiguous"] = int(traced.arrays["ambiguous"][atoms].sum())
     marked = traced.copy()
     marked.set_array("outcome", np.where(atoms, UNSCORED, "non_atom").astype("U14"))
     marked.set_array("displacement_A", np.full(len(traced), np.nan))
