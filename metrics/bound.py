@@ -51,7 +51,7 @@ class CramerRao(Metric[CramerRaoParams]):
     """
 
     Params = CramerRaoParams
-    title = "Cramér–Rao bound: the least RMSD of any unbiased method with the electrons counted"
+    title = "the least RMSD that any unbiased method can have with the electrons counted"
     reference = "Rao (1945); Cramér, Mathematical Methods of Statistics (1946)"
     unit = "pm"
     direction = "neither"

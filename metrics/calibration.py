@@ -23,10 +23,8 @@ class Calibration(Metric[Params]):
     stated_rmsd_pm: what the RMSD of the same atoms would be, were the stated deviations right. nan where the answer states none.
     """
 
-    title = (
-        "Calibration: share of coordinates within the stated deviations (68.3% and 95.4% expected), and the RMSD that they predict"
-    )
-    reference = "normal distribution; within_1_sigma_pct below 68.3: surer than it should be"
+    title = "coordinates within the stated standard deviations (68.3% and 95.4% expected), and the RMSD that these predict"
+    reference = "shares of a normal distribution; less is surer than it should be"
     direction = "neither"
 
     def measure(self, scored: Scored) -> Mapping[str, float]:

@@ -21,10 +21,11 @@ UNKNOWN = 1e6  # times the largest intensity: the deviation of an intensity that
 
 
 def reconsidered(intensity: np.ndarray, deviation: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels after every atom went to its most probable class, the probabilities of these, and which are ambiguous, all (n,).
+    """Return (n,) labels after every atom went to its most probable class, the probabilities of these, and which are ambiguous.
 
     An atom only goes to a class on that side of its own where it lies: one brighter than the strongest class is none of a weak one
-    that is broad. Ambiguous are those whose class is less probable than 0.95, and those more than 4 standard deviations from every class.
+    that is broad. Ambiguous are those whose class is less probable than 0.95, and those more than 4 standard deviations from
+    every class.
     """
     if len(labels) == 0:
         return labels, np.empty(0), np.empty(0, dtype=bool)
