@@ -23,9 +23,8 @@ ALLOWED = {
     "reports": {"reports", "benchsuite.results", "benchsuite.data", "benchsuite.errors", "benchsuite.atomic"},
     "scenarios": {"scenarios"},
 }
-BOUND = {
-    "metrics/bound.py": {"reconstructors.multislice_orbitals", "reconstructors.orbitals.types"}
-}  # a property of the forward model
+# the Cramér–Rao bound is a property of the forward model
+BOUND = {"metrics/bound.py": {"reconstructors.multislice_orbitals", "reconstructors.orbitals.types"}}
 ENGINES = ("benchsuite/microscope/native.py", "benchsuite/microscope/incoherent.py")  # on kernels of the reconstructors
 FREE = ("benchsuite/runner/", "benchsuite/cli.py", "benchsuite/pytest_plugin.py", *ENGINES)
 
