@@ -49,14 +49,14 @@ from reconstructors.orbitals.fit import Fit
 from reconstructors.orbitals.schedule import GATHERING, GATHERING_SWEEPS, WEIGHT_SWEEPS
 
 Interaction = Literal["direct", "rigid", "adaptive", "multislice"]
-OF_PATTERNS = {"iterations": 14, "start": "peaks", "weakest": 0.08, "slice_A": 1.6, "oversampling": 2}  # other defaults for these
+OF_PATTERNS = {"iterations": 16, "start": "peaks", "weakest": 0.08, "slice_A": 1.6, "oversampling": 2}  # other defaults for these
 
 
 class LOTParams(Params):
     interaction: Interaction = Field(
         "adaptive", description="images: no probe (direct), the free-space probe (rigid), one that follows; patterns: multislice"
     )
-    iterations: Count = Field(30, description="sweeps over all images after the orbitals have gathered (multislice: 14)")
+    iterations: Count = Field(30, description="sweeps over all images after the orbitals have gathered (multislice: 16)")
     start: Literal["grid", "peaks"] = Field("grid", description="a regular grid over the particle, or peaks of a quick tomogram")
     grid_A: Positive = Field(1.0, description="spacing of the grid, at most half the distance of neighbouring atoms")
     merge_A: Positive = Field(1.6, description="orbitals nearer than this are one atom; less than the shortest bond")

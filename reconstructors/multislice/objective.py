@@ -35,13 +35,14 @@ class Ends:
 class Objective:
     """The loss of one image of the series and its gradient, in the normalisation that the parameters ask for."""
 
-    def __init__(self, model: ForwardModel, loss: Loss) -> None:
+    def __init__(self, model: ForwardModel, loss: Loss, floor: float = POISSON_FLOOR) -> None:
+        """`floor`: ε of the Poisson loss in electrons per pixel."""
         self.model = model
         series = model.series
         dosed = math.isfinite(series.dose_e_per_A2)
         self.floor = None
         if loss == "poisson" or (loss == "auto" and dosed):
-            self.floor = POISSON_FLOOR / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
+            self.floor = floor / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
         self.energy = np.array([[self._energy(t, f) for f in range(series.data.shape[1])] for t in range(len(series.data))])
 
     def _energy(self, tilt: int, focus: int) -> float:

@@ -39,7 +39,7 @@ FIRST_WIDTH_A2 = 0.02
 LIGHTEST = 0.5  # of the weight of the lightest element: the least that an atom may have; and of the least, for a new one
 ON_TOP_A = 0.4  # atoms nearer than this are one, given twice
 QUICK_SWEEPS = 6  # of the tomogram whose peaks are a start
-PRECISE = 4  # groups of probes along an axis for the last information
+PRECISE = 3  # groups of probes along an axis for the last information
 
 
 @dataclass(frozen=True)

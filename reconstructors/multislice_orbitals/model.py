@@ -21,6 +21,7 @@ from reconstructors.multislice_orbitals.shapes import Shape
 from reconstructors.multislice_orbitals.sliced_potential import SeenAtoms, SlicedPotential
 from reconstructors.orbitals.types import Orbitals, View
 
+POISSON_FLOOR = 1e-3  # electrons per pixel: few atoms need no bound on what dark pixels tell, which at low dose is a quarter
 LARGE = 1e3  # of the random residuals, beside which amplitudes of 1 and less are nothing
 
 
@@ -66,7 +67,7 @@ class PatternModel:
         grid = Grid((nz, ny, nx), context.grid.voxel_A / finer)
         self.shapes = shapes
         self.forward = ForwardModel(series, replace(context, grid=grid), Discretisation(slice_A, window_A))
-        self.objective = Objective(self.forward, loss)
+        self.objective = Objective(self.forward, loss, POISSON_FLOOR)
         self.potential = SlicedPotential((ny, nx), grid.voxel_A, self.forward.edges_A, context.xp)
         tilts, foci = series.data.shape[:2]
         self.images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
