@@ -177,6 +177,15 @@ def test_without_disagreement_the_bound_is_left_and_without_information_nothing(
     np.testing.assert_allclose(np.delete(found, 7, axis=0), 0.01, rtol=1e-5)
 
 
+def test_what_all_images_ask_for_is_no_disagreement():
+    """Before the minimum: a common gradient, ten times what images differ by, would make every atom insignificant."""
+    apart = np.random.default_rng(0).normal(size=(9, 100, 5)) / 3
+    known, weight = unit_information(9, 100), np.ones(100)
+    factors = [disagreement(apart + common, known, weight, 1.0, 1e9).mean() for common in (0.0, 10 / 3)]
+    assert factors[1] == pytest.approx(factors[0])
+    assert factors[0] == pytest.approx(1, abs=0.15)
+
+
 def test_light_and_heavy_atoms_do_not_share_their_factors():
     """80 atoms that agree and 80 of another weight that do not."""
     gradients = np.random.default_rng(0).normal(size=(40, 160, 5)) / np.sqrt(40)
