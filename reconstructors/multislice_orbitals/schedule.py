@@ -28,7 +28,8 @@ class Turn:
 def turns(params: LOTParams) -> list[Turn]:
     """Return what every sweep does: on the voxels first, with two censuses, then on finer pixels."""
     finer, count = params.oversampling or 1, params.iterations
-    fine_from = min(COARSE_SWEEPS, count // 2) if finer > 1 else count
+    settled = min(COARSE_SWEEPS, count // 2)
+    fine_from = settled if finer > 1 else count
     moving = params.refine_drift or params.refine_angles
     order = []
     for number in range(count):
@@ -40,7 +41,7 @@ def turns(params: LOTParams) -> list[Turn]:
                 fresh=taken or number in (0, fine_from),
                 census=taken,
                 views=moving and number >= CENSUS[0],
-                probes=params.refine_probe and number > fine_from,
+                probes=params.refine_probe and number > settled,
             )
         )
     return order

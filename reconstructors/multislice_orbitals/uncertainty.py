@@ -33,7 +33,8 @@ def disagreement(by_atom: np.ndarray, known: Information, weight: np.ndarray, cu
     diagonal = np.einsum("nii->ni", known.blocks)
     seen = diagonal > 0
     pull = np.divide(known.by_image, diagonal, out=np.zeros_like(by_atom), where=seen)
-    squares = ((by_atom / np.maximum(1 - pull, LEAST_FREE)) ** 2).sum(axis=0) / curvature**2
+    apart = by_atom - by_atom.mean(axis=0)  # a census comes before the minimum: what all images ask for is a step, no disagreement
+    squares = ((apart / np.maximum(1 - pull, LEAST_FREE)) ** 2).sum(axis=0) / curvature**2
     ratio = np.divide(squares, diagonal, out=np.zeros_like(squares), where=seen)
     order = np.argsort(weight, kind="stable")
     sums = np.concatenate([np.zeros((1, 5)), np.cumsum(ratio[order], axis=0)])
