@@ -68,6 +68,6 @@ def test_the_same_atoms_are_found(found_by_mset, kind):
         assert len(pairs.distance_A) == len(truth) == len(atoms), f"{name}: {len(pairs.distance_A)} of {len(truth)} in {len(atoms)}"
         scores[name] = 100 * float(np.sqrt((pairs.distance_A**2).mean()))
     apart = match(plain.positions, other.positions).distance_A
-    print(f"\n{scores}, {100 * np.sqrt((apart**2).mean()):.2f} pm from one another")
+    print(f"\n{scores}, {100 * np.sqrt((apart**2).mean()):.2f} pm from one another")  # noqa: T201
     assert scores[kind] < 1.1 * scores["as MSET found them"]
     assert 100 * np.sqrt((apart**2).mean()) < 0.5
