@@ -88,8 +88,16 @@ def summary(run: Run) -> Table:
         rows.append([group.method, *swept, f"{ok}/{group.n_total}", *cells])
     columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(_heading(run, metric) for metric in metrics)]
     note = "Mean ± sample standard deviation over repeats. * fewer cells than planned have this score: see the failures."
-    note += "".join(f" {label(metric)}: {run.measures[metric]['title']}." for metric in metrics if metric in run.measures)
-    return Table("summary", "Summary", columns, rows, note)
+    return Table("summary", "Summary", columns, rows, note + _explained(run, metrics))
+
+
+def _explained(run: Run, metrics: list[str]) -> str:
+    """Say what the columns of plugged-in metrics are, those of one metric together."""
+    named: dict[str, list[str]] = {}
+    for metric in metrics:
+        if metric in run.measures:
+            named.setdefault(run.measures[metric]["title"], []).append(label(metric))
+    return "".join(f" {', '.join(names)}: {title}." for title, names in named.items())
 
 
 def _heading(run: Run, metric: str) -> str:
