@@ -254,6 +254,14 @@ def test_a_probe_of_a_wrong_defocus_is_refined(truth, series, oversampling):
     assert not np.array_equal(refined.extras["apertures"], fixed.extras["apertures"])
 
 
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="steps of the probe do not fade, and losses before and after one are compared")
+def test_a_probe_that_is_right_already_stays_so(truth, series):
+    noisy = counted(series, ELECTRONS)
+    fixed, refined = (fitted(noisy, off(truth, 0.1), refine_probe=asked)[-1] for asked in (False, True))
+    assert refined.extras["r_factor_per_image"].mean() < 1.01 * fixed.extras["r_factor_per_image"].mean()
+
+
 # ---- going on
 
 
@@ -261,20 +269,21 @@ def copied(state):
     return {name: np.array(value) for name, value in state.items()}
 
 
-@pytest.mark.parametrize("oversampling", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling):
-    """Before and after each census, across the change to finer pixels, and while probes and views follow."""
+@pytest.mark.parametrize(("oversampling", "probe", "stops"), [(1, False, (4, 8)), (2, True, (2, 5, 7))])
+def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling, probe, stops):
+    """Before and after each census, across the change to finer pixels, with a memory, and while probes and views follow."""
     noisy = counted(first(drifted(truth, "drift"), 8), 3e3)
     start = Atoms("X11", off(truth, 0.1)[1:])
     lot = algorithm(
-        iterations=10, oversampling=oversampling, refine_drift=True, refine_angles=True, refine_probe=True, elements=("O", "Ag")
+        iterations=10, oversampling=oversampling, refine_drift=True, refine_angles=True, refine_probe=probe, elements=("O", "Ag")
     )
     whole, states = [], []
     for iterate in lot.reconstruct(noisy, context(3, start=start)):
         whole.append(iterate)
         states.append(copied(iterate.state))
     assert len({len(one.atoms) for one in whole}) > 1, "no census changed the atoms: the test would show nothing"
-    for stop in (2, 3, 5, 7):
+    assert any(len(states[stop - 1]["memory_steps"]) for stop in stops)
+    for stop in stops:
         rest = list(lot.reconstruct(noisy, context(3, start=start, resumed=states[stop - 1])))
         assert [one.iteration for one in rest] == list(range(stop + 1, 11))
         assert [one.loss for one in rest] == [one.loss for one in whole[stop:]]
