@@ -79,7 +79,7 @@ def test_atoms_20_pm_off_come_back_to_a_fraction_of_a_picometre(truth, series):
 
 
 def test_noise_leaves_what_the_bound_allows(truth, series):
-    last = fitted(counted(series, ELECTRONS), off(truth, 0.05))[-1]
+    last = fitted(counted(series, ELECTRONS), off(truth, 0.05), iterations=9)[-1]
     bound = math.sqrt(float((last.atoms.arrays["counting_uncertainty_pm"] ** 2).sum(axis=1).mean()))
     assert 0.5 * bound < rmsd_pm(truth, last) < 1.6 * bound
 
@@ -123,7 +123,7 @@ def test_equal_seeds_give_equal_bits_and_others_the_same_atoms(truth, series):
 
 
 def test_an_atom_that_was_removed_is_born_again(truth, series):
-    found = fitted(counted(series, ELECTRONS), off(truth, 0.05)[1:])
+    found = fitted(counted(series, ELECTRONS), off(truth, 0.05)[1:], iterations=10)
     after_census = found[3].atoms.positions
     assert np.linalg.norm(after_census - truth.positions[0], axis=1).min() < 0.3
     assert rmsd_pm(truth, found[-1]) < 3
@@ -132,7 +132,7 @@ def test_an_atom_that_was_removed_is_born_again(truth, series):
 def test_a_false_atom_in_free_space_dies(truth, series):
     corners = np.array([[4.0, 4.0, 4.0], [-4.2, 3.9, -4.0], [3.8, -4.2, -4.1]])
     free = corners[cKDTree(truth.positions).query(corners)[0].argmax()]
-    assert rmsd_pm(truth, fitted(counted(series, ELECTRONS), np.concatenate([off(truth, 0.02), free[None]]))[-1]) < 3
+    assert rmsd_pm(truth, fitted(counted(series, ELECTRONS), np.concatenate([off(truth, 0.02), free[None]]), iterations=10)[-1]) < 3
 
 
 @pytest.mark.slow
@@ -254,6 +254,14 @@ def test_a_probe_of_a_wrong_defocus_is_refined(truth, series, oversampling):
     assert not np.array_equal(refined.extras["apertures"], fixed.extras["apertures"])
 
 
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="steps of the probe do not fade, and losses before and after one are compared")
+def test_a_probe_that_is_right_already_stays_so(truth, series):
+    noisy = counted(series, ELECTRONS)
+    fixed, refined = (fitted(noisy, off(truth, 0.1), refine_probe=asked)[-1] for asked in (False, True))
+    assert refined.extras["r_factor_per_image"].mean() < 1.01 * fixed.extras["r_factor_per_image"].mean()
+
+
 # ---- going on
 
 
@@ -261,20 +269,21 @@ def copied(state):
     return {name: np.array(value) for name, value in state.items()}
 
 
-@pytest.mark.parametrize("oversampling", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling):
-    """Before and after each census, across the change to finer pixels, and while probes and views follow."""
+@pytest.mark.parametrize(("oversampling", "probe", "stops"), [(1, False, (4, 8)), (2, True, (2, 5, 7))])
+def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling, probe, stops):
+    """Before and after each census, across the change to finer pixels, with a memory, and while probes and views follow."""
     noisy = counted(first(drifted(truth, "drift"), 8), 3e3)
     start = Atoms("X11", off(truth, 0.1)[1:])
     lot = algorithm(
-        iterations=10, oversampling=oversampling, refine_drift=True, refine_angles=True, refine_probe=True, elements=("O", "Ag")
+        iterations=10, oversampling=oversampling, refine_drift=True, refine_angles=True, refine_probe=probe, elements=("O", "Ag")
     )
     whole, states = [], []
     for iterate in lot.reconstruct(noisy, context(3, start=start)):
         whole.append(iterate)
         states.append(copied(iterate.state))
     assert len({len(one.atoms) for one in whole}) > 1, "no census changed the atoms: the test would show nothing"
-    for stop in (2, 3, 5, 7):
+    assert any(len(states[stop - 1]["memory_steps"]) for stop in stops)
+    for stop in stops:
         rest = list(lot.reconstruct(noisy, context(3, start=start, resumed=states[stop - 1])))
         assert [one.iteration for one in rest] == list(range(stop + 1, 11))
         assert [one.loss for one in rest] == [one.loss for one in whole[stop:]]
