@@ -22,6 +22,7 @@ from reconstructors.orbitals.types import Orbitals, View
 CHANCE = 20.0  # searches in one of which a single point passes by chance
 SPACING_A = 0.6  # of the points that are asked
 REACH_A = 3.5  # farther from every atom there is no particle
+NEIGHBOURS = 64  # points that share an estimate of the information
 WIDTH_A2 = 0.3  # of the Gaussian that a point is asked for
 
 
@@ -56,7 +57,17 @@ def asked_weights(
         slopes += model.potential.gradient(places[number], slope)[0][:, 3]
     for number, _, slope in model.random_slopes(atoms, views, rng, 1, kinds):
         information += model.potential.gradient(places[number], slope)[0][:, 3] ** 2
+    information = smoothed(information, points)
     return -slopes / (model.curvature * np.maximum(information, np.finfo(float).tiny)), information
+
+
+def smoothed(information: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the mean of an estimate (n,) over the nearest points (n, 3): it scatters, while what it estimates hardly varies."""
+    from scipy.spatial import cKDTree
+
+    count = min(NEIGHBOURS, len(points))
+    _, nearest = cKDTree(points).query(points, k=[*range(1, count + 1)])
+    return information[nearest].mean(axis=1)
 
 
 def born(
@@ -71,6 +82,6 @@ def born(
     return merged(found, apart_A, weigh=False)
 
 
-def alive(weight: np.ndarray, deviation: np.ndarray, least: float) -> np.ndarray:
-    """Return which atoms have a significant weight of at least `least`."""
-    return (weight > least_significance(len(weight)) * deviation) & (weight > least)
+def alive(weight: np.ndarray, deviation: np.ndarray, least: float, points: int) -> np.ndarray:
+    """Return which atoms have a weight of at least `least` that is significant among so many points that may have been asked."""
+    return (weight > least_significance(points + len(weight)) * deviation) & (weight > least)

@@ -144,7 +144,7 @@ class PatternFit:
         loss, by_atom, by_view = self._slopes(model, turn)
         before, here = self.accepted, self.coordinates
         assert here is not None
-        if before is not None and loss > before.loss:
+        if before is not None and loss > before.loss and not turn.probe_step:  # losses with another probe do not compare
             self.memory = Memory(self.memory.steps.shape[1])
             self.atoms, self.views = between(self.atoms, self.views, before.atoms, before.views, SHRUNK)
             return
@@ -158,7 +158,7 @@ class PatternFit:
 
     def _slopes(self, model: PatternModel, turn: Turn) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the loss of a probe on average and the gradients of every image; probes that are refined follow at once."""
-        if turn.probes and self.refinement is None:
+        if turn.probe_step and self.refinement is None:
             self.refinement = Refinement(model.objective, probe=True, positions=False)
             if self.saved_probes is not None:
                 self.refinement.resume(self.saved_probes)
@@ -169,7 +169,7 @@ class PatternFit:
             total += loss
             by_atom[number], by_view[number] = model.potential.gradient(seen, slope)
             if self.refinement is not None and ends is not None:
-                self.refinement.follow(*model.images[number], every, ends, 1.0)
+                self.refinement.follow(*model.images[number], every, ends, turn.probe_step)
         return total / (model.forward.probe_count * len(self.views)), by_atom, by_view
 
     def _back_to_accepted(self) -> None:
@@ -188,6 +188,14 @@ class PatternFit:
             return LIGHTEST * float(self.expected.min())
         return self.params.weakest * strong_weight(self.atoms.weight)
 
+    def _alive(self, atoms: Orbitals, deviation: np.ndarray) -> np.ndarray:
+        """Which atoms are significant. Raises BenchsuiteError where none is."""
+        points = len(census.free_points(atoms.positions, self.params.merge_A, self.series))
+        found = census.alive(atoms.weight, deviation, self._least_weight(), points)
+        if not found.any():
+            raise BenchsuiteError("no atom is left: no weight is significant; are the atoms to start from those of this specimen?")
+        return found
+
     def _census(self, model: PatternModel) -> None:
         """Let atoms die, merge and be born."""
         assert self.accepted is not None
@@ -197,10 +205,7 @@ class PatternFit:
         electrons = self.series.electrons_per_position
         factors = disagreement(by_atom, known, self.atoms.weight, model.curvature, electrons)
         deviation = deviations(covariance(known.blocks, factors))[:, 3]
-        kept = self.atoms.kept(census.alive(self.atoms.weight, deviation, self._least_weight()))
-        if len(kept) == 0:
-            raise BenchsuiteError("no atom is left: no weight is significant; are the atoms to start from those of this specimen?")
-        self.atoms = merged(kept, p.merge_A)
+        self.atoms = merged(self.atoms.kept(self._alive(self.atoms, deviation)), p.merge_A)
         self.kinds = self._kinds()
         points = census.free_points(self.atoms.positions, p.merge_A, self.series)
         if len(points):
@@ -230,7 +235,7 @@ class PatternFit:
         if math.isfinite(electrons):
             counting = deviations(covariance(known.blocks, np.full((len(o), 5), 1 / math.sqrt(electrons))))
             atoms.set_array("counting_uncertainty_pm", 100 * counting[:, :3])
-        return atoms[census.alive(o.weight, deviation[:, 3], self._least_weight())]
+        return atoms[self._alive(o, deviation[:, 3])]
 
     def _listed(self, orbitals: Orbitals) -> Atoms:
         atoms = Atoms(numbers=np.zeros(len(orbitals), dtype=int), positions=orbitals.positions)

@@ -68,7 +68,7 @@ class PatternModel:
         self.shapes = shapes
         self.forward = ForwardModel(series, replace(context, grid=grid), Discretisation(slice_A, window_A))
         self.objective = Objective(self.forward, loss, POISSON_FLOOR)
-        self.potential = SlicedPotential((ny, nx), grid.voxel_A, self.forward.edges_A, context.xp)
+        self.potential = SlicedPotential((ny, nx), grid.voxel_A, self.forward.edges_A, context.xp, context.threads)
         tilts, foci = series.data.shape[:2]
         self.images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
 
@@ -132,7 +132,8 @@ class PatternModel:
     ) -> Information:
         """Return the Fisher information of one electron per position; what atoms share is left out.
 
-        An estimate: with `along`² groups in each of m images, to about √(2/(m along²)) of itself.
+        An unbiased estimate, which scatters by about √(2/k) of itself for an atom that k groups of probes tell of: at most
+        `along`² in each image, and fewer where each atom is seen by few probes.
         """
         blocks, by_image, of_views = np.zeros((len(atoms), 5, 5)), np.zeros((len(views), len(atoms), 5)), np.zeros((len(views), 5))
         for number, seen, slope in self.random_slopes(atoms, views, rng, along, kinds):

@@ -10,7 +10,8 @@ thermal displacement of u (RMS along an axis) adds 2u² (Debye and Waller).
 
 Pixels of the wave hardly resolve an atom's core. It is drawn on pixels half as wide, widened by a common S, which is divided out in
 Fourier space as in a non-uniform Fourier transform (Dutt & Rokhlin, SIAM J. Sci. Comput. 14 (1993) 1368, doi:10.1137/0914081):
-what is left is band-limited to the circle of frequencies that the wave's pixels hold.
+what is left is band-limited to the circle of frequencies that the wave's pixels hold. Parts so wide that the wave's pixels hold all
+of them are drawn there as they are.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.backend import Array, fft_module, to_host
+from reconstructors.images import fft_threads
 from reconstructors.multislice_orbitals.shapes import Shape
 from reconstructors.orbitals import drawing
 from reconstructors.orbitals.types import Orbitals, View
 
 FINER = 2  # pixels of a drawing along a pixel of the wave
 SPREAD = 2.0  # S in squared fine pixels
+WIDE = 6.0  # in squared pixels of the wave: of what is wider, exp(−π² WIDE/4) is left at the Nyquist frequency
 CUT = 12.0  # exp(−CUT) of a Gaussian is left out in depth
 
 
 class SlicedPotential:
     """Draws atoms on the slices of a wave's grid of (ny, nx) pixels, whose index N//2 is the axis."""
 
-    def __init__(self, shape: tuple[int, int], pixel_A: float, edges_A: np.ndarray, xp: ModuleType = np) -> None:
-        self.shape, self.xp = shape, xp
+    def __init__(self, shape: tuple[int, int], pixel_A: float, edges_A: np.ndarray, xp: ModuleType = np, threads: int = 1) -> None:
+        self.shape, self.xp, self.threads = shape, xp, threads
         self.lower = np.concatenate([[-np.inf], edges_A[1:-1]])
         self.upper = np.concatenate([edges_A[1:-1], [np.inf]])
         self.fine_shape = (FINER * shape[0], FINER * shape[1])
-        self.pixel_A = pixel_A / FINER
-        self.centre = (FINER * (shape[0] // 2), FINER * (shape[1] // 2))
+        self.wave_pixel_A, self.pixel_A = pixel_A, pixel_A / FINER
         self.spread_A2 = SPREAD * self.pixel_A**2
         rows, columns = (np.fft.fftfreq(shape[0], pixel_A), np.fft.rfftfreq(shape[1], pixel_A))
         squared = rows[:, None] ** 2 + columns**2
@@ -56,19 +58,23 @@ class SlicedPotential:
     def phase(self, seen: SeenAtoms) -> Array:
         """Return φ (slices, ny, nx) float32 in rad."""
         fft, planes = fft_module(self.xp), (len(self.lower), *self.fine_shape)
-        drawn = drawing.splat(planes, *seen.listed)
-        spectrum = fft.rfft2(drawn)[:, self.kept, : self.widening.shape[1]] * self.widening
-        return fft.irfft2(spectrum, s=self.shape) * np.float32(1 / FINER**2)
+        drawn = drawing.splat(planes, *seen.narrow, *seen.drawn, threads=self.threads)
+        with fft_threads(self.xp):
+            spectrum = fft.rfft2(drawn)[:, self.kept, : self.widening.shape[1]] * self.widening
+            phase = fft.irfft2(spectrum, s=self.shape) * np.float32(1 / FINER**2)
+        phase += drawing.splat(phase.shape, *seen.wide, *seen.drawn, threads=self.threads)
+        return phase
 
     def gradient(self, seen: SeenAtoms, slope: Array) -> tuple[np.ndarray, np.ndarray]:
         """From ∂L/∂φ (slices, ny, nx) return ∂L/∂(x, y, z, W, B) of every atom (n, 5), and ∂L/∂(drift, turns) of the view (5,)."""
         xp, fft = self.xp, fft_module(self.xp)
         spectrum = xp.zeros((len(self.lower), self.fine_shape[0], self.fine_shape[1] // 2 + 1), np.complex64)
-        spectrum[:, self.kept, : self.widening.shape[1]] = fft.rfft2(slope) * self.widening
-        planes = fft.irfft2(spectrum, s=self.fine_shape)
-        sums = xp.zeros((seen.count, 4))
-        atoms, place, u, v, _, width = seen.listed
-        drawing.gather(planes, atoms, place, u, v, width, sums)
+        with fft_threads(xp):
+            spectrum[:, self.kept, : self.widening.shape[1]] = fft.rfft2(slope) * self.widening
+            planes = fft.irfft2(spectrum, s=self.fine_shape, overwrite_x=True)
+        sums, (u, v, _, width) = xp.zeros((seen.count, 4)), seen.drawn
+        drawing.gather(planes, *seen.narrow, u, v, width, sums, self.threads)
+        drawing.gather(xp.ascontiguousarray(slope), *seen.wide, u, v, width, sums, self.threads)
         return seen.derivatives(to_host(sums))
 
 
@@ -108,21 +114,25 @@ class SeenAtoms:
         self.share = 0.5 * (erf(above) - erf(below))
         self.share_by_z = -(ends[0] - ends[1]) / root
         self.share_by_width = -(ends_t[0] - ends_t[1]) / (2 * self.width)
-        self.drawn_width = self.width + p.spread_A2
+        wide = self.width > WIDE * p.wave_pixel_A**2
+        self.pixel_A = np.where(wide, p.wave_pixel_A, p.pixel_A)
+        self.drawn_width = self.width + np.where(wide, 0.0, p.spread_A2)
         self.unit = self.part / (np.pi * self.drawn_width)
         self.weight = weight
-        (x, y), xp = self.lab[:2, self.atom], p.xp
-        u, v = x / p.pixel_A + p.centre[1], y / p.pixel_A + p.centre[0]
-        given = (u, v, weight * self.unit * self.share, self.drawn_width / p.pixel_A**2)
-        self.listed = (
-            xp.arange(self.count),
-            xp.asarray(self.place.astype(np.int32)),
-            *(xp.asarray(np.ascontiguousarray(one)) for one in given),
-        )
+        (x, y), finer = self.lab[:2, self.atom], np.where(wide, 1, FINER)
+        v, u = (at / self.pixel_A + finer * (side // 2) for at, side in zip((y, x), p.shape, strict=True))
+        given = (u, v, weight * self.unit * self.share, self.drawn_width / self.pixel_A**2)
+        self.drawn: tuple[Array, Array, Array, Array] = tuple(p.xp.asarray(np.ascontiguousarray(one)) for one in given)
+        self.narrow, self.wide = (self._placed(np.flatnonzero(which)) for which in (~wide, wide))
+
+    def _placed(self, which: np.ndarray) -> tuple[Array, Array]:
+        """Return those Gaussians and their slices on the device."""
+        xp = self.potential.xp
+        return xp.asarray(which), xp.asarray(self.place[which].astype(np.int32))
 
     def derivatives(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives of `SlicedPotential.gradient` from what `gather` found."""
-        pixel, peak = self.potential.pixel_A, self.weight * self.unit
+        pixel, peak = self.pixel_A, self.weight * self.unit
         lateral = 2 * pixel * (peak * self.share / self.drawn_width) * sums[:, 1:3].T
         along = peak * self.share_by_z * sums[:, 0]
         narrower = self.share * (sums[:, 3] * pixel**2 / self.drawn_width - sums[:, 0]) / self.drawn_width

@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from benchsuite.backend import Array, get_array_module
+from benchsuite.compiled import run_pieces
 from reconstructors.orbitals import cpu, cuda
 
 
-def splat(shape: tuple[int, int, int], atoms: Array, place: Array, u: Array, v: Array, peak: Array, width: Array) -> Array:
+def splat(
+    shape: tuple[int, int, int], atoms: Array, place: Array, u: Array, v: Array, peak: Array, width: Array, threads: int = 1
+) -> Array:
     """Return planes (k, ny, nx) float32 with the Gaussians of the listed atoms (arguments as for `cuda.splat`)."""
     if get_array_module(u) is not np:
         return cuda.splat(shape, atoms, place, u, v, peak, width)
     planes = np.zeros(shape, np.float32)
-    for k, plane in enumerate(planes):
-        cpu.splat(plane, atoms[place == k], u, v, peak, width)
+    run_pieces(lambda k: cpu.splat(planes[k], atoms[place == k], u, v, peak, width), range(shape[0]), threads)
     return planes
 
 
-def gather(planes: Array, atoms: Array, place: Array, u: Array, v: Array, width: Array, sums: Array) -> None:
+def gather(planes: Array, atoms: Array, place: Array, u: Array, v: Array, width: Array, sums: Array, threads: int = 1) -> None:
     """Set sums[i] to the moments of each listed atom's plane under its Gaussian (arguments as for `cuda.gather`)."""
     if get_array_module(u) is not np:
         cuda.gather(planes, atoms, place, u, v, width, sums)
         return
-    for k, plane in enumerate(planes):
-        cpu.gather(plane, atoms[place == k], u, v, width, sums)
+    run_pieces(lambda k: cpu.gather(planes[k], atoms[place == k], u, v, width, sums), range(len(planes)), threads)

@@ -348,9 +348,9 @@ def test_what_is_asked_for_is_in_the_schedule(oversampling):
     assert sum(turn.census for turn in order) == 2
     assert order[-1].finer == oversampling
     assert all(later.finer >= earlier.finer for earlier, later in itertools.pairwise(order))
-    assert order[-1].probes
+    assert order[-1].probe_step > 0
     assert order[-1].views
-    assert not any(turn.probes or turn.views for turn in turns(algorithm(oversampling=oversampling).params))
+    assert not any(turn.probe_step or turn.views for turn in turns(algorithm(oversampling=oversampling).params))
 
 
 def test_a_view_is_one_image_of_one_focus(truth):
