@@ -58,16 +58,21 @@ def disturbed(start: Atoms, kind: str, rng: np.random.Generator) -> Atoms:
     return Atoms("Cu" * (len(kept) + count), np.concatenate([positions[kept], false]))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(found_by_mset):
+    return fitted(found_by_mset, found_by_mset.traced())
+
+
 @pytest.mark.parametrize("kind", ["20 pm off", "5% missing, 5% false"])
-def test_the_same_atoms_are_found(found_by_mset, kind):
-    start, truth = found_by_mset.traced(), found_by_mset.truth()
-    plain, other = fitted(found_by_mset, start), fitted(found_by_mset, disturbed(start, kind, np.random.default_rng(4)))
+def test_the_same_atoms_are_found(found_by_mset, undisturbed, kind):
+    truth = found_by_mset.truth()
+    other = fitted(found_by_mset, disturbed(found_by_mset.traced(), kind, np.random.default_rng(4)))
     scores = {}
-    for name, atoms in {"as MSET found them": plain, kind: other}.items():
+    for name, atoms in {"as MSET found them": undisturbed, kind: other}.items():
         pairs = match(truth.positions, atoms.positions)
         assert len(pairs.distance_A) == len(truth) == len(atoms), f"{name}: {len(pairs.distance_A)} of {len(truth)} in {len(atoms)}"
         scores[name] = 100 * float(np.sqrt((pairs.distance_A**2).mean()))
-    apart = match(plain.positions, other.positions).distance_A
+    apart = match(undisturbed.positions, other.positions).distance_A
     print(f"\n{scores}, {100 * np.sqrt((apart**2).mean()):.2f} pm from one another")  # noqa: T201
     assert scores[kind] < 1.1 * scores["as MSET found them"]
     assert 100 * np.sqrt((apart**2).mean()) < 0.5
