@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from benchsuite.contract import Cost
 from benchsuite.data import Grid
 from reconstructors.multislice.forward_model import window_pixels
 from reconstructors.multislice_orbitals.schedule import turns
-
-if TYPE_CHECKING:
-    from reconstructors.lot import LOTParams
+from reconstructors.orbitals.params import LOTParams
 
 TRANSFORM_S = 1.85e-10  # per pixel and log2(pixels along a side) of a transform, as for MSET
 CENSUS_SWEEPS, CURVATURE_SWEEPS = 4.0, 1.2  # what births and deaths, and the curvature, cost beside a sweep

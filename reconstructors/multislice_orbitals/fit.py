@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -28,11 +27,9 @@ from reconstructors.multislice_orbitals.moves import between, by_tilt, differenc
 from reconstructors.multislice_orbitals.schedule import Turn, turns
 from reconstructors.multislice_orbitals.shapes import Shape, tabulated
 from reconstructors.multislice_orbitals.uncertainty import covariance, deviations, disagreement
+from reconstructors.orbitals.params import LOTParams
 from reconstructors.orbitals.start import check_seen, joined, merged, peak_points, strong_weight
 from reconstructors.orbitals.types import Orbitals, View
-
-if TYPE_CHECKING:
-    from reconstructors.lot import LOTParams
 
 UNKNOWN = "Ag"  # whose shape atoms of no known element have: a compact one, which widths can only enlarge
 FIRST_WIDTH_A2 = 0.02

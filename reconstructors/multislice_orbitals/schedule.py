@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from reconstructors.lot import LOTParams
+from reconstructors.orbitals.params import LOTParams
 
 CENSUS = (2, 4)  # sweeps before which atoms are born and die
 COARSE_SWEEPS = 6  # at most, on the voxels

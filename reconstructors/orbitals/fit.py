@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -22,15 +21,13 @@ from reconstructors.images import projections
 from reconstructors.orbitals.adam import Adam
 from reconstructors.orbitals.fine_grid import FineGrid
 from reconstructors.orbitals.model import SPREAD, OrbitalModel, ramp
+from reconstructors.orbitals.params import LOTParams
 from reconstructors.orbitals.probe_stack import ProbeStack
 from reconstructors.orbitals.schedule import Phase, phases
 from reconstructors.orbitals.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight
 from reconstructors.orbitals.types import Gradient, Orbitals, ProbeGradient, View
 from reconstructors.projection.projector import Projector
 from reconstructors.resire import accelerated_descent, largest_eigenvalue
-
-if TYPE_CHECKING:
-    from reconstructors.lot import LOTParams
 
 BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
 ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from reconstructors.lot import LOTParams
+from reconstructors.orbitals.params import LOTParams
 
 WEIGHT_SWEEPS = 4  # of a grid, to begin with, positions held
 GATHERING = (
