@@ -3,7 +3,8 @@
 A point far from all atoms is asked for its weight w = −(∂L/∂W)/(c F), with the standard deviation s/√F: s = 1/√N under counting
 statistics, or what the spread of √F w over all points says, whichever is more, since a model that is wrong somewhere asks for
 atoms everywhere. An atom is born where w √F/s exceeds the quantile of the normal distribution beyond which one of all points
-lies by chance in one of `CHANCE` searches; it dies when its weight falls below the same multiple of its own standard deviation.
+lies by chance in one of `CHANCE` searches. It dies when its weight falls below that multiple of its own standard deviation which
+one of as many false atoms would exceed by chance as often: fewer than the points, since who has been found need not be found again.
 """
 
 from __future__ import annotations
@@ -82,6 +83,6 @@ def born(
     return merged(found, apart_A, weigh=False)
 
 
-def alive(weight: np.ndarray, deviation: np.ndarray, least: float, points: int) -> np.ndarray:
-    """Return which atoms have a weight of at least `least` that is significant among so many points that may have been asked."""
-    return (weight > least_significance(points + len(weight)) * deviation) & (weight > least)
+def alive(weight: np.ndarray, deviation: np.ndarray, least: float) -> np.ndarray:
+    """Return which atoms have a weight of at least `least` that is significant among all of them."""
+    return (weight > least_significance(len(weight)) * deviation) & (weight > least)

@@ -187,8 +187,7 @@ class PatternFit:
 
     def _alive(self, atoms: Orbitals, deviation: np.ndarray) -> np.ndarray:
         """Which atoms are significant. Raises BenchsuiteError where none is."""
-        points = len(census.free_points(atoms.positions, self.params.merge_A, self.series))
-        found = census.alive(atoms.weight, deviation, self._least_weight(), points)
+        found = census.alive(atoms.weight, deviation, self._least_weight())
         if not found.any():
             raise BenchsuiteError("no atom is left: no weight is significant; are the atoms to start from those of this specimen?")
         return found

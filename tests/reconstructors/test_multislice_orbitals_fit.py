@@ -200,7 +200,7 @@ def test_the_rule_of_life_is_the_stated_one():
     assert least_significance(10**4) > least_significance(100) > least_significance(1)
     bound = least_significance(4)
     weight, deviation = np.array([1.0, 1.0, 1.0, 0.1]), np.array([0.99, 1.01, 0.0, 0.0]) / bound
-    assert alive(weight, deviation, 0.2, 0).tolist() == [True, False, True, False]
+    assert alive(weight, deviation, 0.2).tolist() == [True, False, True, False]
     rng = np.random.default_rng(0)
     points = rng.uniform(-40, 40, (3000, 3))
     noise = rng.normal(size=3000)
