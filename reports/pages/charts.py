@@ -138,12 +138,12 @@ def _hatch(color: str) -> str:
 def _frame(x: Axis, y: Axis, u: Callable[[np.ndarray], np.ndarray], v: Callable[[np.ndarray], np.ndarray]) -> list[str]:
     base, parts = HEIGHT - BOTTOM, []
     parts.append(f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}" fill="none" stroke="#222"/>')
-    for tick, at in zip(x.ticks(), u(np.array(x.ticks())), strict=True):
+    for text, at in zip(_texts(x.ticks()), u(np.array(x.ticks())), strict=True):
         parts.append(f'<path d="M{at:.1f} {base}v4" stroke="#222"/>')
-        parts.append(f'<text x="{at:.1f}" y="{base + 16}" text-anchor="middle">{_tick(tick)}</text>')
-    for tick, at in zip(y.ticks(), v(np.array(y.ticks())), strict=True):
+        parts.append(f'<text x="{at:.1f}" y="{base + 16}" text-anchor="middle">{text}</text>')
+    for text, at in zip(_texts(y.ticks()), v(np.array(y.ticks())), strict=True):
         parts.append(f'<path d="M{LEFT} {at:.1f}h-4" stroke="#222"/>')
-        parts.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{_tick(tick)}</text>')
+        parts.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 10}" text-anchor="middle">{escape(x.label)}</text>')
     half = (TOP + base) / 2
@@ -151,8 +151,13 @@ def _frame(x: Axis, y: Axis, u: Callable[[np.ndarray], np.ndarray], v: Callable[
     return parts
 
 
-def _tick(value: float) -> str:
-    return "0" if abs(value) < 1e-12 else number(value)
+def _texts(ticks: list[float]) -> list[str]:
+    """Return ticks with as many digits as tell them apart."""
+    for digits in range(3, 9):
+        texts = ["0" if abs(tick) < 1e-12 else number(tick, digits) for tick in ticks]
+        if len(set(texts)) == len(ticks):
+            break
+    return texts
 
 
 def _legend_rows(legend: Sequence[tuple[str, str, str]]) -> list[list[tuple[float, tuple[str, str, str]]]]:

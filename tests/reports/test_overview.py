@@ -26,7 +26,7 @@ from reports.figures.pareto import dose_of, front, pareto
 from reports.figures.sweep_axis import log_if_decades, sweep_axis
 from reports.groups import groups, methods
 from reports.pages.atoms import FALSE, MISSING, NON_ATOM, TRUE, WRONG, packed, scene
-from reports.pages.charts import Axis
+from reports.pages.charts import Axis, _texts
 from reports.pages.slices import slice_of
 from reports.pages.still import SIDE, still
 from reports.pool import members_of, pools, run_names
@@ -438,3 +438,8 @@ def test_no_two_methods_have_the_same_line(others):
     lines = {(style.color, style.linestyle) for style in [BOUND_LINE, *styles.values()]}
     assert len(lines) == len(styles) + 1
     assert list(styles) == methods
+
+
+def test_ticks_of_a_narrow_range_have_the_digits_that_tell_them_apart():
+    assert _texts([0.8012, 0.8014, 0.8016]) == ["0.8012", "0.8014", "0.8016"]
+    assert _texts([0.0, 0.5, 1.0]) == ["0", "0.5", "1"]
