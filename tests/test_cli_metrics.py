@@ -109,7 +109,7 @@ def test_metrics_have_columns_in_table_and_report(folder):
     summary = (folder / "out" / "tables" / "summary.md").read_text()
     assert "Surface rmsd (pm)" in summary
     assert "Traced now (%)" in summary
-    assert "Surface rmsd (pm): RMSD of matched atoms at the surface" in summary
+    assert "Surface rmsd (pm), Inside rmsd (pm): RMSD of matched atoms at the surface" in summary
 
 
 def test_no_column_of_a_run_is_taken_for_one_of_a_metric(folder):
