@@ -20,7 +20,7 @@ METRICS = {
     "tracing_error_pct": "(false positives + missed) / true atoms (%)",
     "classification_rate_pct": "correctly classified / true atoms (%)",
     "recall_<El>_pct": "true atoms of an element that were found (%)",
-    "r_factor": "Σ|I − I_calc| / Σ|I| of the volume's projections, one scale for the series; against the series as it was prepared",
+    "r_factor": "Σ|I − I_calc| / Σ|I| of the volume's projections, one scale for the series; against the preprocessed series",
     "resolution_fsc_A": "where the Fourier shell correlation with the truth falls below 0.5 (Å)",
     "resolution_half_sets_A": "where the Fourier shell correlation of reconstructions of half the tilts each falls below 0.143 (Å)",
     "n_ambiguous": "traced atoms whose element their intensity, with its stated uncertainty, does not tell with 95% probability",
@@ -49,12 +49,12 @@ MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
     "rmsd_<El>_pm",
     "site_displacement_<x|y|z>_pm",
 )
-CLASSES = ("phantom", "preparation", "reconstructor", "metric")
+CLASSES = ("phantom", "preprocessing", "reconstructor", "metric")
 KINDS = (*(f"{kind}s" for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
-    """Return (name, title) of all phantoms, preparations, reconstructors, metrics or scenarios."""
+    """Return (name, title) of all phantoms, preprocessing steps, reconstructors, metrics or scenarios."""
     if what.removesuffix("s") in CLASSES:
         kind = what.removesuffix("s")
         built_in = METRICS.items() if kind == "metric" else ()

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from benchsuite import registry
-from benchsuite.contract import Preparation, Reconstructor
+from benchsuite.contract import Preprocessing, Reconstructor
 from benchsuite.errors import BenchsuiteError, choices
 
 
@@ -30,7 +30,7 @@ class Checked:
 
 
 def find_class(name: str) -> type[Any]:
-    """Return the reconstructor or preparation that `package.module:Class`, `file.py:Class` or a registered name means.
+    """Return the reconstructor or preprocessing that `package.module:Class`, `file.py:Class` or a registered name means.
 
     Raises BenchsuiteError where there is none, saying what is there instead.
     """
@@ -44,8 +44,8 @@ def find_class(name: str) -> type[Any]:
     found = getattr(module, attribute)
     if not inspect.isclass(found):
         raise BenchsuiteError(f"{name}: is a {type(found).__name__}, not a class")
-    if not issubclass(found, (Reconstructor, Preparation)):
-        raise BenchsuiteError(f"{name}: is no subclass of benchsuite.contract.Reconstructor or Preparation")
+    if not issubclass(found, (Reconstructor, Preprocessing)):
+        raise BenchsuiteError(f"{name}: is no subclass of benchsuite.contract.Reconstructor or Preprocessing")
     if inspect.isabstract(found):
         raise BenchsuiteError(f"{name}: does not implement {', '.join(sorted(found.__abstractmethods__))}")
     return found
@@ -54,8 +54,8 @@ def find_class(name: str) -> type[Any]:
 def _registered(name: str) -> type[Any]:
     if name.endswith(".py"):
         raise BenchsuiteError(f"{name}: say which class of the file: {name}:CLASS")
-    if name not in registry.names("reconstructor") and name in registry.names("preparation"):
-        return registry.preparation(name)
+    if name not in registry.names("reconstructor") and name in registry.names("preprocessing"):
+        return registry.preprocessing(name)
     return registry.reconstructor(name)
 
 
@@ -90,7 +90,7 @@ def checks(cls: type[Any]) -> Iterator[Checked]:
     from benchsuite import contract_suite
 
     suite: tuple[Callable[[Any], None], ...] = contract_suite.RECONSTRUCTOR_CHECKS
-    for check in suite if issubclass(cls, Reconstructor) else (contract_suite.check_preparation,):
+    for check in suite if issubclass(cls, Reconstructor) else (contract_suite.check_preprocessing,):
         started, reason = time.perf_counter(), ""
         try:
             check(cls)

@@ -24,7 +24,7 @@ ScenarioName = Annotated[str, typer.Argument(help="A scenario file, or a name fr
 Scale = Annotated[str, typer.Option(help="smoke (seconds), desk (minutes) or paper (a GPU, or hours).")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be repeated.")]
 Plugin = Annotated[
-    list[str] | None, typer.Option(help="A Python file that defines reconstructors, phantoms, preparations or metrics.")
+    list[str] | None, typer.Option(help="A Python file that defines reconstructors, phantoms, preprocessing steps or metrics.")
 ]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="Where results are kept. Default: $BENCHSUITE_STORE, else .benchsuite/store.")
@@ -87,7 +87,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a scenario, or continue it, and write its report."""
-    from benchsuite.backend import module_for
+    from benchsuite.physics.backend import module_for
     from benchsuite.progress import Progress
     from benchsuite.runner.reporting import report_of
     from benchsuite.runner.run import Settings
@@ -110,13 +110,13 @@ def run(
 def validate(scenario: ScenarioName, scale: Scale = "desk", overrides: Set = None, plugin: Plugin = None) -> None:
     """Check a scenario and list every problem with its line."""
     from benchsuite.microscope import warnings_physics
-    from benchsuite.scenario.own_sections import in_words_of_series
+    from benchsuite.scenario.measured_sections import in_words_of_series
 
     loaded = _load(scenario, scale, overrides, plugin)
     sections = [(cell.experiment.microscope, cell.experiment.simulation, cell.experiment.acquisition) for cell in loaded.cells]
     for warning in dict.fromkeys(text for section in sections for text in warnings_physics(*section)):
         typer.echo(f"warning: {warning if loaded.scenario.series is None else in_words_of_series(warning)}", err=True)
-    for told in dict.fromkeys(cell.experiment.own.told for cell in loaded.cells if cell.experiment.own is not None):
+    for told in dict.fromkeys(cell.experiment.measured.told for cell in loaded.cells if cell.experiment.measured is not None):
         typer.echo(told)
     typer.echo(f"{loaded.source}: valid; {len(loaded.cells)} cells at scale {scale}")
 
@@ -165,7 +165,8 @@ def plan(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="phantoms, preparations, reconstructors, metrics or scenarios")], plugin: Plugin = None
+    what: Annotated[str, typer.Argument(help="phantoms, preprocessing, reconstructors, metrics or scenarios")],
+    plugin: Plugin = None,
 ) -> None:
     """List what there is."""
     from benchsuite import catalogue, registry
@@ -178,7 +179,7 @@ def list_names(
 
 @app.command()
 def info(
-    name: Annotated[str, typer.Argument(help="A reconstructor, preparation, phantom, metric or scenario.")], plugin: Plugin = None
+    name: Annotated[str, typer.Argument(help="A reconstructor, preprocessing, phantom, metric or scenario.")], plugin: Plugin = None
 ) -> None:
     """Show parameters with units, defaults and reference."""
     from benchsuite import catalogue, registry
@@ -196,8 +197,8 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of each run anew, or with --out one report over all of them."""
+    from benchsuite.reports import write_overview, write_report
     from benchsuite.results import Run
-    from reports import write_overview, write_report
 
     found = [Run(folder) for folder in runs]
     for run in found:
@@ -223,8 +224,8 @@ def compare(
 ) -> None:
     """Compare two runs, or a run with a baseline: exit status 0 no regression, 1 regression, 4 nothing comparable."""
     from benchsuite.atomic import write_text
-    from reports.comparison import as_json, as_junit, as_markdown, as_page, open_side, print_comparison
-    from reports.comparison import compare as compared
+    from benchsuite.reports.comparison import as_json, as_junit, as_markdown, as_page, open_side, print_comparison
+    from benchsuite.reports.comparison import compare as compared
 
     sides = open_side(base), open_side(candidate)
     found = compared(*sides, metrics=metric or (), methods=only or (), by=by, same=same, confidence=confidence)
@@ -250,9 +251,9 @@ def accept(
     """Write the scores of a run down as what later runs are held against."""
     from datetime import UTC, datetime
 
+    from benchsuite.reports.comparison import accept as accept_side
+    from benchsuite.reports.comparison import side_of
     from benchsuite.results import Run
-    from reports.comparison import accept as accept_side
-    from reports.comparison import side_of
 
     side = side_of(Run(run_folder))
     file = out or Path(f"{side.scenario}-{side.scale}.baseline.json")
@@ -264,7 +265,7 @@ def accept(
 @baseline.command()
 def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline file.")]) -> None:
     """Show what a baseline file holds, and why it was accepted."""
-    from reports.comparison import print_baseline, read_baseline
+    from benchsuite.reports.comparison import print_baseline, read_baseline
 
     print_baseline(read_baseline(file))
 
@@ -338,7 +339,7 @@ def export(
 @app.command()
 def doctor() -> None:
     """Say what this machine has: versions, cores, memory, GPU, store."""
-    from benchsuite.backend import gpu_available
+    from benchsuite.physics.backend import gpu_available
     from benchsuite.provenance import provenance
 
     facts = provenance()

@@ -11,12 +11,13 @@ import ast
 import functools
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = ("benchsuite", "reconstructors", "metrics")
+PACKAGE = "benchsuite"
 CARRIERS = frozenset(
     f"benchsuite.{name}"
     for name in (
@@ -48,18 +49,15 @@ def file_version(path: str | Path) -> dict[str, str]:
 
 def project_version() -> dict[str, str]:
     """Return {file: hash} of all source files of this project that decide numbers."""
-    found = dict[str, str]()
-    for package in PACKAGES:
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        for root in map(Path, spec.submodule_search_locations or ()):
-            found |= {f"{package}/{file.relative_to(root)}": _file(file).hash for file in root.rglob("*.py")}
-    return found
+    root = Path(__file__).parent
+    files = (Path(folder) / name for folder, _, names in os.walk(root, followlinks=True) for name in names if name.endswith(".py"))
+    relative = {str(file.relative_to(root)): file for file in files}
+    return {name: _file(file).hash for name, file in sorted(relative.items()) if not name.startswith("reports/")}
 
 
 def imported_files() -> dict[str, Path]:
     """Return {module: file} of what this process has imported of this project."""
-    modules = [(name, module) for name, module in list(sys.modules.items()) if name.split(".")[0] in PACKAGES]
+    modules = [(name, module) for name, module in list(sys.modules.items()) if name.split(".")[0] == PACKAGE]
     return {name: Path(file) for name, module in modules if (file := getattr(module, "__file__", None))}
 
 
@@ -107,7 +105,7 @@ def _module(name: str) -> Source | None:
     """The source of a module of this project; None for all others, and for names that are not modules."""
     if name in _held:
         return _held[name]
-    if name.split(".")[0] not in PACKAGES:
+    if name.split(".")[0] != PACKAGE:
         return None
     try:
         spec = importlib.util.find_spec(name)

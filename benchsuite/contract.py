@@ -1,10 +1,10 @@
-"""The contract between the harness and an algorithm, a step that prepares a series, a phantom, and a metric.
+"""The contract between the harness and an algorithm, a step that preprocesses a series, a phantom, and a metric.
 
 A reconstructor is a class with frozen `Params` and one generator. It gets the TiltSeries and a Context, never the ground
 truth, and yields an Iterate whenever it has a new estimate; the last one yielded is the answer. The runner owns the loop:
 progress, deadline, early stop, the check for non-finite values, the history.
 
-A preparation makes another series of a series, before reconstructors see it: it aligns, denoises, or finds phases.
+A preprocessing makes another series of a series, before reconstructors see it: it aligns, denoises, or finds phases.
 A metric comes last: it alone sees the answer together with the truth.
 """
 
@@ -22,9 +22,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 import numpy as np
 from ase import Atoms
 
-from benchsuite.backend import DEVICES, Array, module_for, thread_count
-from benchsuite.data import Grid, Modality, Prepared, Reconstruction, TiltSeries
+from benchsuite.data import Grid, Modality, Preprocessed, Reconstruction, TiltSeries
 from benchsuite.params import Params
+from benchsuite.physics.backend import DEVICES, Array, module_for, thread_count
 
 P = TypeVar("P", bound=Params)
 
@@ -77,7 +77,7 @@ class Cost:
 
 
 class Algorithm(ABC, Generic[P]):
-    """What reconstructors and preparations have in common: frozen parameters, and the series that they take."""
+    """What reconstructors and preprocessing steps have in common: frozen parameters, and the series that they take."""
 
     Params: ClassVar[type[Params]]
     modalities: ClassVar[tuple[Modality, ...]]
@@ -128,25 +128,25 @@ class Reconstructor(Algorithm[P]):
         return Cost(seconds=1.5e-8 * voxels * series_shape[0] * self.total_iterations(), bytes=10 * 4 * voxels)
 
 
-class Preparation(Algorithm[P]):
-    """Base of all steps that prepare a series (`prepare:` in a scenario). Subclasses set the class variables and `prepare`."""
+class Preprocessing(Algorithm[P]):
+    """Base of all preprocessing steps (`preprocess:` in a scenario). Subclasses set the class variables and `preprocess`."""
 
     modalities: ClassVar[tuple[Modality, ...]] = ("adf", "phase")
     makes: ClassVar[Modality | None] = None  # what comes out; None: what went in
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     libraries: ClassVar[tuple[str, ...]] = ()  # packages whose versions decide the result
-    by_tilt: ClassVar[bool] = False  # whether every tilt is prepared by itself: `prepare` then gets series of one tilt
+    by_tilt: ClassVar[bool] = False  # whether every tilt is preprocessed by itself: `preprocess` then gets series of one tilt
 
     @abstractmethod
-    def prepare(self, series: TiltSeries, context: Context) -> Prepared:
-        """Return the prepared series; must not change the one that comes in. Equal seeds give equal results."""
+    def preprocess(self, series: TiltSeries, context: Context) -> Preprocessed:
+        """Return the preprocessed series; must not change the one that comes in. Equal seeds give equal results."""
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         """Predict time and memory from the shape of the series' data (of one tilt, if `by_tilt`) and the grid."""
         pixels = float(math.prod(series_shape))
         return Cost(seconds=1.0 + 1e-7 * pixels, bytes=2e8 + 20 * pixels)
 
-    def prepared_shape(self, series_shape: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
+    def preprocessed_shape(self, series_shape: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
         """Return the shape of what comes out."""
         return series_shape if self.makes is None else (series_shape[0], 1, *grid.shape[1:])
 
@@ -184,7 +184,7 @@ class Scored:
         (true, false_class, false_positive, non_atom) where there is a truth. Non-atoms have the symbol "X".
     pairs: (n, 2) int, one to one: truth[pairs[k, 0]] was found as traced[pairs[k, 1]]; (0, 2) without truth.
     reconstruction: the answer, in its own frame; its volume is None where the method answers with atoms.
-    series: what the reconstructor was given; prepared, where there are steps before it.
+    series: what the reconstructor was given; preprocessed, where there are steps before it.
     rotation, shift_A: a traced atom now at p was found at rotationᵀ (p + shift_A).
     recorded: the series as the microscope recorded it, before any steps; the same as `series` where there are none. Of a method for
         images these are the virtual images of a 4D-STEM scan. None where nobody says.
@@ -246,5 +246,5 @@ def default_label(name: str) -> str:
 
 AnyReconstructor = Reconstructor[Any]
 AnyPhantom = Phantom[Any]
-AnyPreparation = Preparation[Any]
+AnyPreprocessing = Preprocessing[Any]
 AnyMetric = Metric[Any]

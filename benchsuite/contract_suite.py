@@ -21,7 +21,7 @@ from benchsuite.contract import (
     DIRECTIONS,
     AnyMetric,
     AnyPhantom,
-    AnyPreparation,
+    AnyPreprocessing,
     AnyReconstructor,
     Context,
     Iterate,
@@ -29,8 +29,8 @@ from benchsuite.contract import (
     metric_misfit,
 )
 from benchsuite.data import Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
-from benchsuite.electrons import interaction_per_VA, wavelength_A
-from benchsuite.geometry import single_axis, tilt_angles
+from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
+from benchsuite.physics.rotations import single_axis, tilt_angles
 
 SIGMA_A = 0.5
 STEP_A = 0.5
@@ -249,8 +249,8 @@ RECONSTRUCTOR_CHECKS = (
 )
 
 
-def check_preparation(cls: type[AnyPreparation]) -> None:
-    """A step that prepares a series: describes itself, leaves its input alone, is deterministic, and refuses other modalities."""
+def check_preprocessing(cls: type[AnyPreprocessing]) -> None:
+    """A preprocessing step describes itself, leaves its input alone, is deterministic, and refuses other modalities."""
     assert cls.title, "title is empty"
     assert cls.reference, "reference is empty"
     modality = cls.modalities[0]
@@ -259,12 +259,12 @@ def check_preparation(cls: type[AnyPreparation]) -> None:
         series = series.view(len(series.data) // 2)
     data, rotations, step = np.array(series.data), series.rotations.copy(), cls()
     assert step.accepts(series) is None, f"a plain {modality} series is refused: {step.accepts(series)}"
-    first, second = (step.prepare(series, Context(grid, np.random.default_rng(1))) for _ in range(2))
-    assert np.array_equal(series.data, data), "prepare() changed series.data"
-    assert np.array_equal(series.rotations, rotations), "prepare() changed series.rotations"
+    first, second = (step.preprocess(series, Context(grid, np.random.default_rng(1))) for _ in range(2))
+    assert np.array_equal(series.data, data), "preprocess() changed series.data"
+    assert np.array_equal(series.rotations, rotations), "preprocess() changed series.rotations"
     assert np.array_equal(first.series.data, second.series.data), "two runs with one seed differ"
     assert first.series.modality == (cls.makes or modality), f"makes {first.series.modality}"
-    expected = step.prepared_shape(series.data.shape, grid)
+    expected = step.preprocessed_shape(series.data.shape, grid)
     assert first.series.data.shape == expected, f"makes data of shape {first.series.data.shape}, announced {expected}"
     assert first.series.data.dtype == np.float32, f"makes data of dtype {first.series.data.dtype}, not float32"
     assert np.isfinite(first.series.data).all(), "makes values that are not finite"

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
-from benchsuite.electrons import wavelength_A
+from benchsuite.physics.electrons import wavelength_A
 
 Modality = Literal["adf", "4dstem", "phase"]
 SUBSTRATE = "substrate"  # the array of a ground truth that is true for atoms which belong to no answer
@@ -117,8 +117,8 @@ class TiltSeries:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a preparation makes of a series. extras: named arrays for scores and figures, of a step that works tilt by tilt with
+class Preprocessed:
+    """What a preprocessing makes of a series. extras: named arrays for scores and figures, of a step that works tilt by tilt with
     one entry per tilt as their first axis. remark: what a user should know, such as why nothing was changed.
     """
 

@@ -12,9 +12,9 @@ from ase import Atoms
 from benchsuite.atomic import temporary_name, write_bytes, write_text
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError, choices
+from benchsuite.measured import write_emd, write_zarr
+from benchsuite.measured.description import angles_about_y
 from benchsuite.results import Run
-from benchsuite.series_files import write_emd, write_zarr
-from benchsuite.series_files.description import angles_about_y
 
 T = TypeVar("T")
 

@@ -120,7 +120,7 @@ class Progress:
             return
         elif event["event"] == "iteration":
             self._bars.update(self._tasks[name], completed=event["iteration"], total=event["total"])
-        elif event["event"] == "made" and event["stage"] in ("image", "prepared_tilt"):
+        elif event["event"] == "made" and event["stage"] in ("image", "preprocessed_tilt"):
             self._bars.advance(self._tasks[name])
         elif event["event"] == "done":
             self._bars.remove_task(self._tasks.pop(name))

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 import benchsuite
-from benchsuite.backend import processor
+from benchsuite.physics.backend import processor
 
 LIBRARIES = (
     "abtem", "ase", "cupy-cuda12x", "cupy-cuda13x", "dask", "distributed", "matplotlib", "numba", "numpy",

@@ -131,8 +131,8 @@ def accept(run: Run, file: Path, reason: str, *, metrics: Sequence[str] = ()) ->
     """Write a run down as a baseline. Raises BenchsuiteError without a reason, or where a cell has no result."""
     from datetime import UTC, datetime
 
-    from reports.comparison import accept as accept_side
-    from reports.comparison import side_of
+    from benchsuite.reports.comparison import accept as accept_side
+    from benchsuite.reports.comparison import side_of
 
     names = [metric.partition(":")[0] for metric in metrics]
     accept_side(side_of(run), file, reason, when=datetime.now(UTC).date().isoformat(), metrics=names)
@@ -155,7 +155,7 @@ def hold_against(
     `compare`. same: experiment, so that data simulated anew by another machine or version may be compared; or bytes.
     Raises BenchsuiteError where the file cannot be read.
     """
-    from reports.comparison import Verdict, compare, print_comparison, read_baseline, side_of
+    from benchsuite.reports.comparison import Verdict, compare, print_comparison, read_baseline, side_of
 
     if not baseline.exists():
         return f'{baseline}: no such baseline; pytest --benchsuite-accept "REASON" writes it'

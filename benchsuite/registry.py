@@ -1,4 +1,4 @@
-"""Finding reconstructors, preparations, phantoms and metrics by name: entry points of packages, and files given with --plugin."""
+"""Find reconstructors, preprocessing steps, phantoms and metrics by name, in entry points and in files given with --plugin."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchsuite.contract import AnyMetric, AnyPhantom, AnyPreparation, AnyReconstructor, Metric, Phantom, Preparation, Reconstructor
+from benchsuite.contract import (
+    AnyMetric,
+    AnyPhantom,
+    AnyPreprocessing,
+    AnyReconstructor,
+    Metric,
+    Phantom,
+    Preprocessing,
+    Reconstructor,
+)
 from benchsuite.errors import BenchsuiteError, UnknownNameError
 
-BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preparation": Preparation, "metric": Metric}
+BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preprocessing": Preprocessing, "metric": Metric}
 GROUPS = {kind: f"benchsuite.{kind}s" for kind in BASES}
 
 _plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
@@ -28,7 +37,7 @@ def _entry_points(kind: str) -> dict[str, Any]:
 
 
 def names(kind: str) -> list[str]:
-    """Return the sorted names of everything registered: kind "reconstructor", "preparation", "phantom" or "metric"."""
+    """Return the sorted names of everything registered: kind "reconstructor", "preprocessing", "phantom" or "metric"."""
     return sorted({*_entry_points(kind), *_plugins[kind]})
 
 
@@ -54,9 +63,9 @@ def phantom(name: str) -> type[AnyPhantom]:
     return registered("phantom", name)
 
 
-def preparation(name: str) -> type[AnyPreparation]:
-    """Return the preparation class of that name. Raises UnknownNameError with the nearest name."""
-    return registered("preparation", name)
+def preprocessing(name: str) -> type[AnyPreprocessing]:
+    """Return the preprocessing class of that name. Raises UnknownNameError with the nearest name."""
+    return registered("preprocessing", name)
 
 
 def metric(name: str) -> type[AnyMetric]:

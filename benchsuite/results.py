@@ -14,9 +14,9 @@ import pandas as pd
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import Prepared, Reconstruction, TiltSeries
+from benchsuite.data import Preprocessed, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.storage import SERIES, load_arrays, load_atoms, load_prepared, load_reconstruction, load_series
+from benchsuite.storage import SERIES, load_arrays, load_atoms, load_preprocessed, load_reconstruction, load_series
 from benchsuite.store import Key, Store, digest
 
 RUN_FILE = "run.json"
@@ -124,11 +124,11 @@ class CellResult:
             return ""
         return digest({name: total for name, total in files.items() if name.startswith(f"{SERIES}/")})
 
-    def prepared(self) -> list[Prepared]:
-        """What the steps of `prepare:` made of the series, one after the other; as far as they came."""
-        found: list[Prepared] = []
-        while folder := self._folder(f"{PREPARED}{len(found)}", ""):
-            found.append(load_prepared(folder))
+    def preprocessed(self) -> list[Preprocessed]:
+        """What the steps of `preprocess:` made of the series, one after the other; as far as they came."""
+        found: list[Preprocessed] = []
+        while folder := self._folder(f"{PREPROCESSED}{len(found)}", ""):
+            found.append(load_preprocessed(folder))
         return found
 
     def reconstruction(self) -> Reconstruction | None:
@@ -173,7 +173,7 @@ class CellResult:
         return folder / name if folder and (folder / name).exists() else None
 
 
-PREPARED = "prepared_"  # with a number: a step of `prepare:` among the keys of a cell
+PREPROCESSED = "preprocessed_"  # with a number: a step of `preprocess:` among the keys of a cell
 LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]
 SCORES = [
     "rmsd_pm", "ospa_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from benchsuite.data import Optics, Prepared, Reconstruction, TiltSeries, Volume
+from benchsuite.data import Optics, Preprocessed, Reconstruction, TiltSeries, Volume
 
 
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -105,16 +105,16 @@ def load_series(folder: Path) -> TiltSeries:
 SERIES, EXTRAS = "series.zarr", "extras.zarr"
 
 
-def save_prepared(folder: Path, prepared: Prepared) -> None:
-    """Write what a preparation made, beside whatever else is in the folder."""
-    save_series(folder / SERIES, prepared.series.data, prepared.series)
-    save_arrays(folder / EXTRAS, prepared.extras, {"remark": prepared.remark})
+def save_preprocessed(folder: Path, preprocessed: Preprocessed) -> None:
+    """Write what a preprocessing made, beside whatever else is in the folder."""
+    save_series(folder / SERIES, preprocessed.series.data, preprocessed.series)
+    save_arrays(folder / EXTRAS, preprocessed.extras, {"remark": preprocessed.remark})
 
 
-def load_prepared(folder: Path) -> Prepared:
-    """Return what `save_prepared` wrote."""
+def load_preprocessed(folder: Path) -> Preprocessed:
+    """Return what `save_preprocessed` wrote."""
     extras, about = load_arrays(folder / EXTRAS)
-    return Prepared(load_series(folder / SERIES), extras, str(about["remark"]))
+    return Preprocessed(load_series(folder / SERIES), extras, str(about["remark"]))
 
 
 def save_reconstruction(folder: Path, result: Reconstruction) -> None:

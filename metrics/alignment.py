@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchsuite.geometry import common_rotation, common_translation, vector_from_rotation
+from benchsuite.physics.rotations import common_rotation, common_translation, vector_from_rotation
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from benchsuite.contract import Context, Metric, Scored
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Params, Positive
-from reconstructors.multislice_orbitals.model import PatternModel
-from reconstructors.multislice_orbitals.shapes import tabulated
-from reconstructors.multislice_orbitals.uncertainty import covariance
-from reconstructors.orbitals.types import Orbitals, View
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.pattern_model import PatternModel
+from benchsuite.physics.gaussians.shapes import tabulated
+from benchsuite.reconstructors.lot.uncertainty import covariance
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchsuite.data import Volume
-from metrics.classify import PARTICLE_BLUR_A, otsu_threshold
-from metrics.spectrum import Peaks, bragg_peaks, hann, spectral_amplitude
+from benchsuite.metrics.spectrum import Peaks, bragg_peaks, hann, spectral_amplitude
+from benchsuite.metrics.tracing.classify import PARTICLE_BLUR_A, otsu_threshold
 
 STEP_DEG = 2.5
 STRONG = 0.25  # least structure factor of a reflection, over the number of strong sites

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.data import Grid
-from benchsuite.electrons import interaction_per_VA
+from benchsuite.physics.electrons import interaction_per_VA
 
 
 def slice_phases(atoms: Atoms, grid: Grid, edges_A: np.ndarray, energy_keV: float) -> np.ndarray:

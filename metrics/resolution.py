@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.data import Grid
-from metrics.gaussians import add_gaussians
+from benchsuite.metrics.tracing.gaussians import add_gaussians
 
 
 def fourier_shell_correlation(a: np.ndarray, b: np.ndarray, voxel_A: float) -> tuple[np.ndarray, np.ndarray]:

@@ -19,9 +19,9 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 
-from metrics.classify import NON_ATOM
-from metrics.match import match
-from metrics.structure import bond_length_error_A
+from benchsuite.metrics.matching.match import match
+from benchsuite.metrics.structure import bond_length_error_A
+from benchsuite.metrics.tracing.classify import NON_ATOM
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchsuite.data import Volume
-from metrics.gaussians import cube_offsets
-from metrics.peak_fit import parabola, windows
+from benchsuite.metrics.tracing.gaussians import cube_offsets
+from benchsuite.metrics.tracing.peak_fit import parabola, windows
 
 BLUR_A = 0.4
 LEVEL = 0.3

@@ -23,11 +23,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.backend import Array, fft_module, get_array_module
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
-from reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
+from benchsuite.physics.backend import Array, fft_module, get_array_module
+from benchsuite.reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
 
 CHUNK = 8192
 NEAREST = 1e-3  # oversampled pixels: a point on the plane itself gets the weight 1/NEAREST

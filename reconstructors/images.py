@@ -8,9 +8,9 @@ from types import ModuleType
 
 import numpy as np
 
-from benchsuite.backend import Array, thread_count
 from benchsuite.data import Modality, TiltSeries
-from benchsuite.geometry import is_rotation
+from benchsuite.physics.backend import Array, thread_count
+from benchsuite.physics.rotations import is_rotation
 
 PROJECTIONS: tuple[Modality, ...] = ("adf", "phase")
 PAD = 2  # empty pixels round a projected image: the kernels write there instead of testing every voxel

@@ -28,14 +28,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.backend import Array, get_array_module
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.multislice.forward_model import Discretisation, ForwardModel, reason_to_skip, window_pixels
-from reconstructors.multislice.objective import Loss, Objective, pattern_extras
-from reconstructors.multislice.refinement import Refinement
-from reconstructors.multislice.rotation import Interpolation, sheared
+from benchsuite.physics.backend import Array, get_array_module
+from benchsuite.physics.multislice.objective import Loss, Objective, pattern_extras
+from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, reason_to_skip, window_pixels
+from benchsuite.physics.multislice.sliced_view import Interpolation, sheared
+from benchsuite.reconstructors.ptychography.refinement import Refinement
 
 MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
 DAMPING = 1e-2  # of the largest preconditioner, added to all

@@ -8,7 +8,7 @@ smooth blobs. Two updates:
     accelerated  projected gradient with momentum, as in RESIRE
     paper        Adam's steps on V itself, each followed by max(0, ·) and by G: blurred a hundred times, V stays blurred
 
-The series is prepared first: ptychography tilt by tilt (`msp`), scaling, denoising, alignment (`prepare:` in a scenario).
+The series is preprocessed first: ptychography tilt by tilt (`msp`), scaling, denoising, alignment (`preprocess:` in a scenario).
 
 A. Romanov, M. Cho, M. Scott, P. Pelz, J. Phys. Mater. 8 (2025) 015005, sec. 2.2.
 """
@@ -23,13 +23,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.backend import Array, ndimage_module
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
-from reconstructors.images import projections, reason_to_skip
-from reconstructors.projection.projector import Projector
-from reconstructors.resire import accelerated_descent, iterate, largest_eigenvalue
+from benchsuite.physics.backend import Array, ndimage_module
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.reconstructors.images import projections, reason_to_skip
+from benchsuite.reconstructors.resire import accelerated_descent, iterate, largest_eigenvalue
 
 MOMENTUM, MEMORY = 0.9, 0.999  # of Adam
 DAMPING = 1e-3  # of the largest preconditioner, added to all
@@ -53,7 +53,7 @@ class MSPT(Reconstructor[MSPTParams]):
 
     def accepts(self, series: TiltSeries) -> str | None:
         if series.modality == "4dstem":
-            return "MSPT takes phases: give it steps that find them, such as prepare: [msp]"
+            return "MSPT takes phases: give it steps that find them, such as preprocess: [msp]"
         if len(series.data) < 2:
             return f"MSPT needs a tilt series, this one has {len(series.data)} tilt; for one view there is msp"
         return super().accepts(series) or reason_to_skip("MSPT", series)

@@ -24,12 +24,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.backend import Array
 from benchsuite.contract import Context, Cost, Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
-from reconstructors.images import PROJECTIONS, projections, reason_to_skip
-from reconstructors.projection.projector import LinearMap, Projector
+from benchsuite.physics.backend import Array
+from benchsuite.physics.projection.projector import LinearMap, Projector
+from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
 
 
 class RESIREParams(Params):

@@ -15,9 +15,9 @@ from pydantic import Field
 from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
-from reconstructors.images import PROJECTIONS, projections, reason_to_skip
-from reconstructors.projection.projector import Projector
-from reconstructors.resire import iterate
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.resire import iterate
 
 
 class SIRTParams(Params):

@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.backend import Array, fft_module
 from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Params
-from reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
-from reconstructors.projection.projector import Projector
+from benchsuite.physics.backend import Array, fft_module
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
 
 
 class WBPParams(Params):
@@ -75,7 +75,7 @@ def hann(shape: tuple[int, int]) -> np.ndarray:
 
 def filter_images(images: Array, weights: Array) -> Array:
     """Return images (n, ny, nx) multiplied by weights (n, ny, nx//2+1) in Fourier space."""
-    from benchsuite.backend import get_array_module
+    from benchsuite.physics.backend import get_array_module
 
     xp = get_array_module(images)
     fft = fft_module(xp)

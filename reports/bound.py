@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from reports.groups import Group
-from reports.labels import mean_and_spread
+from benchsuite.reports.groups import Group
+from benchsuite.reports.labels import mean_and_spread
 
 BOUND, RATIO = "bound_rmsd_pm", "rmsd_to_bound"
 BOUNDED = ("rmsd_pm", "ospa_pm")  # scores that it bounds: an atom that is missing or false only adds to the OSPA distance

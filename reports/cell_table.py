@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from benchsuite.reports.bound import BOUND, beside_rmsd
+from benchsuite.reports.groups import text_of
+from benchsuite.reports.labels import label, labels, value
+from benchsuite.reports.pool import Member, setting
 from benchsuite.results import SCORES, table_of
-from reports.bound import BOUND, beside_rmsd
-from reports.groups import text_of
-from reports.labels import label, labels, value
-from reports.pool import Member, setting
 
 CHOICES = ("scenario", "scale", "run", "reconstructor", "status", "repeat", "device", "engine")
 HIDDEN = ("scale", "repeat", "seed", "device", "engine", "n_true", "n_traced", "n_false_positive", "n_missed")

@@ -14,7 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from benchsuite.atomic import write_bytes, write_text
-from reports.style import pdf, png
+from benchsuite.reports.style import pdf, png
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from reports import labels
+from benchsuite.reports import labels
 
 
 class Cells(Protocol):

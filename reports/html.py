@@ -12,13 +12,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from benchsuite.atomic import write_bytes, write_text
+from benchsuite.reports import cell_table
+from benchsuite.reports.drawn import Drawn, code, digest
+from benchsuite.reports.figures import FIGURES, wanted
+from benchsuite.reports.pages.write import writing_pages
+from benchsuite.reports.pool import Member, members_of
+from benchsuite.reports.summary import Table, tables
 from benchsuite.results import Run
-from reports import cell_table
-from reports.drawn import Drawn, code, digest
-from reports.figures import FIGURES, wanted
-from reports.pages.write import writing_pages
-from reports.pool import Member, members_of
-from reports.summary import Table, tables
 
 ASSETS = ("report.css", "cell_table.js", "atoms_view.js")
 PAGES = "pages"

@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 
 from benchsuite.atomic import write_text
 from benchsuite.errors import BenchsuiteError
+from benchsuite.reports import cell_table
+from benchsuite.reports.drawn import Drawn, Picture, code, digest
+from benchsuite.reports.figures.multiples import sheets, small_multiples
+from benchsuite.reports.figures.pareto import accuracy, pareto
+from benchsuite.reports.figures.winner_map import winner_map
+from benchsuite.reports.groups import methods
+from benchsuite.reports.html import cells_of, flat, template, write_if_new, write_tables, yaml_text
+from benchsuite.reports.labels import label
+from benchsuite.reports.pool import Member, Pool, members_of, pools
+from benchsuite.reports.style import MethodStyle, method_styles
+from benchsuite.reports.summary import Table
+from benchsuite.reports.winners import Winners, winner_table, winners
 from benchsuite.results import RUN_FILE, Run
-from reports import cell_table
-from reports.drawn import Drawn, Picture, code, digest
-from reports.figures.multiples import sheets, small_multiples
-from reports.figures.pareto import accuracy, pareto
-from reports.figures.winner_map import winner_map
-from reports.groups import methods
-from reports.html import cells_of, flat, template, write_if_new, write_tables, yaml_text
-from reports.labels import label
-from reports.pool import Member, Pool, members_of, pools
-from reports.style import MethodStyle, method_styles
-from reports.summary import Table
-from reports.winners import Winners, winner_table, winners
 
 DPI = 200
 MULTIPLES = "Every score against {key}: means over repeats, bands or bars are their sample standard deviation."

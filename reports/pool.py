@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchsuite.reports.groups import identity
 from benchsuite.results import Run, table_of
-from reports.groups import identity
 
 OWN_OF_RUNS = ("reconstructors", "sweep", "repeats", "figures", "published", "limits", "title", "description")
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from benchsuite.reports.bound import BOUND, RATIO, beside_rmsd, bound_of, ratio_of
+from benchsuite.reports.figures.size import lines
+from benchsuite.reports.groups import Group, failures, groups, text_of
+from benchsuite.reports.labels import condition, label, labels, number, plus_minus, unit, value
 from benchsuite.results import Run
-from reports.bound import BOUND, RATIO, beside_rmsd, bound_of, ratio_of
-from reports.figures.size import lines
-from reports.groups import Group, failures, groups, text_of
-from reports.labels import condition, label, labels, number, plus_minus, unit, value
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
 INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."

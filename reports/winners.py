@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reports.bound import BOUNDED, bound_of
-from reports.figures.pareto import accuracy
-from reports.groups import Group, condition_identity, groups
-from reports.labels import condition, label, number, plus_minus
-from reports.pool import Pool
-from reports.statistics import FEWEST, PRIOR_SPREAD, Direction, winner
-from reports.summary import Table
+from benchsuite.reports.bound import BOUNDED, bound_of
+from benchsuite.reports.figures.pareto import accuracy
+from benchsuite.reports.groups import Group, condition_identity, groups
+from benchsuite.reports.labels import condition, label, number, plus_minus
+from benchsuite.reports.pool import Pool
+from benchsuite.reports.statistics import FEWEST, PRIOR_SPREAD, Direction, winner
+from benchsuite.reports.summary import Table
 
 CONFIDENCE = 0.95
 Standing = Literal["best", "tie", "beaten", "failed", "absent"]

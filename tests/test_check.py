@@ -14,9 +14,9 @@ from benchsuite.errors import BenchsuiteError
 
 CLASSES = """
 import sys
-from benchsuite.contract import Iterate, Preparation, Reconstructor
+from benchsuite.contract import Iterate, Preprocessing, Reconstructor
 from benchsuite.params import Params
-from reconstructors.wbp import WBP
+from benchsuite.reconstructors.wbp import WBP
 
 class Raises(Reconstructor):
     title = "raises"

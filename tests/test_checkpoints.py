@@ -7,11 +7,11 @@ import pytest
 
 from benchsuite.contract import Context
 from benchsuite.contract_suite import small_problem
+from benchsuite.reconstructors.mset import MSET, MSETParams
+from benchsuite.reconstructors.resire import RESIRE, RESIREParams
 from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.runner.loop import run_loop
 from benchsuite.store import Key, Store
-from reconstructors.mset import MSET, MSETParams
-from reconstructors.resire import RESIRE, RESIREParams
 
 KEY = Key("reconstruction", "a" * 32, "b" * 16)
 ITERATIONS = 5

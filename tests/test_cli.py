@@ -146,7 +146,7 @@ def test_a_second_run_is_answered_from_the_store(finished):
 
 
 def test_a_report_is_written_where_it_would_be_another_one(finished, monkeypatch):
-    import reports
+    from benchsuite import reports
     from benchsuite.runner.reporting import report_of
 
     folder, _ = finished

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchsuite.measured import read_emd
 from benchsuite.results import Run
-from benchsuite.series_files import read_emd
 
 TINY = """\
 schema: 1

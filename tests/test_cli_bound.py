@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 PLUGIN = """
-from metrics.bound import CramerRao
+from benchsuite.metrics.bound import CramerRao
 class Bound(CramerRao):
     pass
 """
@@ -29,7 +29,7 @@ acquisition:
   detector: {inner_mrad: 24, outer_mrad: 40}
 reconstructors:
   - mset: {iterations: 2, slice_A: 3}
-  - {use: mspt, iterations: 2, prepare: [msp: {iterations: 2, slices: 1, slice_A: 14}]}
+  - {use: mspt, iterations: 2, preprocess: [msp: {iterations: 2, slices: 1, slice_A: 14}]}
   - wbp
 figures: [histogram_grid]
 sweep: [{acquisition.dose_e_per_A2: [.inf, 2e5]}]

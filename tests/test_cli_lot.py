@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchsuite.reports.figures.deviations import deviations, intervals
+from benchsuite.reports.figures.size import lines
 from benchsuite.results import Run
-from reports.figures.deviations import deviations, intervals
-from reports.figures.size import lines
 
 TINY = """\
 schema: 1

@@ -18,12 +18,12 @@ from benchsuite import catalogue, contract_suite, registry
 from benchsuite.code_version import look_again
 from benchsuite.contract import Metric, metric_misfit
 from benchsuite.errors import ScenarioError
+from benchsuite.metrics.scores import score
 from benchsuite.results import Run
 from benchsuite.runner.stages import flow
 from benchsuite.runner.stages.metric import scored
 from benchsuite.scenario import load
 from benchsuite.store import Key, Store
-from metrics.scores import score
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "how-to" / "surface.py"
 PLUGIN = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyfftw
 import pytest
 
-from benchsuite.fft_plans import ESTIMATED, MEASURED, kept, with_kept_plans
+from benchsuite.physics.fft.plans import ESTIMATED, MEASURED, kept, with_kept_plans
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchsuite.data import Grid
-from benchsuite.geometry import euler, is_rotation, random_rotation, rotation, single_axis, tilt_angles
+from benchsuite.physics.rotations import euler, is_rotation, random_rotation, rotation, single_axis, tilt_angles
 
 angles = st.floats(-360, 360)
 

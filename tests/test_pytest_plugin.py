@@ -21,7 +21,7 @@ reconstructors: [mine]
 analysis: {species: [Si]}
 """
 MINE = """
-from reconstructors.wbp import WBP
+from benchsuite.reconstructors.wbp import WBP
 
 class Mine(WBP):
     def reconstruct(self, series, context):

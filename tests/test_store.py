@@ -117,9 +117,11 @@ def test_keys_depend_on_inputs_upstream_and_code():
 
 
 def test_code_version_follows_imports():
-    versions = code_version(["reconstructors.resire"])
-    assert {"reconstructors.resire", "reconstructors.projection.projector", "reconstructors.projection.cpu"} <= set(versions)
-    assert not {"benchsuite.runner.run", "reconstructors.genfire", "benchsuite.storage"} & set(versions)
+    versions = code_version(["benchsuite.reconstructors.resire"])
+    assert {"reconstructors.resire", "benchsuite.physics.projection.projector", "benchsuite.physics.projection.cpu"} <= set(
+        versions
+    )
+    assert not {"benchsuite.runner.run", "benchsuite.reconstructors.genfire", "benchsuite.storage"} & set(versions)
 
 
 def test_code_version_ignores_comments_and_sees_numbers(tmp_path):

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from benchsuite.contract import Cost
-from benchsuite.electrons import wavelength_A
 from benchsuite.microscope.limits import grid_points
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A
+from benchsuite.physics.electrons import wavelength_A
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation

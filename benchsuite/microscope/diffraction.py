@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from benchsuite.electrons import wavelength_A
 from benchsuite.microscope.cost import POSITIONS_AT_ONCE, PROBES_AT_ONCE
 from benchsuite.microscope.native import scattered_natively
 from benchsuite.microscope.scattering import (
@@ -29,6 +28,7 @@ from benchsuite.microscope.scattering import (
     with_abtem,
 )
 from benchsuite.microscope.tilts import field_of_view_A
+from benchsuite.physics.electrons import wavelength_A
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation

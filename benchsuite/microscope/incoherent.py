@@ -10,7 +10,7 @@ displacements.
 What is missing: scattering of electrons that have been scattered (channelling, loss of intensity with depth), and interference,
 but for atoms of one element in one slice, whose phases add; slices thinner than the shortest bond keep that small. In return the
 cost of an image grows as the number of slices times that of a transform, which makes a million atoms possible. Atoms are put on
-the grid by Gaussian gridding (see `reconstructors.orbitals.model`). What a sharp atom scatters depends on its place within a
+the grid by Gaussian gridding (see `physics.gaussians.image_model`). What a sharp atom scatters depends on its place within a
 pixel: by 1.8% for Au on pixels of 0.1 Å and 0.7% on 0.05 Å, by 0.15% for Si. The field is periodic, as in abTEM.
 """
 
@@ -24,15 +24,15 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.data import Optics
-from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits
 from benchsuite.microscope.tilts import box_depth_A, specimen_box_A
-from reconstructors import fftw
-from reconstructors.orbitals.cpu import add_product, in_slices, splat
-from reconstructors.orbitals.fine_grid import FineGrid
-from reconstructors.orbitals.model import SPREAD
-from reconstructors.probe import probe_transfer
+from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
+from benchsuite.physics.fft import fftw
+from benchsuite.physics.gaussians.engine_numba import add_product, in_slices, splat
+from benchsuite.physics.gaussians.fine_grid import FineGrid
+from benchsuite.physics.gaussians.image_model import SPREAD
+from benchsuite.physics.probe import probe_transfer
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation

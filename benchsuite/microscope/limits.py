@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchsuite.electrons import wavelength_A
 from benchsuite.errors import PhysicsError, choices
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
+from benchsuite.physics.electrons import wavelength_A
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -3,7 +3,7 @@
 Band limits are those of abTEM: potential, transmission and propagator keep two thirds of the Nyquist frequency. Unlike there, the
 specimen is not repeated beyond the box: a probe at the edge of the scan sees vacuum outside. Where the scenario gives
 `simulation.window_A`, each probe is computed in a window of that size instead of the whole box;
-`reconstructors.multislice.kernel` says what that neglects.
+`benchsuite.physics.multislice.model` says what that neglects.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchsuite.backend import fft_module, thread_count
 from benchsuite.data import Optics
-from benchsuite.electrons import interaction_per_VA, wavelength_A
 from benchsuite.microscope.cost import window_pixels
 from benchsuite.microscope.scattering import ADF, PATTERNS, Detect, Sliced
 from benchsuite.microscope.tilts import camera_field_A
-from reconstructors.multislice.kernel import Multislice, band_limit
-from reconstructors.probe import aperture_function
+from benchsuite.physics.backend import fft_module, thread_count
+from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
+from benchsuite.physics.multislice.model import Multislice, band_limit
+from benchsuite.physics.probe import aperture_function
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Microscope, Simulation

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchsuite.geometry import rotation
 from benchsuite.microscope.tilts import rotations
+from benchsuite.physics.rotations import rotation
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Imperfections, Tilts

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from ase import Atoms
 
-from benchsuite.backend import thread_count
 from benchsuite.errors import PhysicsError
-from benchsuite.fft_plans import MEASURED, with_kept_plans
 from benchsuite.microscope.limits import check_fits, grid_points
 from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
+from benchsuite.physics.backend import thread_count
+from benchsuite.physics.fft.plans import MEASURED, with_kept_plans
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import FrozenPhonons, Microscope, Scan, Simulation

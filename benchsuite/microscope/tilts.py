@@ -9,7 +9,7 @@ import numpy as np
 
 from benchsuite.data import Grid
 from benchsuite.errors import PhysicsError
-from benchsuite.geometry import euler, is_rotation, single_axis, tilt_angles
+from benchsuite.physics.rotations import euler, is_rotation, single_axis, tilt_angles
 
 if TYPE_CHECKING:
     from benchsuite.scenario.schema import Acquisition, Scan, Simulation, Tilts, VolumeGrid

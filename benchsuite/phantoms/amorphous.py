@@ -15,7 +15,6 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field, field_validator
 
-from benchsuite.compiled import compiled
 from benchsuite.contract import Phantom
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Pair, Params
@@ -23,6 +22,7 @@ from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.particle import geometry_facts
 from benchsuite.phantoms.shape import centred
 from benchsuite.phantoms.size import AtomCount, check_count
+from benchsuite.physics.compiled import compiled
 
 PASSES = 3000
 RDF_STEP_A, RDF_LONGEST_A = 0.1, 8.0

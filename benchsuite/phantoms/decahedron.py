@@ -13,12 +13,12 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.contract import Phantom
-from benchsuite.geometry import random_rotation, rotation
 from benchsuite.params import Integer, NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import zone_axis_distance_deg
 from benchsuite.phantoms.particle import finished
 from benchsuite.phantoms.size import LatticeConstant, LayerCount
+from benchsuite.physics.rotations import random_rotation, rotation
 
 # a grain in ASE's frame, five-fold axis along z: [-1 1 0] along z and [0 0 1], between its twin planes, along −y
 GRAIN = np.stack([np.array([1, 1, 0]) / np.sqrt(2), np.array([0, 0, -1]), np.array([-1, 1, 0]) / np.sqrt(2)])

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
-from benchsuite.geometry import random_rotation
 from benchsuite.phantoms.size import check_count
+from benchsuite.physics.rotations import random_rotation
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 ROCKSALT = np.concatenate([FCC, FCC + np.array([0.5, 0, 0])])

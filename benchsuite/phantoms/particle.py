@@ -8,14 +8,7 @@ from pydantic import Field
 
 from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.lattice import random_orientation, sites_within, zone_axis_distance_deg
-from benchsuite.phantoms.shape import (
-    LARGEST_RADIUS,
-    bounding_sphere,
-    centred,
-    displaced,
-    random_surface,
-    shortest_distance,
-)
+from benchsuite.phantoms.shape import LARGEST_RADIUS, bounding_sphere, centred, displaced, random_surface, shortest_distance
 from benchsuite.phantoms.size import AtomCount, Length
 
 

@@ -7,12 +7,12 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.contract import Phantom
-from benchsuite.geometry import rotation
 from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC
 from benchsuite.phantoms.particle import finished
 from benchsuite.phantoms.size import LatticeConstant, LayerCount, Length, check_count
+from benchsuite.physics.rotations import rotation
 
 
 class Stack(Phantom["Stack.Params"]):

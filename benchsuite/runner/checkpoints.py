@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchsuite.backend import Array, to_host
 from benchsuite.data import Reconstruction
+from benchsuite.physics.backend import Array, to_host
 from benchsuite.storage import load_arrays, save_arrays, save_reconstruction
 from benchsuite.store import Key, Store
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from benchsuite.backend import thread_count
 from benchsuite.errors import BenchsuiteError
+from benchsuite.physics.backend import thread_count
 from benchsuite.runner import supervise
 from benchsuite.runner.processes import Place
 from benchsuite.runner.terms import agreed

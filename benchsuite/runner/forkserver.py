@@ -35,7 +35,7 @@ from benchsuite.runner import child
 IDLE_S = 60.0  # without work for so long, the server ends
 MESSAGE_BYTES = 65_536
 ALWAYS = (
-    "benchsuite.runner.task", "benchsuite.fft_plans", "ase.io.extxyz", "scipy.fft", "scipy.ndimage", "scipy.optimize",
+    "benchsuite.runner.task", "benchsuite.physics.fft.plans", "ase.io.extxyz", "scipy.fft", "scipy.ndimage", "scipy.optimize",
     "scipy.spatial", "zarr.codecs",
 )  # fmt: skip
 SIMULATIONS = ("benchsuite.microscope.adf", "benchsuite.microscope.diffraction", "benchsuite.microscope.incoherent", "abtem")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchsuite.backend import get_array_module, to_host
 from benchsuite.contract import AnyReconstructor, Context, Iterate
 from benchsuite.data import Reconstruction, TiltSeries, Volume
+from benchsuite.physics.backend import get_array_module, to_host
 from benchsuite.runner.checkpoints import Checkpoints
 
 

@@ -99,7 +99,7 @@ def check_specimens(loaded: Loaded) -> None:
     seen: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
-        if e.own is not None:
+        if e.measured is not None:
             continue
         seed = (
             f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}/{e.simulation.depth_A}"

@@ -90,7 +90,7 @@ def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         *([("phantom", phantom["kind"])] if phantom else []),
         ("reconstructor", chosen["name"]),
-        *(("preparation", step["name"]) for step in chosen["prepare"]),
+        *(("preprocessing", step["name"]) for step in chosen["preprocess"]),
         *(("metric", name) for name in metrics),
     ]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import reports
+from benchsuite import reports
 from benchsuite.atomic import write_text
 from benchsuite.results import CELLS_FOLDER, RUN_FILE, Run
 
@@ -37,6 +36,5 @@ def _content(folder: Path) -> str:
 
 
 def _sources() -> Iterator[Path]:
-    spec = importlib.util.find_spec("reports")
-    for root in map(Path, (spec and spec.submodule_search_locations) or ()):
-        yield from sorted(file for file in root.rglob("*") if file.is_file() and file.suffix not in (".pyc", ".nbc", ".nbi"))
+    root = Path(reports.__file__).parent
+    yield from sorted(file for file in root.rglob("*") if file.is_file() and file.suffix not in (".pyc", ".nbc", ".nbi"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, BenchsuiteError
-from benchsuite.results import PREPARED
+from benchsuite.results import PREPROCESSED
 from benchsuite.runner import supervise
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
 from benchsuite.runner.cluster import DIED, Crew, cluster_crew, local_crew, outcome_of
@@ -20,7 +20,7 @@ from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.measures import with_metrics
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
 from benchsuite.runner.stages import Flow, ImageStage, Stage
-from benchsuite.runner.stages.preparation import PreparedTiltStage
+from benchsuite.runner.stages.preprocessing import PreprocessedTiltStage
 from benchsuite.runner.stages.reconstruction import FACTS
 from benchsuite.runner.stages.scores import VALUES
 from benchsuite.runner.task import Task
@@ -161,17 +161,17 @@ def _submit(crew: Crew, cells: Sequence[Made], settings: Settings, store: Store,
         return Task(kind, cell, str(store.root), settings.device, tilts, settings.plugins, step)
 
     def data(cell: Cell, made: Flow) -> list[Any]:
-        if made.prepared and store.has(made.prepared[-1].key) and store.has(made.series.key):
+        if made.preprocessed and store.has(made.preprocessed[-1].key) and store.has(made.series.key):
             return []
         before = recorded(cell, made)
-        for number, step in enumerate(made.prepared):
+        for number, step in enumerate(made.preprocessed):
             if store.has(step.key):
                 continue
             tilts = [
-                submit(task("prepared_tilts", cell, share, number), before, f"prepared {share} {step.key}")
+                submit(task("preprocessed_tilts", cell, share, number), before, f"preprocessed {share} {step.key}")
                 for share in _shares(step.tilts(), store, crew.workers)
             ]
-            before = [submit(task("prepared", cell, step=number), tilts or before, f"prepared {step.key}")]
+            before = [submit(task("preprocessed", cell, step=number), tilts or before, f"preprocessed {step.key}")]
         return before
 
     def recorded(cell: Cell, made: Flow) -> list[Any]:
@@ -208,7 +208,7 @@ def _submit(crew: Crew, cells: Sequence[Made], settings: Settings, store: Store,
         futures.append(((cell, made), future))
 
 
-def _shares(tilts: Sequence[ImageStage] | Sequence[PreparedTiltStage], store: Store, workers: int) -> list[tuple[int, ...]]:
+def _shares(tilts: Sequence[ImageStage] | Sequence[PreprocessedTiltStage], store: Store, workers: int) -> list[tuple[int, ...]]:
     """Deal the tilts that are not in the store to the workers."""
     missing = [one.tilt for one in tilts if not store.has(one.key)]
     return [share for first in range(workers) if (share := tuple(missing[first::workers]))]
@@ -224,7 +224,7 @@ def _write_down(
     cached: bool = False,
 ) -> str:
     stages: dict[str, Stage] = {stage.name: stage for stage in (made.series, made.reconstruction, made.atoms, made.scores)}
-    stages |= {f"{PREPARED}{number}": step for number, step in enumerate(made.prepared)}
+    stages |= {f"{PREPROCESSED}{number}": step for number, step in enumerate(made.preprocessed)}
     keys = {name: str(stage.key) for name, stage in stages.items() if store.has(stage.key)}
     if outcome["status"] == "diverged" and store.has(last_good := last_good_key(made.reconstruction.key)):
         keys[LAST_GOOD] = str(last_good)
@@ -261,7 +261,7 @@ def _write_down(
 
 def _took(made: Flow, store: Store) -> dict[str, float]:
     """Return time and memory of a reconstruction, with those of the steps before it and of what it started from."""
-    facts = _facts((*made.prepared, made.reconstruction), store)
+    facts = _facts((*made.preprocessed, made.reconstruction), store)
     if not facts:
         return {}
     took = {
@@ -277,7 +277,7 @@ def _took(made: Flow, store: Store) -> dict[str, float]:
 
 def _remarks(made: Flow, store: Store) -> str:
     """What the steps before a reconstruction want a user to know."""
-    texts = [store.read(step.key, f"{EXTRAS}/zarr.json") for step in made.prepared]
+    texts = [store.read(step.key, f"{EXTRAS}/zarr.json") for step in made.preprocessed]
     remarks = [json.loads(text)["attributes"]["about"]["remark"] for text in texts if text is not None]
     return "; ".join(remark for remark in remarks if remark)
 

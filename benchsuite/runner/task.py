@@ -15,8 +15,8 @@ from benchsuite.store import Store
 
 @dataclass(frozen=True)
 class Task:
-    """What to make: `kind` phantom, images (the given tilts), series, prepared_tilts (the given tilts of a step), prepared (the
-    step), atoms (reconstruct, trace, classify) or scores (with the metrics).
+    """What to make: `kind` phantom, images (the given tilts), series, preprocessed_tilts (the given tilts of a step),
+    preprocessed (the step), atoms (reconstruct, trace, classify) or scores (with the metrics).
     """
 
     kind: str
@@ -32,11 +32,11 @@ class Task:
         made = flow(self.cell, self.device)
         if self.kind == "images":
             return [ImageStage(self.cell.experiment, self.cell.repeat, tilt) for tilt in self.tilts]
-        if self.kind == "prepared_tilts":
-            every = made.prepared[self.step].tilts()
+        if self.kind == "preprocessed_tilts":
+            every = made.preprocessed[self.step].tilts()
             return [every[tilt] for tilt in self.tilts]
-        if self.kind == "prepared":
-            return [made.prepared[self.step]]
+        if self.kind == "preprocessed":
+            return [made.preprocessed[self.step]]
         if self.kind == "scores":
             return made.last()
         if self.kind == "phantom":

@@ -15,13 +15,13 @@ import numpy as np
 from benchsuite import seeds
 from benchsuite.contract import Context
 from benchsuite.errors import BenchsuiteError, choices
+from benchsuite.reports.statistics import FEWEST, Paired, paired
 from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.stages import ensure, flow
 from benchsuite.runner.stages.base import silent
 from benchsuite.scenario import Cell
 from benchsuite.storage import SERIES, load_series
 from benchsuite.store import Store
-from reports.statistics import FEWEST, Paired, paired
 
 MARGIN = 1.05  # a ratio that matters
 ROUNDS = 9

@@ -15,7 +15,7 @@ from benchsuite.content_hash import content_hash
 from benchsuite.data import Modality
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
-from benchsuite.scenario.own_data import SeriesFile, Truth, dump
+from benchsuite.scenario.measured_data import SeriesFile, Truth, dump
 from benchsuite.scenario.schema import Acquisition, Analysis, Limits, Microscope, Simulation, VolumeGrid
 from benchsuite.storage import json_safe
 
@@ -44,7 +44,7 @@ class PhantomSpec:
 
 @dataclass(frozen=True)
 class StepSpec:
-    """A preparation by its registered name."""
+    """A preprocessing by its registered name."""
 
     name: str
     params: Params
@@ -57,11 +57,11 @@ class ReconstructorSpec:
     name: str
     label: str
     params: Params
-    prepare: tuple[StepSpec, ...] = ()
+    preprocess: tuple[StepSpec, ...] = ()
 
 
 @dataclass(frozen=True)
-class OwnData:
+class MeasuredData:
     """A series in files, and atoms in a file to compare with: sections with absolute paths, and all files that are read.
 
     What the series is, as a simulation would be described, is the experiment's `acquisition` and `microscope`.
@@ -85,7 +85,7 @@ class OwnData:
         return {**plain, "series": dump(self.series), "truth": truth}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> OwnData:
+    def from_json(cls, data: Mapping[str, Any]) -> MeasuredData:
         """Return what `to_json` described."""
         truth = None if data["truth"] is None else Truth.model_validate(data["truth"])
         series = SeriesFile.model_validate(data["series"])
@@ -108,7 +108,7 @@ class Experiment:
     grid: VolumeGrid
     analysis: Analysis
     limits: Limits
-    own: OwnData | None = None
+    measured: MeasuredData | None = None
 
     @property
     def specimen(self) -> PhantomSpec:
@@ -120,12 +120,12 @@ class Experiment:
     @property
     def recorded(self) -> Modality:
         """What the microscope recorded."""
-        return self.own.modality if self.own is not None else self.acquisition.mode
+        return self.measured.modality if self.measured is not None else self.acquisition.mode
 
     @property
     def engine(self) -> str:
         """What simulates: the native engine has no images, the incoherent one no patterns; "file" where nothing does."""
-        if self.own is not None:
+        if self.measured is not None:
             return "file"
         chosen, images = self.simulation.engine, self.acquisition.mode == "adf"
         return "abtem" if chosen == ("native" if images else "incoherent") else chosen
@@ -150,11 +150,11 @@ class Cell:
         """Return the cell as plain JSON-able values."""
         e = self.experiment
         experiment: dict[str, Any] = {"seed": e.seed, "redraw": e.redraw, "phantom": _phantom_json(e.phantom)}
-        experiment |= {"own": e.own.to_json()} if e.own is not None else {}
+        experiment |= {"measured": e.measured.to_json()} if e.measured is not None else {}
         experiment |= {name: json_safe(getattr(e, name).model_dump()) for name in SECTIONS}
         reconstructor = _spec(self.reconstructor, name=self.reconstructor.name)
-        steps = self.reconstructor.prepare
-        reconstructor["prepare"] = [{"name": step.name, "params": json_safe(step.params.model_dump())} for step in steps]
+        steps = self.reconstructor.preprocess
+        reconstructor["preprocess"] = [{"name": step.name, "params": json_safe(step.params.model_dump())} for step in steps]
         swept = json_safe(dict(self.swept))
         told = {"id": self.id, "swept": swept, "repeat": self.repeat, "experiment": experiment, "reconstructor": reconstructor}
         return told if self.first is None else {**told, "first": self.first.to_json()}
@@ -164,10 +164,10 @@ class Cell:
         """Return the cell that `to_json` described."""
         e, r = data["experiment"], data["reconstructor"]
         sections: dict[str, Any] = {name: model.model_validate(e[name]) for name, model in SECTIONS.items()}
-        own = OwnData.from_json(e["own"]) if "own" in e else None
-        experiment = Experiment(e["seed"], e["redraw"], _phantom_of(e["phantom"]), **sections, own=own)
+        measured = MeasuredData.from_json(e["measured"]) if "measured" in e else None
+        experiment = Experiment(e["seed"], e["redraw"], _phantom_of(e["phantom"]), **sections, measured=measured)
         params = registry.reconstructor(r["name"]).Params.model_validate(r["params"])
-        spec = ReconstructorSpec(r["name"], r["label"], params, tuple(map(_step, r["prepare"])))
+        spec = ReconstructorSpec(r["name"], r["label"], params, tuple(map(_step, r["preprocess"])))
         first = cls.from_json(data["first"]) if "first" in data else None
         return cls(data["id"], data["swept"], data["repeat"], experiment, spec, first)
 
@@ -187,7 +187,7 @@ def _phantom_of(p: Mapping[str, Any] | None) -> PhantomSpec | None:
 
 
 def _step(step: Mapping[str, Any]) -> StepSpec:
-    return StepSpec(step["name"], registry.preparation(step["name"]).Params.model_validate(step["params"]))
+    return StepSpec(step["name"], registry.preprocessing(step["name"]).Params.model_validate(step["params"]))
 
 
 def _spec(spec: PhantomSpec | ReconstructorSpec, **naming: str) -> dict[str, Any]:

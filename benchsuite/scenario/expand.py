@@ -14,8 +14,8 @@ from benchsuite.errors import Problem
 from benchsuite.scenario.positions import Document, KeyPath
 
 MAX_CELLS = 10_000
-OWN = "experiment"  # the key under which a reconstructor says how its data differ
-PREPARE = "prepare"  # the steps that prepare the series of a reconstructor
+EXPERIMENT = "experiment"  # the key under which a reconstructor says how its data differ
+PREPROCESS = "preprocess"  # the steps that prepare the series of a reconstructor
 REFINE, FROM = "refine", "from"  # the keys that say whose atoms a reconstructor starts from
 
 Axis = list[dict[str, Any]]  # the settings of one sweep entry, one mapping of dotted keys per step
@@ -25,7 +25,7 @@ def normalised_reconstructors(raw: Any) -> Any:
     """Return every entry as {use, label, **params}: `resire`, `resire: {...}` and `{use: resire, ...}` are the same.
 
     So are `refine: {use: lot, from: resire}` and `{use: lot, from: resire}`; `from` becomes the label of an entry above.
-    The steps of `prepare` are read alike, as {use, **params}.
+    The steps of `preprocess` are read alike, as {use, **params}.
     """
     if not isinstance(raw, list):
         return raw
@@ -34,8 +34,8 @@ def normalised_reconstructors(raw: Any) -> Any:
         if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
             item = {FROM: None, **item[REFINE]}
         item = named(item)
-        if isinstance(item, dict) and isinstance(item.get(PREPARE), list):
-            item = {**item, PREPARE: [named(step) for step in item[PREPARE]]}
+        if isinstance(item, dict) and isinstance(item.get(PREPROCESS), list):
+            item = {**item, PREPROCESS: [named(step) for step in item[PREPROCESS]]}
         if isinstance(item, dict) and isinstance(item.get("use"), str):
             label = default_label(item["use"])
             if isinstance(item.get(FROM), str):
@@ -125,8 +125,8 @@ def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
     raw = copy.deepcopy(raw)
     path: list[str | int] = []
     here, parts = raw, key.split(".")
-    if parts[0] == "reconstructors" and OWN in parts[2:-1]:
-        kept = parts.index(OWN, 2) + 1
+    if parts[0] == "reconstructors" and EXPERIMENT in parts[2:-1]:
+        kept = parts.index(EXPERIMENT, 2) + 1
         parts = [*parts[:kept], ".".join(parts[kept:])]
     for number, part in enumerate(parts):
         step: str | int = entry_of(here, part) if isinstance(here, list) else part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import scenarios
+from benchsuite import scenarios
 from benchsuite.errors import Problem, ScenarioError, choices
 
 ROOT = Path(next(iter(scenarios.__path__)))

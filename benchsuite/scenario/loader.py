@@ -13,11 +13,11 @@ from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library
 from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
+from benchsuite.scenario.measured_sections import absolute, check_combination, is_measured, measured_sections
 from benchsuite.scenario.measures import check_metrics, normalised_analysis
-from benchsuite.scenario.own_sections import absolute, check_combination, is_own, own_sections
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
-from benchsuite.scenario.steps import prepared_by
+from benchsuite.scenario.steps import preprocessed_by
 from benchsuite.scenario.validation import validate
 
 OWN_SECTIONS = ("acquisition", "microscope", "simulation", "series", "grid", "analysis", "limits")
@@ -126,7 +126,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
             _set(variant, key, value, document.place(_sweep_path(raw, key)), problems)
         absolute(variant)
         experiment, specs = _sections(variant, scenario, problems)
-        own = [_own_experiment(variant, number, scenario, problems) for number in range(len(specs))]
+        own = [_experiment_of_entry(variant, number, scenario, problems) for number in range(len(specs))]
         if experiment is None or problems:
             continue
         for repeat, (position, spec) in itertools.product(range(repeats), enumerate(specs)):
@@ -158,26 +158,26 @@ def _sections(
         # the whole is reported by the schema; what is swept beyond it is not
         validate(Scenario, raw, document, (), problems)
     sections: dict[str, Any] = {}
-    described, own = own_sections(document, problems) if is_own(raw) else (raw, None)
+    described, measured = measured_sections(document, problems) if is_measured(raw) else (raw, None)
     for name, model in SECTIONS.items():
         sections[name] = validate(model, described.get(name, {}), document, (name,), problems)
     phantom = _phantom(document, problems)
     specs = _reconstructors(document, problems)
     _check_elements(document, sections, problems)
     check_metrics(document, problems)
-    if sections["microscope"] and sections["simulation"] and sections["acquisition"] and not is_own(raw):
+    if sections["microscope"] and sections["simulation"] and sections["acquisition"] and not is_measured(raw):
         for message in microscope.check_physics(sections["microscope"], sections["simulation"], sections["acquisition"]):
             key, _, text = message.partition(": ")
             problems.append(Problem(document.place(tuple(key.split("."))), key, text))
-    if len(problems) > before or (phantom is None and own is None) or scenario is None:
+    if len(problems) > before or (phantom is None and measured is None) or scenario is None:
         return None, specs
-    return Experiment(scenario.seed, scenario.redraw, phantom, **sections, own=own), specs
+    return Experiment(scenario.seed, scenario.redraw, phantom, **sections, measured=measured), specs
 
 
-def _own_experiment(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
+def _experiment_of_entry(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
     """Return the experiment of a reconstructor that asks for its own (`experiment: {key: value}`), or None."""
-    entry, path = document.value["reconstructors"][number], ("reconstructors", number, expand.OWN)
-    settings = entry.get(expand.OWN) if isinstance(entry, dict) else None
+    entry, path = document.value["reconstructors"][number], ("reconstructors", number, expand.EXPERIMENT)
+    settings = entry.get(expand.EXPERIMENT) if isinstance(entry, dict) else None
     if settings is None:
         return None
     if not isinstance(settings, dict):
@@ -241,10 +241,10 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
             problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
-        own = ("use", "label", expand.OWN, expand.FROM, expand.PREPARE)
+        own = ("use", "label", expand.EXPERIMENT, expand.FROM, expand.PREPROCESS)
         given = {key: value for key, value in entry.items() if key not in own}
         params = validate(model, given, document, path, problems)
-        steps = prepared_by(entry, document, path, problems)
+        steps = preprocessed_by(entry, document, path, problems)
         if expand.FROM in entry:
             _check_refinement(entry, raw[:number], document, (*path, expand.FROM), problems)
         if params is not None:
@@ -316,7 +316,7 @@ def _concerns(raw: Any, key: str, position: int) -> bool:
     """Whether a swept key bears on the reconstructor at this position: not if it is another's, or if this one has its own value."""
     if not key.startswith("reconstructors."):
         entry = raw["reconstructors"][position]
-        return key not in (entry.get(expand.OWN) or {})
+        return key not in (entry.get(expand.EXPERIMENT) or {})
     _, path = expand.with_setting({"reconstructors": raw["reconstructors"]}, key, None)
     return path[1] == position
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from benchsuite.params import AsTuple, Count, CountPair, Integer, Names, NonNegative, Numbers, Pair, Params, Positive, Vector3
-from benchsuite.scenario.own_data import SeriesFile, Truth
+from benchsuite.scenario.measured_data import SeriesFile, Truth
 
 FigureName = Literal[
     "histogram_grid",

@@ -1,4 +1,4 @@
-"""The steps of `prepare:`, validated against the parameters of each, and against one another."""
+"""The steps of `preprocess:`, validated against the parameters of each, and against one another."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from benchsuite import registry
 from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError, Problem
 from benchsuite.scenario.cells import StepSpec
-from benchsuite.scenario.expand import PREPARE
-from benchsuite.scenario.own_data import NO_PHANTOM
+from benchsuite.scenario.expand import PREPROCESS
+from benchsuite.scenario.measured_data import NO_PHANTOM
 from benchsuite.scenario.positions import Document, KeyPath, dotted
 from benchsuite.scenario.validation import validate
 
 
-def prepared_by(entry: Mapping[str, Any], document: Document, path: KeyPath, problems: list[Problem]) -> tuple[StepSpec, ...]:
+def preprocessed_by(entry: Mapping[str, Any], document: Document, path: KeyPath, problems: list[Problem]) -> tuple[StepSpec, ...]:
     """Return the steps of an entry of `reconstructors`. Adds a problem for each that is unknown, or does not take what there is."""
-    raw, path = entry.get(PREPARE, []), (*path, PREPARE)
+    raw, path = entry.get(PREPROCESS, []), (*path, PREPROCESS)
     if not isinstance(raw, list):
         problems.append(Problem(document.place(path), dotted(path), f"{raw!r} must be a list of steps"))
         return ()
@@ -30,7 +30,7 @@ def prepared_by(entry: Mapping[str, Any], document: Document, path: KeyPath, pro
             continue
         name = step["use"]
         try:
-            cls = registry.preparation(name)
+            cls = registry.preprocessing(name)
         except BenchsuiteError as error:
             problems.append(Problem(document.place(here), dotted(here), str(error)))
             continue

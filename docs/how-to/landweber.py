@@ -14,8 +14,8 @@ from pydantic import Field
 from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params, Positive
-from reconstructors.projection.projector import Projector
-from reconstructors.resire import half_square, largest_eigenvalue
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.reconstructors.resire import half_square, largest_eigenvalue
 
 
 class LandweberParams(Params):

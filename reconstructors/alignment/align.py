@@ -22,18 +22,18 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.backend import thread_count
 from benchsuite.data import Grid, TiltSeries
-from benchsuite.geometry import common_translation
 from benchsuite.params import AsTuple, Count, Params, Positive, Vector3
-from reconstructors.alignment.centre_of_mass import centre_of_mass
-from reconstructors.alignment.common_line import common_line
-from reconstructors.alignment.cross_correlation import cross_correlation
-from reconstructors.alignment.refinement import Pose, Views, misfit, refine_level
-from reconstructors.alignment.result import Alignment
-from reconstructors.alignment.shifting import frame_level, moved
-from reconstructors.alignment.tilt_axis import tilt_axis
-from reconstructors.images import projections, reason_to_skip
+from benchsuite.physics.backend import thread_count
+from benchsuite.physics.rotations import common_translation
+from benchsuite.reconstructors.alignment.centre_of_mass import centre_of_mass
+from benchsuite.reconstructors.alignment.common_line import common_line
+from benchsuite.reconstructors.alignment.cross_correlation import cross_correlation
+from benchsuite.reconstructors.alignment.refinement import Pose, Views, misfit, refine_level
+from benchsuite.reconstructors.alignment.result import Alignment
+from benchsuite.reconstructors.alignment.shifting import frame_level, moved
+from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
+from benchsuite.reconstructors.images import projections, reason_to_skip
 
 Widths = Annotated[tuple[Positive, ...], AsTuple]
 CoarseStep = Literal["centre_of_mass", "common_line", "cross_correlation", "stretched_correlation"]

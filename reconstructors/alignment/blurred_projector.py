@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchsuite.backend import Array, fft_module
 from benchsuite.data import Grid
-from reconstructors.alignment.shifting import frequencies, gaussian, padded_shape
-from reconstructors.projection.projector import Projector
+from benchsuite.physics.backend import Array, fft_module
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.reconstructors.alignment.shifting import frequencies, gaussian, padded_shape
 
 
 class BlurredProjector:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reconstructors.alignment.tilt_axis import tilt_axis
+from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
 
 SWEEPS = 5  # over all profiles; a sweep shortens what is left by the number of images
 OVERSAMPLING = 8  # of correlations, before a parabola through the largest three

@@ -14,8 +14,8 @@ import itertools
 import numpy as np
 import scipy.ndimage
 
-from reconstructors.alignment.shifting import moved
-from reconstructors.alignment.tilt_axis import tilt_angles_rad, tilt_axis
+from benchsuite.reconstructors.alignment.shifting import moved
+from benchsuite.reconstructors.alignment.tilt_axis import tilt_angles_rad, tilt_axis
 
 UPSAMPLING = 50  # a shift is found to this part of a pixel
 LEAST_COSINE = 0.05  # beyond 87° nothing is stretched

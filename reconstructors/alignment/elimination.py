@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchsuite.backend import Array, to_host
-from reconstructors.alignment.blurred_projector import BlurredProjector
+from benchsuite.physics.backend import Array, to_host
+from benchsuite.reconstructors.alignment.blurred_projector import BlurredProjector
 
 RIDGE = 1e-9  # relative, so that an empty image leaves its parameters where they are
 

@@ -13,15 +13,15 @@ from types import ModuleType
 
 import numpy as np
 
-from benchsuite.backend import Array, to_host
 from benchsuite.data import Grid
-from benchsuite.geometry import rotation_from_vector
-from reconstructors.alignment.blurred_projector import BlurredProjector
-from reconstructors.alignment.distortion import distortion_modes, without_modes
-from reconstructors.alignment.elimination import Eliminated
-from reconstructors.alignment.shifting import smoothed
-from reconstructors.projection.projector import Projector
-from reconstructors.resire import accelerated_descent, largest_eigenvalue
+from benchsuite.physics.backend import Array, to_host
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.physics.rotations import rotation_from_vector
+from benchsuite.reconstructors.alignment.blurred_projector import BlurredProjector
+from benchsuite.reconstructors.alignment.distortion import distortion_modes, without_modes
+from benchsuite.reconstructors.alignment.elimination import Eliminated
+from benchsuite.reconstructors.alignment.shifting import smoothed
+from benchsuite.reconstructors.resire import accelerated_descent, largest_eigenvalue
 
 VOXELS_PER_BLUR = 1.5  # edge of a voxel in σ: the Gaussian keeps 1.5e-4 of the ripple of their lattice
 PIXELS_PER_BLUR = 2.0  # at least so many image pixels in σ, where the images have them

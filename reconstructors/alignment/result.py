@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchsuite.data import TiltSeries
-from reconstructors.alignment.shifting import moved
-from reconstructors.images import PROJECTIONS
+from benchsuite.reconstructors.alignment.shifting import moved
+from benchsuite.reconstructors.images import PROJECTIONS
 
 
 @dataclass(frozen=True)

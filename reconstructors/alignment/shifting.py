@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchsuite.backend import Array, fft_module, get_array_module
+from benchsuite.physics.backend import Array, fft_module, get_array_module
 
 
 def frame_level(images: Array) -> Array:

@@ -15,8 +15,8 @@ from typing import Any
 
 from benchsuite.atomic import write_text
 from benchsuite.errors import BenchsuiteError
-from reports.comparison.rules import COSTS, rule_of
-from reports.comparison.side import CellFacts, Side
+from benchsuite.reports.comparison.rules import COSTS, rule_of
+from benchsuite.reports.comparison.side import CellFacts, Side
 
 FORMAT = "benchsuite baseline 1"
 KEPT = ("n_true", *COSTS)  # what margins and ratios need beside the scores

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from benchsuite.errors import EXIT_NOTHING_COMPARABLE, EXIT_OK, EXIT_REGRESSION, BenchsuiteError, choices
-from reports.comparison.costs import Ratio, other_machine, ratios
-from reports.comparison.pairs import Same, grouped
-from reports.comparison.rules import chosen_rules
-from reports.comparison.side import Side
-from reports.comparison.verdicts import FAIL, JUDGED, Finding, Verdict, by_margin, of_cells, pooled, samples, tested
-from reports.statistics import CONFIDENCE
+from benchsuite.reports.comparison.costs import Ratio, other_machine, ratios
+from benchsuite.reports.comparison.pairs import Same, grouped
+from benchsuite.reports.comparison.rules import chosen_rules
+from benchsuite.reports.comparison.side import Side
+from benchsuite.reports.comparison.verdicts import FAIL, JUDGED, Finding, Verdict, by_margin, of_cells, pooled, samples, tested
+from benchsuite.reports.statistics import CONFIDENCE
 
 By = Literal["statistics", "margin"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.comparison.pairs import Group
-from reports.comparison.rules import COSTS
-from reports.comparison.side import Side
+from benchsuite.reports.comparison.pairs import Group
+from benchsuite.reports.comparison.rules import COSTS
+from benchsuite.reports.comparison.side import Side
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import math
 from typing import Any
 from xml.etree import ElementTree
 
-from reports.comparison.compare import Comparison
-from reports.comparison.verdicts import FAIL, Finding, Verdict
-from reports.comparison.words import COLUMNS, row
+from benchsuite.reports.comparison.compare import Comparison
+from benchsuite.reports.comparison.verdicts import FAIL, Finding, Verdict
+from benchsuite.reports.comparison.words import COLUMNS, row
 
 SKIPPED = (Verdict.NOT_COMPARABLE, Verdict.INCONCLUSIVE, Verdict.NO_RESULT)
 

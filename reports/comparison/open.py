@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchsuite.errors import BenchsuiteError
+from benchsuite.reports.comparison.baseline import read_baseline
+from benchsuite.reports.comparison.side import Side, side_of
 from benchsuite.results import Run
-from reports.comparison.baseline import read_baseline
-from reports.comparison.side import Side, side_of
 
 
 def open_side(path: str | Path) -> Side:

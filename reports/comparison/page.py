@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.comparison.compare import Comparison
-from reports.comparison.verdicts import FAIL, Finding, Verdict
-from reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
-from reports.style import BLUE, GREY, LIGHT_GREY, VERMILLION
+from benchsuite.reports.comparison.compare import Comparison
+from benchsuite.reports.comparison.verdicts import FAIL, Finding, Verdict
+from benchsuite.reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
+from benchsuite.reports.style import BLUE, GREY, LIGHT_GREY, VERMILLION
 
 WIDTH, HEIGHT = 190, 18  # pixels of a drawn effect
 REACH = 100.0  # margins to either side; what is further off ends in an arrow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from benchsuite.errors import BenchsuiteError, choices
-from reports.comparison.side import CellFacts, Side
+from benchsuite.reports.comparison.side import CellFacts, Side
 
 Same = Literal["bytes", "experiment"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchsuite.errors import BenchsuiteError, choices
-from reports.statistics import Direction
+from benchsuite.reports.statistics import Direction
 
 
 @dataclass(frozen=True)

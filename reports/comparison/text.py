@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from reports.comparison.compare import Comparison
-from reports.comparison.side import Side
-from reports.comparison.verdicts import FAIL, Finding, Verdict
-from reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
-from reports.labels import condition, label, number
-from reports.summary import Table
+from benchsuite.reports.comparison.compare import Comparison
+from benchsuite.reports.comparison.side import Side
+from benchsuite.reports.comparison.verdicts import FAIL, Finding, Verdict
+from benchsuite.reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
+from benchsuite.reports.labels import condition, label, number
+from benchsuite.reports.summary import Table
 
 SHORT = 15  # rows of a verdict that does not fail, unless all are asked for
 STYLES = dict.fromkeys(FAIL, "bold red") | {Verdict.IMPROVED: "green", Verdict.FIXED: "green", Verdict.UNCHANGED: "dim"}

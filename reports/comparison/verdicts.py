@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from reports.comparison.pairs import Group, Pair
-from reports.comparison.rules import HEADLINE, Rule
-from reports.comparison.side import CellFacts
-from reports.statistics import FEWEST, Paired, benjamini_hochberg, paired
+from benchsuite.reports.comparison.pairs import Group, Pair
+from benchsuite.reports.comparison.rules import HEADLINE, Rule
+from benchsuite.reports.comparison.side import CellFacts
+from benchsuite.reports.statistics import FEWEST, Paired, benjamini_hochberg, paired
 
 
 class Verdict(StrEnum):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from reports.comparison.compare import Comparison
-from reports.comparison.costs import Ratio
-from reports.comparison.verdicts import ALL_CONDITIONS, Finding, Verdict
-from reports.labels import MISSING, condition, label, name, number, unit
-from reports.statistics import Paired
+from benchsuite.reports.comparison.compare import Comparison
+from benchsuite.reports.comparison.costs import Ratio
+from benchsuite.reports.comparison.verdicts import ALL_CONDITIONS, Finding, Verdict
+from benchsuite.reports.labels import MISSING, condition, label, name, number, unit
+from benchsuite.reports.statistics import Paired
 
 COLUMNS = ["Verdict", "Method", "Condition", "Score", "Base", "Candidate", "Harm", "Bounds", "Margin", "p", "n", "Remark"]
 HARM = "Harm: candidate against base, positive is worse"

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from benchsuite.reports.figures.atoms_grid import histogram_grid, slice_grid
+from benchsuite.reports.figures.contact_sheet import contact_sheet
+from benchsuite.reports.figures.curves import convergence, fourier_shell, pair_distribution
+from benchsuite.reports.figures.depth_slices import depth_slices
+from benchsuite.reports.figures.deviations import deviation_at_depths, deviation_by_depth, deviation_distribution
+from benchsuite.reports.figures.diffraction_patterns import diffraction_patterns
+from benchsuite.reports.figures.local_orbitals import difference_images, probe_sections
+from benchsuite.reports.figures.size import rmsd_against_atoms
+from benchsuite.reports.figures.spectrum import spectral_amplitude
+from benchsuite.reports.figures.sweep_lines import sweep_lines
+from benchsuite.reports.figures.uncertainties import uncertainties
 from benchsuite.results import Run
-from reports.figures.atoms_grid import histogram_grid, slice_grid
-from reports.figures.contact_sheet import contact_sheet
-from reports.figures.curves import convergence, fourier_shell, pair_distribution
-from reports.figures.depth_slices import depth_slices
-from reports.figures.deviations import deviation_at_depths, deviation_by_depth, deviation_distribution
-from reports.figures.diffraction_patterns import diffraction_patterns
-from reports.figures.local_orbitals import difference_images, probe_sections
-from reports.figures.size import rmsd_against_atoms
-from reports.figures.spectrum import spectral_amplitude
-from reports.figures.sweep_lines import sweep_lines
-from reports.figures.uncertainties import uncertainties
 
 FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
     "slice_grid": slice_grid,

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchsuite.data import Volume
+from benchsuite.reports.figures.panels import method_grid
+from benchsuite.reports.style import GREY, VERMILLION, element_colors, legend_columns, say_instead
 from benchsuite.results import CellResult, Run
-from reports.figures.panels import method_grid
-from reports.style import GREY, VERMILLION, element_colors, legend_columns, say_instead
 
 SLICE_A = 2.0
 LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from reports.bound import bound_of
-from reports.groups import Group
-from reports.labels import name
-from reports.style import BOUND_LINE
+from benchsuite.reports.bound import bound_of
+from benchsuite.reports.groups import Group
+from benchsuite.reports.labels import name
+from benchsuite.reports.style import BOUND_LINE
 
 HALF_WIDTH = 0.42  # of the mark at a category, whose neighbours are 1 apart
 LOOK: dict[str, Any] = {"color": BOUND_LINE.color, "linestyle": BOUND_LINE.linestyle, "linewidth": 1.0, "zorder": 1.5}

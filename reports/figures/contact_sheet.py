@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchsuite.data import TiltSeries
-from benchsuite.results import PREPARED, Run
-from reports.figures.panels import first_cells
-from reports.groups import condition_identity, conditions
-from reports.labels import condition
-from reports.style import WIDTH_IN, new_figure, plain, styled, wrapped
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.groups import condition_identity, conditions
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import WIDTH_IN, new_figure, plain, styled, wrapped
+from benchsuite.results import PREPROCESSED, Run
 
 COLUMNS = 10
 MOST_IMAGES = 40
@@ -39,15 +39,15 @@ def _series_of(run: Run, cell_id: str) -> dict[str, tuple[TiltSeries, str]]:
     """The series of a cell with what to say of them, by their keys in the store."""
     cell, keys = run.cell(cell_id), run.records[cell_id]["keys"]
     found = {}
-    series, steps = cell.series(), cell.prepared()
+    series, steps = cell.series(), cell.preprocessed()
     if series is not None:
         outer = series.optics.semiangle_mrad / 2
         patterns = series.modality == "4dstem"
         found[keys["series"]] = series, f"bright-field images of the patterns, 0 to {outer:g} mrad" if patterns else ""
     if steps:
-        found[keys[f"{PREPARED}{len(steps) - 1}"]] = (
+        found[keys[f"{PREPROCESSED}{len(steps) - 1}"]] = (
             steps[-1].series,
-            f"prepared for the method “{plain(str(cell.row['reconstructor']))}”",
+            f"preprocessed for the method “{plain(str(cell.row['reconstructor']))}”",
         )
     return found
 

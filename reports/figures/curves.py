@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchsuite.results import CellResult, Run
-from reports.figures.panels import first_cells
-from reports.groups import condition_identity, conditions, methods
-from reports.labels import condition
-from reports.style import (
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.groups import condition_identity, conditions, methods
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import (
     BLACK,
     GREY,
     WIDTH_IN,
@@ -26,6 +25,7 @@ from reports.style import (
     styled,
     wrapped,
 )
+from benchsuite.results import CellResult, Run
 
 COLUMNS = 3
 SHELLS = (("fsc", 0.5, None, ""), ("fsc_half_sets", 0.143, ":", ", half sets"))  # curve, threshold, style, name beside the other

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.groups import condition_identity, conditions
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import WIDTH_IN, new_figure, plain, styled, wrapped
 from benchsuite.results import Run
-from reports.figures.panels import first_cells
-from reports.groups import condition_identity, conditions
-from reports.labels import condition
-from reports.style import WIDTH_IN, new_figure, plain, styled, wrapped
 
 MOST_FIGURES, MOST_SLICES = 4, 6
 

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from benchsuite.reports.figures.curves import panels
+from benchsuite.reports.figures.panels import method_grid
+from benchsuite.reports.style import BLUE, GREY, ORANGE, MethodStyle, plain, say_instead
 from benchsuite.results import CellResult, Run
-from reports.figures.curves import panels
-from reports.figures.panels import method_grid
-from reports.style import BLUE, GREY, ORANGE, MethodStyle, plain, say_instead
 
 DEPTH_STEP_A = 4.0
 FEWEST = 5  # atoms of a depth that make a box

@@ -10,11 +10,11 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchsuite.data import TiltSeries
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.groups import condition_identity, conditions
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import WIDTH_IN, new_figure, say_instead, styled, wrapped
 from benchsuite.results import Run
-from reports.figures.panels import first_cells
-from reports.groups import condition_identity, conditions
-from reports.labels import condition
-from reports.style import WIDTH_IN, new_figure, say_instead, styled, wrapped
 
 COLUMNS = 4
 MOST_PANELS = 12

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.groups import condition_identity, conditions
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapped
 from benchsuite.results import Run
-from reports.figures.panels import first_cells
-from reports.groups import condition_identity, conditions
-from reports.labels import condition
-from reports.style import VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapped
 
 MOST_FIGURES = 4
 SECTIONS = 7  # depths shown of a probe

@@ -13,15 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from benchsuite.reports.bound import BOUND, bound_of
+from benchsuite.reports.figures.bound_line import bound_handle, draw_bound
+from benchsuite.reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
+from benchsuite.reports.figures.sweep_lines import independent_keys, percentages
+from benchsuite.reports.groups import Group, groups
+from benchsuite.reports.labels import condition, label
+from benchsuite.reports.pool import Pool
+from benchsuite.reports.style import GREY, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
 from benchsuite.results import LEADING, SCORES
-from reports.bound import BOUND, bound_of
-from reports.figures.bound_line import bound_handle, draw_bound
-from reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
-from reports.figures.sweep_lines import independent_keys, percentages
-from reports.groups import Group, groups
-from reports.labels import condition, label
-from reports.pool import Pool
-from reports.style import GREY, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
 
 OF_MATCH = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true")
 NOT_SCORES = (*OF_MATCH, BOUND, "device", "engine", *LEADING)  # the bound is a line among the values of the RMSD

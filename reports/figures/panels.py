@@ -8,10 +8,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchsuite.reports.groups import condition_identity, conditions, groups
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import WIDTH_IN, new_figure, plain, say_instead, styled, wrapped
 from benchsuite.results import CellResult, Run
-from reports.groups import condition_identity, conditions, groups
-from reports.labels import condition
-from reports.style import WIDTH_IN, new_figure, plain, say_instead, styled, wrapped
 
 ROWS, COLUMNS = 4, 4
 

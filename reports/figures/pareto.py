@@ -12,13 +12,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reports.bound import BOUNDED, bound_of
-from reports.figures.bound_line import LOOK, bound_handle, line_of_bound
-from reports.figures.sweep_axis import log_if_decades, sweep_axis
-from reports.groups import Group, groups
-from reports.labels import condition, label
-from reports.pool import Pool, setting
-from reports.style import LIGHT_GREY, VERMILLION, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
+from benchsuite.reports.bound import BOUNDED, bound_of
+from benchsuite.reports.figures.bound_line import LOOK, bound_handle, line_of_bound
+from benchsuite.reports.figures.sweep_axis import log_if_decades, sweep_axis
+from benchsuite.reports.groups import Group, groups
+from benchsuite.reports.labels import condition, label
+from benchsuite.reports.pool import Pool, setting
+from benchsuite.reports.style import (
+    LIGHT_GREY,
+    VERMILLION,
+    WIDTH_IN,
+    MethodStyle,
+    legend_columns,
+    new_figure,
+    plain,
+    styled,
+    wrapped,
+)
 
 DOSE = "acquisition.dose_e_per_A2"
 COLUMNS, MOST = 4, 12

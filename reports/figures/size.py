@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchsuite.reports.groups import groups, methods
+from benchsuite.reports.labels import number
+from benchsuite.reports.style import WIDTH_IN, method_styles, new_figure, plain, styled
 from benchsuite.results import Run
-from reports.groups import groups, methods
-from reports.labels import number
-from reports.style import WIDTH_IN, method_styles, new_figure, plain, styled
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.groups import condition_identity, conditions
+from benchsuite.reports.labels import condition, number
+from benchsuite.reports.style import BLACK, BLUE, GREEN, VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapped
 from benchsuite.results import CellResult, Run
-from reports.figures.panels import first_cells
-from reports.groups import condition_identity, conditions
-from reports.labels import condition, number
-from reports.style import BLACK, BLUE, GREEN, VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapped
 
 ROWS = 4
 MOST_FIGURES = 4

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from reports.labels import label, number, value
-from reports.style import CHARACTER, RC
+from benchsuite.reports.labels import label, number, value
+from benchsuite.reports.style import CHARACTER, RC
 
 CROWDED = 6  # ticks; more are thinned out
 DENSE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # ticks within less than half a decade

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchsuite.reports.bound import bound_of
+from benchsuite.reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, draw_bound
+from benchsuite.reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
+from benchsuite.reports.groups import Cells, Group, conditions, groups, methods
+from benchsuite.reports.labels import condition, label, mean_and_spread, value
+from benchsuite.reports.style import WIDTH_IN, MethodStyle, legend_columns, method_styles, new_figure, plain, styled, wrapped
 from benchsuite.results import Run
-from reports.bound import bound_of
-from reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, draw_bound
-from reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
-from reports.groups import Cells, Group, conditions, groups, methods
-from reports.labels import condition, label, mean_and_spread, value
-from reports.style import WIDTH_IN, MethodStyle, legend_columns, method_styles, new_figure, plain, styled, wrapped
 
 OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth

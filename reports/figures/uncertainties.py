@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchsuite.reports.figures.panels import first_cells
+from benchsuite.reports.figures.sweep_axis import log_axis
+from benchsuite.reports.groups import condition_identity, conditions, methods
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import BLACK, LIGHT_GREY, WIDTH_IN, element_colors, legend_columns, new_figure, styled, wrapped
 from benchsuite.results import CellResult, Run
-from reports.figures.panels import first_cells
-from reports.figures.sweep_axis import log_axis
-from reports.groups import condition_identity, conditions, methods
-from reports.labels import condition
-from reports.style import BLACK, LIGHT_GREY, WIDTH_IN, element_colors, legend_columns, new_figure, styled, wrapped
 
 STATED = "uncertainty_pm"  # (n, 3): standard deviation along x, y, z
 MOST = 6  # cells, of two panels each

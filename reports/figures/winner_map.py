@@ -11,9 +11,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from reports.labels import label, number
-from reports.style import BLACK, LIGHT_GREY, WIDTH_IN, new_figure, plain, styled, wrapped
-from reports.winners import Contest, Entry, Winners, percent
+from benchsuite.reports.labels import label, number
+from benchsuite.reports.style import BLACK, LIGHT_GREY, WIDTH_IN, new_figure, plain, styled, wrapped
+from benchsuite.reports.winners import Contest, Entry, Winners, percent
 
 MOST_ROWS = 30
 MOST_COLUMNS = 12

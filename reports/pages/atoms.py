@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from reports.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, element_colors
+from benchsuite.reports.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, element_colors
 
 OUTCOMES = (  # name, colour; the order is known to assets/atoms_view.js, and shapes go by it
     ("true", SKY),

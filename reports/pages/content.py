@@ -14,13 +14,13 @@ from ase import Atoms
 from markupsafe import Markup
 
 from benchsuite.data import Reconstruction
+from benchsuite.reports import labels
+from benchsuite.reports.bound import beside_rmsd
+from benchsuite.reports.pages import charts
+from benchsuite.reports.pages.atoms import Scene, scene
+from benchsuite.reports.pages.slices import Panel, panels
+from benchsuite.reports.style import BLUE, GREY, element_colors
 from benchsuite.results import CellResult
-from reports import labels
-from reports.bound import beside_rmsd
-from reports.pages import charts
-from reports.pages.atoms import Scene, scene
-from reports.pages.slices import Panel, panels
-from reports.style import BLUE, GREY, element_colors
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from benchsuite.reports import labels
+from benchsuite.reports.pages.atoms import NON_ATOM, OUTCOMES, UNSCORED, Scene, counts, packed
+from benchsuite.reports.pages.content import Content, content
+from benchsuite.reports.pages.slices import legend_symbol
+from benchsuite.reports.pages.still import still
 from benchsuite.results import Run
-from reports import labels
-from reports.pages.atoms import NON_ATOM, OUTCOMES, UNSCORED, Scene, counts, packed
-from reports.pages.content import Content, content
-from reports.pages.slices import legend_symbol
-from reports.pages.still import still
 
 GOOD = ("ok",)
 

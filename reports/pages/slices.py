@@ -10,8 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from benchsuite.data import Volume
-from reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, TRUE, UNSCORED, Scene
-from reports.style import GREY, ORANGE, SKY, VERMILLION
+from benchsuite.reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, TRUE, UNSCORED, Scene
+from benchsuite.reports.style import GREY, ORANGE, SKY, VERMILLION
 
 SLICE_A = 2.0
 LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre

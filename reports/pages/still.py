@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, RADIUS_A, WRONG, Scene
+from benchsuite.reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, RADIUS_A, WRONG, Scene
 
 OBLIQUE = np.array([[0.88, 0.0, -0.48], [-0.17, 0.94, -0.31], [0.45, 0.35, 0.82]])  # rows: right, up, towards the reader
 SIDE = 420

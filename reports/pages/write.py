@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchsuite.atomic import write_text
+from benchsuite.reports.drawn import code, digest
+from benchsuite.reports.pages.page import Place, page
+from benchsuite.reports.pool import Member
 from benchsuite.results import Run
-from reports.drawn import code, digest
-from reports.pages.page import Place, page
-from reports.pool import Member
 
 FEWEST_PER_PROCESS = 40  # a process takes two seconds to start, as long as forty pages
 HEAD = 400  # characters within which a page states its key

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from benchsuite import registry
-from benchsuite.backend import thread_count
 from benchsuite.data import Optics
-from benchsuite.geometry import single_axis
-from reconstructors.orbitals.cpu import CUT, gather, splat
-from reconstructors.orbitals.fine_grid import FineGrid
-from reconstructors.orbitals.model import SPREAD, OrbitalModel
-from reconstructors.orbitals.probe_stack import ProbeStack
-from reconstructors.orbitals.types import Gradient, Orbitals, View
+from benchsuite.physics.backend import thread_count
+from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, View
+from benchsuite.physics.gaussians.engine_numba import CUT, gather, splat
+from benchsuite.physics.gaussians.fine_grid import FineGrid
+from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel
+from benchsuite.physics.gaussians.probe_stack import ProbeStack
+from benchsuite.physics.rotations import single_axis
 
 OPTICS = Optics(300.0, 25.0)
 STEP_A = 0.34

@@ -14,10 +14,10 @@ import pytest
 
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
-from reconstructors import fftw
-from reconstructors.msp import MSP, MSPParams
-from reconstructors.multislice.forward_model import ForwardModel
-from reconstructors.multislice.ptychography import REFINE_FROM, Ptychography
+from benchsuite.physics.fft import fftw
+from benchsuite.physics.multislice.series_model import ForwardModel
+from benchsuite.reconstructors.ptychography.msp import MSP, MSPParams
+from benchsuite.reconstructors.ptychography.ptychography import REFINE_FROM, Ptychography
 from tests.benchmarks.test_multislice import _patient_plan, _transforms
 
 SIDE, SCAN, PIXEL_A, STEP_A, SLICES = 64, 32, 0.4, 0.8, 3

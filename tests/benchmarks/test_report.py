@@ -10,8 +10,8 @@ import time
 import psutil
 import pytest
 
+from benchsuite.reports import write_overview
 from benchsuite.results import Run
-from reports import write_overview
 from tests.browser import chromium
 from tests.reports.made_runs import thousand
 

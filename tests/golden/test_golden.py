@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchsuite.pytest_plugin import hold_against
+from benchsuite.reports.comparison import accept, read_baseline
 from benchsuite.scenario import load
-from reports.comparison import accept, read_baseline
 
 HERE = Path(__file__).parent
 SCENARIO, TABLE = HERE / "reconstructors.yaml", HERE / "reconstructors.baseline.json"

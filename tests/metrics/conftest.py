@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Grid, Volume
+from benchsuite.metrics.resolution import render
 from benchsuite.phantoms.spinel import Spinel
-from metrics.resolution import render
 
 
 def wedged(data, half_angle_deg):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchsuite.geometry import random_rotation, rotation, rotation_from_vector, single_axis, vector_from_rotation
-from metrics.alignment import alignment_error
+from benchsuite.metrics.alignment import alignment_error
+from benchsuite.physics.rotations import random_rotation, rotation, rotation_from_vector, single_axis, vector_from_rotation
 
 seeds = st.integers(0, 10**6)
 

@@ -11,11 +11,11 @@ from ase import Atoms
 from benchsuite import contract_suite
 from benchsuite.contract import Context, Scored
 from benchsuite.data import Optics, Reconstruction, TiltSeries
-from benchsuite.geometry import single_axis
-from metrics.bound import CramerRao, CramerRaoParams, resolved_grid, rmsd_pm
-from reconstructors.multislice_orbitals.model import PatternModel
-from reconstructors.multislice_orbitals.shapes import tabulated
-from reconstructors.orbitals.types import Orbitals, View
+from benchsuite.metrics.bound import CramerRao, CramerRaoParams, resolved_grid, rmsd_pm
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.pattern_model import PatternModel
+from benchsuite.physics.gaussians.shapes import tabulated
+from benchsuite.physics.rotations import single_axis
 
 TRUTH = Atoms("CuAuO", [(1.6, 0.4, -0.9), (-1.3, 0.7, 1.1), (0.2, -1.8, 0.3)])
 SIDE, STEP_A, DOSE = 24, 0.4, 1e5
@@ -110,7 +110,7 @@ def test_what_the_model_cannot_hold_is_said_in_the_log(series, caplog):
         assert words in caplog.text
 
 
-def test_it_is_of_what_was_recorded_not_of_what_was_prepared(series, bound):
+def test_it_is_of_what_was_recorded_not_of_what_was_preprocessed(series, bound):
     phases = TiltSeries("phase", np.zeros((3, 1, 12, 12), np.float32), series.rotations, 0.8, series.optics, np.zeros(1), DOSE)
     assert CramerRao(PARAMS).measure(replace(seen(phases), recorded=series)) == bound
 

@@ -11,11 +11,11 @@ from ase import Atoms
 from benchsuite import contract_suite
 from benchsuite.contract import Scored
 from benchsuite.data import Reconstruction
-from benchsuite.geometry import rotation
+from benchsuite.metrics.calibration import Calibration
+from benchsuite.metrics.scores import score
+from benchsuite.metrics.tracing.classify import classify_by_intensity
+from benchsuite.physics.rotations import rotation
 from benchsuite.runner.stages.metric import scored
-from metrics.calibration import Calibration
-from metrics.classify import classify_by_intensity
-from metrics.scores import score
 
 COUNT = 4000
 RULES = {"cutoff_A": None, "registration": "shift"}

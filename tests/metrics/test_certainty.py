@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from metrics.certainty import SURE, reconsidered
-from metrics.classify import classify_by_intensity
-from metrics.scores import score
+from benchsuite.metrics.scores import score
+from benchsuite.metrics.tracing.certainty import SURE, reconsidered
+from benchsuite.metrics.tracing.classify import classify_by_intensity
 
 
 def listed(groups, deviation, seed=0):

@@ -10,10 +10,10 @@ from ase import Atoms
 from scipy.spatial import cKDTree
 
 from benchsuite.data import Grid, Volume
-from benchsuite.geometry import random_rotation, rotation_from_vector
+from benchsuite.metrics.lattice import cube_rotations, find_lattice, misorientation_deg, orientations
+from benchsuite.metrics.resolution import render
 from benchsuite.phantoms.lattice import FCC, ROCKSALT, sites_within
-from metrics.lattice import cube_rotations, find_lattice, misorientation_deg, orientations
-from metrics.resolution import render
+from benchsuite.physics.rotations import random_rotation, rotation_from_vector
 
 
 def particle(lattice_A, basis, orientation, radius_A=14.0, strain=None):

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchsuite.data import Grid, Volume
-from metrics.classify import classify, classify_by_intensity, group, k_means, separation
-from metrics.gaussians import add_gaussians
-from metrics.match import assign, match
-from metrics.resolution import fourier_shell_correlation, render, resolution_at
-from metrics.scores import ospa_A, r_factor, score
-from metrics.structure import bond_length_error_A, outside, pair_distribution
-from metrics.trace import trace_atoms
+from benchsuite.metrics.matching.match import assign, match
+from benchsuite.metrics.resolution import fourier_shell_correlation, render, resolution_at
+from benchsuite.metrics.scores import ospa_A, r_factor, score
+from benchsuite.metrics.structure import bond_length_error_A, outside, pair_distribution
+from benchsuite.metrics.tracing.classify import classify, classify_by_intensity, group, k_means, separation
+from benchsuite.metrics.tracing.gaussians import add_gaussians
+from benchsuite.metrics.tracing.trace import trace_atoms
 
 GRID = Grid((48, 48, 48), 0.4)
 
@@ -140,7 +140,7 @@ def test_matching_removes_a_shift_and_does_not_care_for_order():
 
 
 def test_matching_removes_a_rotation_only_on_request():
-    from benchsuite.geometry import rotation
+    from benchsuite.physics.rotations import rotation
 
     positions = particle(6)
     turned = positions @ rotation((1, 2, 3), 2.0).T

@@ -8,8 +8,8 @@ import pytest
 from ase import Atoms
 
 from benchsuite.data import Grid
-from benchsuite.electrons import interaction_per_VA
-from metrics.phase import correlation, correlations, slice_phases
+from benchsuite.metrics.phase import correlation, correlations, slice_phases
+from benchsuite.physics.electrons import interaction_per_VA
 
 GRID = Grid((8, 64, 48), 0.4)
 EDGES = np.array([-45.0, -15.0, 15.0, 45.0])

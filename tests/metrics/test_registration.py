@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from benchsuite.geometry import random_rotation, rotation
-from metrics.registration import angle_deg, nearest_axes, register, remarks
+from benchsuite.metrics.matching.registration import angle_deg, nearest_axes, register, remarks
+from benchsuite.physics.rotations import random_rotation, rotation
 
 
 def glass(count=60, seed=0):

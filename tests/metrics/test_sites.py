@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 
 from benchsuite.data import Grid, Volume
-from metrics.resolution import render
-from metrics.sites import climb, find_sites
+from benchsuite.metrics.resolution import render
+from benchsuite.metrics.sites import climb, find_sites
 
 GRID = Grid((64,) * 3, 0.4)
 SITES = 2.8 * (np.array(list(itertools.product(range(-3, 4), repeat=3)), float) + 0.07)

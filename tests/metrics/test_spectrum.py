@@ -10,9 +10,9 @@ from ase import Atoms
 from scipy.ndimage import gaussian_filter
 
 from benchsuite.data import Grid
-from benchsuite.geometry import rotation
-from metrics.resolution import render
-from metrics.spectrum import bragg_peaks, curves_of, hann, last_spectral_peak, resolutions, spectral_amplitude
+from benchsuite.metrics.resolution import render
+from benchsuite.metrics.spectrum import bragg_peaks, curves_of, hann, last_spectral_peak, resolutions, spectral_amplitude
+from benchsuite.physics.rotations import rotation
 
 PERIOD_A, VOXEL_A, COUNT = 3.2, 0.4, 96
 

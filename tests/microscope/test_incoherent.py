@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from benchsuite.electrons import wavelength_A
 from benchsuite.errors import PhysicsError
-from benchsuite.geometry import rotation
 from benchsuite.microscope import check_physics, simulate_cost
 from benchsuite.microscope.incoherent import _phase_of_one, simulate_incoherent
+from benchsuite.physics.electrons import wavelength_A
+from benchsuite.physics.rotations import rotation
 from benchsuite.scenario.schema import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 
 SCAN = Scan(step_A=0.2, positions=(60, 60))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from benchsuite.electrons import wavelength_A
 from benchsuite.errors import PhysicsError
-from benchsuite.geometry import rotation
 from benchsuite.microscope import check_fits, check_physics, warnings_physics
 from benchsuite.microscope.limits import band_limit_mrad, grid_points
+from benchsuite.physics.electrons import wavelength_A
+from benchsuite.physics.rotations import rotation
 from benchsuite.scenario.schema import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 
 TILTS = Tilts(angles_deg=(0.0,))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchsuite.errors import PhysicsError
-from benchsuite.geometry import rotation
 from benchsuite.microscope import reconstruction_grid, rotations
+from benchsuite.physics.rotations import rotation
 from benchsuite.scenario.schema import Acquisition, Scan, Tilts, VolumeGrid
 
 

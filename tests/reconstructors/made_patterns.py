@@ -11,12 +11,12 @@ from ase import Atoms
 
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
-from benchsuite.geometry import single_axis
 from benchsuite.phantoms.amorphous import packing
-from reconstructors.lot import LOT, LOTParams
-from reconstructors.multislice_orbitals.fit import shapes_of
-from reconstructors.multislice_orbitals.model import PatternModel
-from reconstructors.orbitals.types import Orbitals, View
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.pattern_model import PatternModel
+from benchsuite.physics.rotations import single_axis
+from benchsuite.reconstructors.lot.pattern_fit import shapes_of
+from benchsuite.reconstructors.lot.reconstructor import LOT, LOTParams
 
 SIDE, PIXEL_A, SCAN, STEP_A = 24, 0.4, 6, 1.6
 SLICE_A = 1.6

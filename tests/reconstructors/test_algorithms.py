@@ -10,8 +10,9 @@ import pytest
 from benchsuite.contract import Context
 from benchsuite.contract_suite import small_problem
 from benchsuite.data import Grid
-from benchsuite.geometry import single_axis, tilt_angles
-from reconstructors.genfire import (
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.physics.rotations import single_axis, tilt_angles
+from benchsuite.reconstructors.genfire import (
     GENFIRE,
     GENFIREParams,
     cropped_inverse,
@@ -21,10 +22,9 @@ from reconstructors.genfire import (
     padded_transform,
     transform_at,
 )
-from reconstructors.projection.projector import Projector
-from reconstructors.resire import RESIRE, RESIREParams, half_square, largest_eigenvalue
-from reconstructors.sirt import SIRT, SIRTParams
-from reconstructors.wbp import exact_filter
+from benchsuite.reconstructors.resire import RESIRE, RESIREParams, half_square, largest_eigenvalue
+from benchsuite.reconstructors.sirt import SIRT, SIRTParams
+from benchsuite.reconstructors.wbp import exact_filter
 
 
 def losses(algorithm):

@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from benchsuite.contract_suite import gaussian_series
 from benchsuite.data import Grid, TiltSeries
-from benchsuite.geometry import random_rotation, rotation, single_axis, tilt_angles
+from benchsuite.metrics.alignment import alignment_error
 from benchsuite.phantoms.spinel import Spinel
-from metrics.alignment import alignment_error
-from reconstructors.alignment.align import AlignParams, align
-from reconstructors.alignment.blurred_projector import BlurredProjector
-from reconstructors.alignment.centre_of_mass import centre_of_mass
-from reconstructors.alignment.common_line import common_line
-from reconstructors.alignment.cross_correlation import cross_correlation
-from reconstructors.alignment.distortion import distortion_modes
-from reconstructors.alignment.elimination import Eliminated
-from reconstructors.alignment.result import Alignment, aligned
-from reconstructors.alignment.shifting import moved, smoothed
-from reconstructors.alignment.tilt_axis import tilt_angles_rad, tilt_axis
-from reconstructors.projection.projector import Projector
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.physics.rotations import random_rotation, rotation, single_axis, tilt_angles
+from benchsuite.reconstructors.alignment.align import AlignParams, align
+from benchsuite.reconstructors.alignment.blurred_projector import BlurredProjector
+from benchsuite.reconstructors.alignment.centre_of_mass import centre_of_mass
+from benchsuite.reconstructors.alignment.common_line import common_line
+from benchsuite.reconstructors.alignment.cross_correlation import cross_correlation
+from benchsuite.reconstructors.alignment.distortion import distortion_modes
+from benchsuite.reconstructors.alignment.elimination import Eliminated
+from benchsuite.reconstructors.alignment.result import Alignment, aligned
+from benchsuite.reconstructors.alignment.shifting import moved, smoothed
+from benchsuite.reconstructors.alignment.tilt_axis import tilt_angles_rad, tilt_axis
 
 PIXEL_A = 0.4
 seeds = st.integers(0, 10**6)

@@ -1,4 +1,4 @@
-"""Every registered reconstructor, preparation and phantom keeps the contract."""
+"""Every registered reconstructor, preprocessing and phantom keeps the contract."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def test_reconstructor(name, check):
     check(registry.reconstructor(name))
 
 
-@pytest.mark.parametrize("name", registry.names("preparation"))
-def test_preparation(name):
-    contract_suite.check_preparation(registry.preparation(name))
+@pytest.mark.parametrize("name", registry.names("preprocessing"))
+def test_preprocessing(name):
+    contract_suite.check_preprocessing(registry.preprocessing(name))
 
 
 @pytest.mark.parametrize("name", [name for name in registry.names("phantom") if name != "file"])
@@ -56,8 +56,8 @@ def test_the_suite_notices_what_is_wrong():
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [n for n in registry.names("reconstructor") if "cuda" in registry.reconstructor(n).devices])
 def test_cpu_and_gpu_agree(name):
-    from benchsuite.backend import gpu_available, to_host
     from benchsuite.contract import Context
+    from benchsuite.physics.backend import gpu_available, to_host
 
     if not gpu_available():
         pytest.skip("no CUDA device")

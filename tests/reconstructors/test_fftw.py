@@ -11,7 +11,7 @@ import numpy as np
 import pyfftw
 import pytest
 
-from reconstructors import fftw
+from benchsuite.physics.fft import fftw
 
 SIDES = (40, 64, 96)
 

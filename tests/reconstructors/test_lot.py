@@ -11,14 +11,14 @@ from ase import Atoms
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.geometry import single_axis
+from benchsuite.metrics.matching.match import match
 from benchsuite.phantoms.amorphous import packing
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.rotations import single_axis
+from benchsuite.reconstructors.lot.image_fit import model_for
+from benchsuite.reconstructors.lot.reconstructor import LOT, LOTParams
+from benchsuite.reconstructors.lot.start import apart, grid_points, merged, peak_points, strong
 from benchsuite.runner.loop import CellFailure, run_loop
-from metrics.match import match
-from reconstructors.lot import LOT, LOTParams
-from reconstructors.orbitals.fit import model_for
-from reconstructors.orbitals.start import apart, grid_points, merged, peak_points, strong
-from reconstructors.orbitals.types import Orbitals, View
 
 SIDE, STEP = 44, 0.34
 WIDTH = 0.06

@@ -12,10 +12,10 @@ import pytest
 from benchsuite.contract import Context
 from benchsuite.contract_suite import CHIRAL_A, small_problem, strongest_peaks
 from benchsuite.data import Grid, TiltSeries
-from benchsuite.electrons import interaction_per_VA
-from reconstructors.mset import MSET, SSET, MSETParams, SSETParams, total_variation_gradient
-from reconstructors.multislice.forward_model import Discretisation, ForwardModel, field_pixels, window_pixels
-from reconstructors.multislice.objective import Objective
+from benchsuite.physics.electrons import interaction_per_VA
+from benchsuite.physics.multislice.objective import Objective
+from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, field_pixels, window_pixels
+from benchsuite.reconstructors.mset import MSET, SSET, MSETParams, SSETParams, total_variation_gradient
 
 FINE = Discretisation(2.0, None, "cubic")
 

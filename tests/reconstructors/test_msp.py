@@ -9,12 +9,12 @@ import pytest
 
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
-from benchsuite.electrons import interaction_per_VA
-from benchsuite.geometry import single_axis
-from reconstructors.msp import MSP, MSPParams
-from reconstructors.multislice.forward_model import ForwardModel
-from reconstructors.multislice.ptychography import depth_filter
-from reconstructors.probe import incoherent_modes
+from benchsuite.physics.electrons import interaction_per_VA
+from benchsuite.physics.multislice.series_model import ForwardModel
+from benchsuite.physics.probe import incoherent_modes
+from benchsuite.physics.rotations import single_axis
+from benchsuite.reconstructors.ptychography.msp import MSP, MSPParams
+from benchsuite.reconstructors.ptychography.ptychography import depth_filter
 
 SIDE, PIXEL, SCAN, STEP = 48, 0.4, 16, 0.8
 TWO = MSPParams(slices=2, slice_A=60.0, refine_probe=False)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Optics
-from benchsuite.electrons import interaction_per_VA, wavelength_A
-from reconstructors import fftw
-from reconstructors.multislice.forward_model import scaled
-from reconstructors.multislice.kernel import Multislice
-from reconstructors.probe import aperture_function, incoherent_modes, orthogonal
+from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
+from benchsuite.physics.fft import fftw
+from benchsuite.physics.multislice.model import Multislice
+from benchsuite.physics.multislice.series_model import scaled
+from benchsuite.physics.probe import aperture_function, incoherent_modes, orthogonal
 
 WAVELENGTH, PIXEL, SLICE, SLICES, FULL = wavelength_A(300), 0.4, 1.6, 5, 64
 OPTICS = Optics(300.0, 21.0, {"C30": 2.0e5, "C12": 30.0, "phi12_deg": 20.0})
@@ -231,7 +231,7 @@ def test_probe_and_patterns_are_those_of_abtem(defocus):
     from ase import Atoms
 
     from benchsuite.microscope.scattering import abtem_session
-    from reconstructors.multislice.kernel import band_limit
+    from benchsuite.physics.multislice.model import band_limit
 
     box, pixels = 12.8, 96
     atoms = Atoms("AuCuO", [[5.0, 6.1, 1.0], [7.4, 6.0, 3.2], [6.5, 7.9, 5.1]], cell=[box, box, 6.0])
@@ -258,7 +258,7 @@ def test_probe_and_patterns_are_those_of_abtem(defocus):
 
 @pytest.mark.gpu
 def test_the_gpu_computes_what_the_cpu_computes():
-    from benchsuite.backend import gpu_available, module_for, to_host
+    from benchsuite.physics.backend import gpu_available, module_for, to_host
 
     if not gpu_available():
         pytest.skip("no CUDA device")

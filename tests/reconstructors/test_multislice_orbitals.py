@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchsuite.electrons import interaction_per_VA
-from benchsuite.geometry import rotation
-from reconstructors.multislice_orbitals.descent import MEMORY, Coordinates, Memory
-from reconstructors.multislice_orbitals.model import Information, PatternModel
-from reconstructors.multislice_orbitals.moves import by_tilt, difference, moved_atoms, moved_views
-from reconstructors.multislice_orbitals.schedule import turns
-from reconstructors.multislice_orbitals.shapes import GAUSSIAN
-from reconstructors.multislice_orbitals.uncertainty import covariance, deviations, disagreement
-from reconstructors.orbitals.types import Orbitals, View
+from benchsuite.physics.electrons import interaction_per_VA
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.pattern_model import Information, PatternModel
+from benchsuite.physics.gaussians.shapes import GAUSSIAN
+from benchsuite.physics.rotations import rotation
+from benchsuite.reconstructors.lot.pattern_schedule import turns
+from benchsuite.reconstructors.lot.steps import by_tilt, difference, moved_atoms, moved_views
+from benchsuite.reconstructors.lot.uncertainty import covariance, deviations, disagreement
+from benchsuite.reconstructors.solvers.lbfgs import MEMORY, Coordinates, Memory
 from tests.reconstructors.made_patterns import (
     HEAVY,
     SHAPES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reconstructors import fftw
-from reconstructors.multislice_orbitals.model import PatternModel
+from benchsuite.physics.fft import fftw
+from benchsuite.physics.gaussians.pattern_model import PatternModel
 from tests.reconstructors.made_patterns import (
     SHAPES,
     SLICE_A,
@@ -47,7 +47,7 @@ def test_array_operations_compute_what_compiled_loops_compute(problem, monkeypat
 
 @pytest.mark.gpu
 def test_the_gpu_computes_what_the_cpu_computes(problem):
-    from benchsuite.backend import gpu_available
+    from benchsuite.physics.backend import gpu_available
 
     if not gpu_available():
         pytest.skip("no CUDA device")

@@ -14,14 +14,14 @@ from scipy.stats import binom
 
 from benchsuite.contract_suite import CHIRAL_A, small_problem
 from benchsuite.data import TiltSeries
-from benchsuite.electrons import interaction_per_VA
 from benchsuite.errors import BenchsuiteError
+from benchsuite.metrics.matching.match import match
+from benchsuite.physics.electrons import interaction_per_VA
+from benchsuite.physics.gaussians.atoms import Orbitals
+from benchsuite.physics.multislice.objective import Objective
+from benchsuite.reconstructors.lot.model_selection import CHANCE, alive, asked_weights, born, free_points, least_significance
+from benchsuite.reconstructors.lot.reconstructor import LOT, LOTParams
 from benchsuite.runner.loop import CellFailure, run_loop
-from metrics.match import match
-from reconstructors.lot import LOT, LOTParams
-from reconstructors.multislice.objective import Objective
-from reconstructors.multislice_orbitals.census import CHANCE, alive, asked_weights, born, free_points, least_significance
-from reconstructors.orbitals.types import Orbitals
 from tests.reconstructors.made_patterns import (
     HEAVY,
     LIGHT,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Optics
-from benchsuite.geometry import rotation
-from reconstructors.orbitals.cpu import gather, in_slices, splat
-from reconstructors.orbitals.fine_grid import FineGrid
-from reconstructors.orbitals.model import SPREAD, OrbitalModel
-from reconstructors.orbitals.probe_stack import ProbeStack, onto_simplex
-from reconstructors.orbitals.types import Orbitals, View
-from reconstructors.probe import aperture_function, probe_transfer
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.engine_numba import gather, in_slices, splat
+from benchsuite.physics.gaussians.fine_grid import FineGrid
+from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel
+from benchsuite.physics.gaussians.probe_stack import ProbeStack, onto_simplex
+from benchsuite.physics.probe import aperture_function, probe_transfer
+from benchsuite.physics.rotations import rotation
 
 OPTICS = Optics(300.0, 25.0, {"C12": 15.0, "phi12_deg": 30.0})
 SHAPE, STEP = (34, 40), 0.34

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Optics
-from benchsuite.geometry import rotation
-from reconstructors import fftw
-from reconstructors.orbitals import cpu, cuda
-from reconstructors.orbitals.fine_grid import FineGrid
-from reconstructors.orbitals.model import SPREAD, OrbitalModel, ramp
-from reconstructors.orbitals.probe_stack import ProbeStack
-from reconstructors.orbitals.types import Orbitals, View
+from benchsuite.physics.fft import fftw
+from benchsuite.physics.gaussians import cuda
+from benchsuite.physics.gaussians import engine_numba as cpu
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.fine_grid import FineGrid
+from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel, ramp
+from benchsuite.physics.gaussians.probe_stack import ProbeStack
+from benchsuite.physics.rotations import rotation
 
 SHAPE, STEP = (34, 40), 0.34
 DEPTHS = 3.0 * (np.arange(7) - 3)
@@ -162,7 +163,7 @@ def test_a_weight_that_is_not_finite_is_seen_in_the_planes(kernel, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.parametrize("interaction", ["direct", "rigid"])
 def test_the_gpu_computes_what_the_cpu_computes(interaction):
-    from benchsuite.backend import gpu_available, module_for
+    from benchsuite.physics.backend import gpu_available, module_for
 
     if not gpu_available():
         pytest.skip("no CUDA device")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchsuite.contract_suite import CHIRAL_A, gaussian_series
 from benchsuite.data import Grid
-from benchsuite.geometry import random_rotation, single_axis
-from reconstructors.projection.projector import Projector
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.physics.rotations import random_rotation, single_axis
 
 sides = st.integers(3, 9)
 

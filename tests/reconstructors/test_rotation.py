@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Grid
-from benchsuite.geometry import random_rotation, rotation
-from reconstructors.multislice.rotation import SlicedView, euler_zyz, sheared, slice_edges_A
+from benchsuite.physics.multislice.sliced_view import SlicedView, euler_zyz, sheared, slice_edges_A
+from benchsuite.physics.rotations import random_rotation, rotation
 
 GRID = Grid((32, 28, 30), 0.4)
 CUBE = Grid((32, 32, 32), 0.4)

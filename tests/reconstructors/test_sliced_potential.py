@@ -12,15 +12,15 @@ from ase import Atoms
 from benchsuite.contract import Context
 from benchsuite.contract_suite import CHIRAL_A, SIGMA_A, small_problem
 from benchsuite.data import Grid, Optics, TiltSeries
-from benchsuite.electrons import interaction_per_VA
 from benchsuite.errors import BenchsuiteError
-from benchsuite.geometry import random_rotation, rotation, single_axis
 from benchsuite.microscope.diffraction import simulate_diffraction
+from benchsuite.physics.electrons import interaction_per_VA
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.pattern_model import PatternModel
+from benchsuite.physics.gaussians.shapes import GAUSSIAN, Shape, tabulated
+from benchsuite.physics.gaussians.sliced_potential import SlicedPotential
+from benchsuite.physics.rotations import random_rotation, rotation, single_axis
 from benchsuite.scenario.schema import Acquisition, Camera, Microscope, Scan, Simulation, Tilts
-from reconstructors.multislice_orbitals.model import PatternModel
-from reconstructors.multislice_orbitals.shapes import GAUSSIAN, Shape, tabulated
-from reconstructors.multislice_orbitals.sliced_potential import SlicedPotential
-from reconstructors.orbitals.types import Orbitals, View
 
 SHAPE, PIXEL = (32, 36), 0.4
 EDGES = 1.6 * (np.arange(7) - 3)

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from benchsuite.cli import app
 from benchsuite.contract import Context
 from benchsuite.data import Grid
+from benchsuite.metrics.matching.match import match
+from benchsuite.reconstructors.lot.reconstructor import LOT, LOTParams
 from benchsuite.results import Run
 from benchsuite.scenario.library import resolve
-from metrics.match import match
-from reconstructors.lot import LOT, LOTParams
 
 pytestmark = pytest.mark.slow
 PART = 0.05

@@ -1,6 +1,6 @@
 """Scenario files that mean no good, written by hand and by chance: refused with a place, cheaply, and nothing of them is done.
 
-Hostile data files: `tests/own_data/test_hostile_files.py`.
+Hostile data files: `tests/measured/test_hostile_files.py`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ BY_HAND = {  # what is put in the place of what
         "sweep: {a: b}",
         "sweep: [{zip: {seed: [1], repeats: [1, 2]}}]",
     ],
-    "[resire,": ["[{use: resire, prepare: [{use: ../x}]},", "[__import__,", "[{resire: {iterations: .nan}},"],
+    "[resire,": ["[{use: resire, preprocess: [{use: ../x}]},", "[__import__,", "[{resire: {iterations: .nan}},"],
 }
 HOSTILE = [GOOD.replace(old, new, 1) for old, news in BY_HAND.items() for new in news]
 

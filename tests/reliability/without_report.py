@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import reports
+from benchsuite import reports
 from benchsuite.cli import main
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports import write_overview
+from benchsuite.reports import write_overview
 from tests.browser import chromium
 from tests.reports.made_runs import make_run
 

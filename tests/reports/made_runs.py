@@ -12,11 +12,11 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.data import Reconstruction, Volume
+from benchsuite.metrics.resolution import render
+from benchsuite.metrics.scores import score
 from benchsuite.results import Run
 from benchsuite.storage import json_safe, save_arrays, save_atoms, save_reconstruction
 from benchsuite.store import Key, Store
-from metrics.resolution import render
-from metrics.scores import score
 
 DOSE, DEFOCUS = "acquisition.dose_e_per_A2", "microscope.defocus_A"
 VOXEL_A, SIDE = 0.4, 32

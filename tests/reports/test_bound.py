@@ -7,18 +7,18 @@ import math
 
 import pytest
 
+from benchsuite.reports import cell_table
+from benchsuite.reports.bound import BOUND, bound_of, ratio_of
+from benchsuite.reports.figures.multiples import scores_of, sheets, small_multiples
+from benchsuite.reports.figures.pareto import pareto
+from benchsuite.reports.figures.sweep_lines import sweep_lines
+from benchsuite.reports.groups import groups, methods
+from benchsuite.reports.html import template, write_report
+from benchsuite.reports.pool import members_of, pools
+from benchsuite.reports.style import BOUND_LINE, method_styles
+from benchsuite.reports.summary import summary, tables
+from benchsuite.reports.winners import winner_table, winners
 from benchsuite.results import Run
-from reports import cell_table
-from reports.bound import BOUND, bound_of, ratio_of
-from reports.figures.multiples import scores_of, sheets, small_multiples
-from reports.figures.pareto import pareto
-from reports.figures.sweep_lines import sweep_lines
-from reports.groups import groups, methods
-from reports.html import template, write_report
-from reports.pool import members_of, pools
-from reports.style import BOUND_LINE, method_styles
-from reports.summary import summary, tables
-from reports.winners import winner_table, winners
 from tests.reports.made_runs import DOSE, make_run
 
 INF = float("inf")

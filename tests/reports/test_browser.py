@@ -9,9 +9,9 @@ import json
 import numpy as np
 import pytest
 
-from reports import cell_table
-from reports.html import cells_of, template
-from reports.pool import members_of
+from benchsuite.reports import cell_table
+from benchsuite.reports.html import cells_of, template
+from benchsuite.reports.pool import members_of
 from tests.browser import Browser
 from tests.reports.made_runs import thousand
 

@@ -16,22 +16,22 @@ from typer.testing import CliRunner
 from benchsuite.cli import app
 from benchsuite.data import Volume
 from benchsuite.errors import BenchsuiteError
+from benchsuite.metrics.scores import score
+from benchsuite.reports import write_overview, write_report
+from benchsuite.reports.figures.multiples import scores_of, sheets, small_multiples
+from benchsuite.reports.figures.pareto import dose_of, front, pareto
+from benchsuite.reports.figures.sweep_axis import log_if_decades, sweep_axis
+from benchsuite.reports.groups import groups, methods
+from benchsuite.reports.pages.atoms import FALSE, MISSING, NON_ATOM, TRUE, WRONG, packed, scene
+from benchsuite.reports.pages.charts import Axis, _texts
+from benchsuite.reports.pages.slices import slice_of
+from benchsuite.reports.pages.still import SIDE, still
+from benchsuite.reports.pool import members_of, pools, run_names
+from benchsuite.reports.style import BOUND_LINE, WIDTH_IN, method_styles, new_figure, styled
+from benchsuite.reports.winners import percent, winner_table, winners
 from benchsuite.results import Run
 from benchsuite.storage import save_arrays, save_atoms
 from benchsuite.store import Key, Store
-from metrics.scores import score
-from reports import write_overview, write_report
-from reports.figures.multiples import scores_of, sheets, small_multiples
-from reports.figures.pareto import dose_of, front, pareto
-from reports.figures.sweep_axis import log_if_decades, sweep_axis
-from reports.groups import groups, methods
-from reports.pages.atoms import FALSE, MISSING, NON_ATOM, TRUE, WRONG, packed, scene
-from reports.pages.charts import Axis, _texts
-from reports.pages.slices import slice_of
-from reports.pages.still import SIDE, still
-from reports.pool import members_of, pools, run_names
-from reports.style import BOUND_LINE, WIDTH_IN, method_styles, new_figure, styled
-from reports.winners import percent, winner_table, winners
 from tests.reports.made_runs import DEFOCUS, DOSE, cell, make_run, specimen, traced_of
 
 INF = float("inf")

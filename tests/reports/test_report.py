@@ -10,14 +10,14 @@ import pytest
 from ase import Atoms
 
 from benchsuite.data import Reconstruction
+from benchsuite.reports import write_report
+from benchsuite.reports.figures import FIGURES
+from benchsuite.reports.figures.atoms_grid import slab
+from benchsuite.reports.labels import condition
+from benchsuite.reports.style import wrapped
+from benchsuite.reports.summary import summary, tables
 from benchsuite.results import CellResult, Run, table_of
 from benchsuite.scenario.schema import FIGURES as NAMES
-from reports import write_report
-from reports.figures import FIGURES
-from reports.figures.atoms_grid import slab
-from reports.labels import condition
-from reports.style import wrapped
-from reports.summary import summary, tables
 
 KEY = "acquisition.dose_e_per_A2"
 
@@ -202,8 +202,8 @@ def test_a_line_never_ends_between_number_and_unit():
 
 
 def test_the_spectral_amplitude_has_a_row_per_method_and_says_where_there_is_no_peak(tmp_path, monkeypatch):
+    from benchsuite.metrics.spectrum import curves_of, spectral_amplitude
     from benchsuite.results import CellResult
-    from metrics.spectrum import curves_of, spectral_amplitude
 
     curves = curves_of(spectral_amplitude(np.random.default_rng(0).random((20, 24, 28)).astype(np.float32), 0.4))
     peaks = {"resolution_x_A": 0.95, "resolution_y_A": 1.25, "sites_found_Co_pct": 80.0, "site_displacement_pm": 130.0}

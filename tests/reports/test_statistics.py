@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.statistics import benjamini_hochberg, paired, sign_flips, winner
+from benchsuite.reports.statistics import benjamini_hochberg, paired, sign_flips, winner
 
 VALUES = st.floats(-1e3, 1e3, allow_nan=False).map(lambda value: round(value, 6))
 PAIRS = st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=16)

@@ -9,12 +9,12 @@ import pytest
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
+from benchsuite.metrics.scores import score
+from benchsuite.reports import write_report
+from benchsuite.reports.figures.uncertainties import errors, uncertainties
 from benchsuite.results import Run
 from benchsuite.storage import json_safe, save_atoms
 from benchsuite.store import Store
-from metrics.scores import score
-from reports import write_report
-from reports.figures.uncertainties import errors, uncertainties
 from tests.reports.made_runs import make_run, stored
 
 ATOMS = 400

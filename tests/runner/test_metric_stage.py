@@ -37,7 +37,7 @@ acquisition:
   scan: {step_A: 1.6, positions: [12, 12]}
   camera: {pixels: [48, 48]}
   detector: null
-reconstructors: [mset, {use: mspt, prepare: [msp, background]}]
+reconstructors: [mset, {use: mspt, preprocess: [msp, background]}]
 analysis: {species: [Cu, Au], metrics: [axes]}
 """
 
@@ -48,7 +48,7 @@ def test_a_metric_sees_the_series_as_it_was_recorded(cell, given, tmp_path, monk
     (tmp_path / "steps.yaml").write_text(SCENARIO)
     (stage,) = flow(load(tmp_path / "steps.yaml").cells[cell]).metrics
     names = [one.name for one in stage.upstream()]
-    assert names == ["scores", "atoms", "reconstruction", *(["series"] if given == 6 else ["preparation", "series"])]
+    assert names == ["scores", "atoms", "reconstruction", *(["series"] if given == 6 else ["preprocessing", "series"])]
     whole, of_patterns = contract_suite.scored_problem(), contract_suite.small_problem("4dstem")[0]
     phases = replace(whole.series, modality="phase")
     folders = [tmp_path / name for name in ("metric", *names)]

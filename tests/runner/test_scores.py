@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchsuite.data import Grid, Optics, Prepared, TiltSeries, Volume
-from benchsuite.geometry import rotation, single_axis
+from benchsuite.data import Grid, Optics, Preprocessed, TiltSeries, Volume
+from benchsuite.metrics.resolution import render
 from benchsuite.phantoms.rocksalt import Rocksalt
 from benchsuite.phantoms.spinel import Spinel
-from benchsuite.runner.stages.scores import lattice_scores, prepared_scores, projected_phase, site_scores
+from benchsuite.physics.rotations import rotation, single_axis
+from benchsuite.runner.stages.scores import lattice_scores, preprocessed_scores, projected_phase, site_scores
 from benchsuite.runner.stages.series import IMPERFECTIONS
 from benchsuite.storage import SERIES, save_series
-from metrics.resolution import render
 
 SHIFT_A = np.array([0.5, -0.3, 0.2])
 
@@ -83,9 +83,9 @@ def recorded(tmp_path):
 
 def test_phases_are_compared_at_the_true_angle_and_drift(recorded):
     folder, particle, series, _, _ = recorded
-    assert prepared_scores([Prepared(series)], particle, folder)["phase_correlation"] == pytest.approx(1, abs=1e-5)
+    assert preprocessed_scores([Preprocessed(series)], particle, folder)["phase_correlation"] == pytest.approx(1, abs=1e-5)
     mirrored = replace(series, data=series.data[..., ::-1].copy())
-    assert prepared_scores([Prepared(mirrored)], particle, folder)["phase_correlation"] < 0.9
+    assert preprocessed_scores([Preprocessed(mirrored)], particle, folder)["phase_correlation"] < 0.9
 
 
 def test_an_alignment_that_finds_the_drift_has_no_error(recorded):
@@ -93,16 +93,16 @@ def test_an_alignment_that_finds_the_drift_has_no_error(recorded):
     turn = rotation("x", 30)
     perfect = replace(series, rotations=true @ turn)  # of a specimen that lies otherwise, and somewhere else
     found = drift_A + (true @ [1.0, -2.0, 3.0])[:, :2]
-    scores = prepared_scores([Prepared(perfect, {"shift_A": found})], particle, folder)
+    scores = preprocessed_scores([Preprocessed(perfect, {"shift_A": found})], particle, folder)
     assert scores["alignment_error_px"] < 1e-6
     assert scores["alignment_error_deg"] < 1e-4
     assert "phase_correlation" not in scores  # nothing is left of the phases before the alignment
-    worse = prepared_scores([Prepared(series, {"shift_A": -found})], particle, folder)
+    worse = preprocessed_scores([Preprocessed(series, {"shift_A": -found})], particle, folder)
     assert worse["alignment_error_px"] > 1
     assert worse["alignment_error_deg"] > 1
 
 
 def test_alignments_add_up(recorded):
     folder, particle, series, true, drift_A = recorded
-    steps = [Prepared(replace(series, rotations=true), {"shift_A": part * drift_A}) for part in (0.75, 0.25)]
-    assert prepared_scores(steps, particle, folder)["alignment_error_px"] < 1e-6
+    steps = [Preprocessed(replace(series, rotations=true), {"shift_A": part * drift_A}) for part in (0.75, 0.25)]
+    assert preprocessed_scores(steps, particle, folder)["alignment_error_px"] < 1e-6

@@ -205,34 +205,36 @@ def test_what_is_swept_for_the_first_concerns_the_refinement(tmp_path):
     assert [c.first.reconstructor.params.iterations for c in loaded.cells if c.first] == [1, 2]
 
 
-PREPARED = GOOD.replace("iterations: 7}", "iterations: 7, prepare: [msp: {slices: 2}, scale, {use: denoise, strength: 0.5}]}")
+PREPROCESSED = GOOD.replace(
+    "iterations: 7}", "iterations: 7, preprocess: [msp: {slices: 2}, scale, {use: denoise, strength: 0.5}]}"
+)
 
 
 def test_steps_of_a_series_are_read_and_swept_by_name(tmp_path):
-    text = PREPARED + "sweep:\n  - reconstructors.slow.prepare.msp.slices: [1, 3]\n"
+    text = PREPROCESSED + "sweep:\n  - reconstructors.slow.preprocess.msp.slices: [1, 3]\n"
     cells = [cell for cell in load(write(tmp_path, text)).cells if cell.reconstructor.label == "slow"]
-    assert [cell.reconstructor.prepare[0].params.slices for cell in cells] == [1, 3]
-    assert [step.name for step in cells[0].reconstructor.prepare] == ["msp", "scale", "denoise"]
-    assert cells[0].reconstructor.prepare[2].params.strength == 0.5
+    assert [cell.reconstructor.preprocess[0].params.slices for cell in cells] == [1, 3]
+    assert [step.name for step in cells[0].reconstructor.preprocess] == ["msp", "scale", "denoise"]
+    assert cells[0].reconstructor.preprocess[2].params.strength == 0.5
     assert Cell.from_json(json.loads(json.dumps(cells[0].to_json()))) == cells[0]
 
 
 def test_steps_may_be_swept_as_a_whole_and_set_by_a_scale(tmp_path):
-    text = PREPARED + "sweep:\n  - reconstructors.slow.prepare: [[msp], [msp, {scale: {}}]]\n"
+    text = PREPROCESSED + "sweep:\n  - reconstructors.slow.preprocess: [[msp], [msp, {scale: {}}]]\n"
     cells = [cell for cell in load(write(tmp_path, text)).cells if cell.reconstructor.label == "slow"]
-    assert [[step.name for step in cell.reconstructor.prepare] for cell in cells] == [["msp"], ["msp", "scale"]]
+    assert [[step.name for step in cell.reconstructor.preprocess] for cell in cells] == [["msp"], ["msp", "scale"]]
 
 
 def test_steps_that_do_not_fit_are_refused(tmp_path):
     assert "mset takes 4dstem series, but background makes adf" in problems(
-        tmp_path, GOOD.replace("reconstructors: [", "reconstructors: [{use: mset, prepare: [background]}, ", 1)
+        tmp_path, GOOD.replace("reconstructors: [", "reconstructors: [{use: mset, preprocess: [background]}, ", 1)
     )
-    assert "must be a name, or name: {...}" in problems(tmp_path, PREPARED.replace("scale,", "{scale: {use: msp}},"))
-    assert "did you mean 'scale'" in problems(tmp_path, PREPARED.replace(" scale,", " scal,"))
-    assert "prepare.0.slice" in problems(tmp_path, PREPARED.replace("slices: 2", "slice: 2"))
-    assert "msp takes 4dstem series, but msp makes phase" in problems(tmp_path, PREPARED.replace("scale,", "msp,"))
-    assert "'msp' must be a list of steps" in problems(tmp_path, GOOD.replace("iterations: 7}", "iterations: 7, prepare: msp}"))
-    entry = GOOD.replace("reconstructors: [", "reconstructors: [{use: mset, prepare: [msp]}, ", 1)
+    assert "must be a name, or name: {...}" in problems(tmp_path, PREPROCESSED.replace("scale,", "{scale: {use: msp}},"))
+    assert "did you mean 'scale'" in problems(tmp_path, PREPROCESSED.replace(" scale,", " scal,"))
+    assert "preprocess.0.slice" in problems(tmp_path, PREPROCESSED.replace("slices: 2", "slice: 2"))
+    assert "msp takes 4dstem series, but msp makes phase" in problems(tmp_path, PREPROCESSED.replace("scale,", "msp,"))
+    assert "'msp' must be a list of steps" in problems(tmp_path, GOOD.replace("iterations: 7}", "iterations: 7, preprocess: msp}"))
+    entry = GOOD.replace("reconstructors: [", "reconstructors: [{use: mset, preprocess: [msp]}, ", 1)
     assert "mset takes 4dstem series, but msp makes phase" in problems(tmp_path, entry)
 
 

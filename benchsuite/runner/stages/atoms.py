@@ -12,14 +12,14 @@ from ase import Atoms
 
 from benchsuite import seeds
 from benchsuite.data import Volume
+from benchsuite.metrics.tracing.classify import classify, classify_by_intensity
+from benchsuite.metrics.tracing.trace import trace_atoms
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.scenario import Experiment
 from benchsuite.storage import load_reconstruction, save_atoms
-from metrics.classify import classify, classify_by_intensity
-from metrics.trace import trace_atoms
 
 FILE = "traced.extxyz"
 TRACING_KEYS = ("blur_A", "minimum_distance_A", "threshold", "peak_fit", "search_residual")

@@ -10,11 +10,11 @@ from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
 from benchsuite.runner.stages.half_sets import HalfReconstructionStage, half_reconstructions
 from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.measured_series import MeasuredSeriesStage
+from benchsuite.runner.stages.measured_truth import MeasuredTruthStage
 from benchsuite.runner.stages.metric import MetricStage
-from benchsuite.runner.stages.own_series import OwnSeriesStage
-from benchsuite.runner.stages.own_truth import OwnTruthStage
 from benchsuite.runner.stages.phantom import PhantomStage
-from benchsuite.runner.stages.preparation import PreparationStage
+from benchsuite.runner.stages.preprocessing import PreprocessingStage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.runner.stages.refinement import RefinementStage
 from benchsuite.runner.stages.scores import ScoresStage
@@ -30,10 +30,10 @@ class Flow:
     phantom: the stage of the truth; of one's own series, atoms in a file, or None. halves: of half the tilts each, if any.
     """
 
-    phantom: PhantomStage | OwnTruthStage | None
+    phantom: PhantomStage | MeasuredTruthStage | None
     images: Sequence[ImageStage]
     series: SeriesStage
-    prepared: Sequence[PreparationStage]
+    preprocessed: Sequence[PreprocessingStage]
     reconstruction: ReconstructionStage
     halves: Sequence[HalfReconstructionStage]
     atoms: AtomsStage
@@ -55,7 +55,7 @@ class Flow:
             yield self.phantom
         yield from self.images
         yield self.series
-        for step in self.prepared:
+        for step in self.preprocessed:
             yield from step.tilts()
             yield step
         yield from (self.reconstruction, self.atoms)
@@ -84,18 +84,20 @@ def flow(cell: Cell, device: str = "cpu", known: dict[Any, SeriesStage] | None =
     halves = half_reconstructions(reconstruction)
     scores = ScoresStage(truth, atoms, halves)
     metrics = [MetricStage(scores, spec) for spec in metrics_of(cell.experiment.analysis)]
-    return Flow(truth, series.upstream(), series, reconstruction.prepared(), reconstruction, halves, atoms, scores, metrics, first)
+    return Flow(
+        truth, series.upstream(), series, reconstruction.preprocessed(), reconstruction, halves, atoms, scores, metrics, first
+    )
 
 
 def _series(reconstruction: ReconstructionStage) -> SeriesStage:
     cell = reconstruction.cell
-    if cell.experiment.own is not None:
-        return OwnSeriesStage(cell.experiment, cell.repeat, reconstruction.modality())
+    if cell.experiment.measured is not None:
+        return MeasuredSeriesStage(cell.experiment, cell.repeat, reconstruction.modality())
     return reconstruction.series()
 
 
-def _truth(cell: Cell) -> PhantomStage | OwnTruthStage | None:
-    own = cell.experiment.own
-    if own is None:
+def _truth(cell: Cell) -> PhantomStage | MeasuredTruthStage | None:
+    measured = cell.experiment.measured
+    if measured is None:
         return PhantomStage(cell.experiment, cell.repeat)
-    return OwnTruthStage(cell.experiment) if own.truth is not None else None
+    return MeasuredTruthStage(cell.experiment) if measured.truth is not None else None

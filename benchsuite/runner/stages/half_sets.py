@@ -1,6 +1,6 @@
 """half_series, half_reconstruction: every second tilt by itself, for a Fourier shell correlation without a truth.
 
-Both halves go through the same reconstructor, with the same parameters, on the same grid. What is prepared is prepared before it
+Both halves go through the same reconstructor, with the same parameters, on the same grid. Preprocessing comes before the series
 is halved: alignments and denoising are shared, as they are where fields with more tilts use this criterion.
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from benchsuite.contract import Cost
 from benchsuite.data import Modality
-from benchsuite.geometry import vector_from_rotation
+from benchsuite.physics.rotations import vector_from_rotation
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages.base import Bench, Stage
-from benchsuite.runner.stages.preparation import PreparationStage
+from benchsuite.runner.stages.preprocessing import PreprocessingStage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.storage import SERIES, load_series, save_series
@@ -33,7 +33,7 @@ class HalfSeriesStage(Stage):
 
     name = "half_series"
 
-    whole: SeriesStage | PreparationStage
+    whole: SeriesStage | PreprocessingStage
     half: int
 
     @property
@@ -98,9 +98,9 @@ def half_reconstructions(whole: ReconstructionStage) -> tuple[HalfReconstruction
     There are none of a single view, of fewer than four tilts, of a method that answers with atoms instead of a volume, and of
     a refinement, whose halves would start from the same atoms.
     """
-    own, wanted = whole.cell.experiment.own, whole.cell.experiment.analysis.half_sets
+    measured, wanted = whole.cell.experiment.measured, whole.cell.experiment.analysis.half_sets
     if wanted is None:
-        wanted = own is not None and own.truth is None
+        wanted = measured is not None and measured.truth is None
     algorithm = whole.algorithm()
     if not wanted or algorithm.single_view or algorithm.refines or whole.cell.first is not None:
         return ()

@@ -16,6 +16,8 @@ from benchsuite import registry
 from benchsuite.atomic import write_text
 from benchsuite.contract import AnyMetric, Scored, metric_misfit
 from benchsuite.data import Reconstruction, TiltSeries
+from benchsuite.metrics.matching.match import match
+from benchsuite.metrics.tracing.classify import NON_ATOM
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.base import Bench, Stage
@@ -24,8 +26,6 @@ from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.scores import TRACED_SCORED, TRUTH_SCORED, ScoresStage
 from benchsuite.scenario.measures import MetricSpec
 from benchsuite.storage import SERIES, load_atoms, load_reconstruction, load_series
-from metrics.classify import NON_ATOM
-from metrics.match import match
 
 VALUES = "values.json"
 
@@ -50,7 +50,7 @@ class MetricStage(Stage):
     def upstream(self) -> Sequence[Stage]:
         atoms = self.scores.atoms
         reconstruction = atoms.reconstruction
-        before = (reconstruction.series(),) if reconstruction.prepared() else ()
+        before = (reconstruction.series(),) if reconstruction.preprocessed() else ()
         return (self.scores, atoms, reconstruction, reconstruction.given(), *before)
 
     def code(self) -> dict[str, str]:

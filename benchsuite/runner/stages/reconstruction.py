@@ -18,7 +18,7 @@ from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
 from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.phantom import class_version
-from benchsuite.runner.stages.preparation import PreparationStage
+from benchsuite.runner.stages.preprocessing import PreprocessingStage
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell
 from benchsuite.storage import SERIES, load_series, save_reconstruction
@@ -60,16 +60,16 @@ class ReconstructionStage(Stage):
         return self.recorded or SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
 
     @once
-    def prepared(self) -> Sequence[PreparationStage]:
-        """The steps of `prepare:`, in order."""
-        stages: list[PreparationStage] = []
-        for number in range(len(self.cell.reconstructor.prepare)):
-            stages.append(PreparationStage(self.cell, number, stages[-1] if stages else self.series(), self.device))
+    def preprocessed(self) -> Sequence[PreprocessingStage]:
+        """The steps of `preprocess:`, in order."""
+        stages: list[PreprocessingStage] = []
+        for number in range(len(self.cell.reconstructor.preprocess)):
+            stages.append(PreprocessingStage(self.cell, number, stages[-1] if stages else self.series(), self.device))
         return stages
 
-    def given(self) -> SeriesStage | PreparationStage:
+    def given(self) -> SeriesStage | PreprocessingStage:
         """What the algorithm is given: the series as recorded, or as the last step leaves it."""
-        steps = self.prepared()
+        steps = self.preprocessed()
         return steps[-1] if steps else self.series()
 
     def start(self, sources: Sequence[Path]) -> Atoms | None:
@@ -79,7 +79,7 @@ class ReconstructionStage(Stage):
     def modality(self) -> Modality:
         """What is used of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
         recorded, spec = self.cell.experiment.recorded, self.cell.reconstructor
-        wanted = registry.preparation(spec.prepare[0].name).modalities if spec.prepare else self.algorithm().takes()
+        wanted = registry.preprocessing(spec.preprocess[0].name).modalities if spec.preprocess else self.algorithm().takes()
         if recorded == "4dstem" and "4dstem" not in wanted and self.cell.experiment.acquisition.detector is not None:
             return "adf"
         return recorded

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ase import Atoms
 
+from benchsuite.metrics.tracing.classify import NON_ATOM
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Stage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.storage import load_atoms
-from metrics.classify import NON_ATOM
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,19 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import Grid, Prepared, TiltSeries, Volume, particle_of, scanned, substrate_of
-from benchsuite.geometry import rotation_from_vector
+from benchsuite.data import Grid, Preprocessed, TiltSeries, Volume, particle_of, scanned, substrate_of
+from benchsuite.metrics.alignment import alignment_error
+from benchsuite.metrics.lattice import find_lattice, misorientation_deg
+from benchsuite.metrics.phase import correlation, correlations, slice_phases
+from benchsuite.metrics.resolution import fourier_shell_correlation, render, resolution_at
+from benchsuite.metrics.scores import Scores, score
+from benchsuite.metrics.sites import find_sites
+from benchsuite.metrics.structure import outside, pair_distribution
+from benchsuite.physics.rotations import rotation_from_vector
 from benchsuite.runner.stages.atoms import FILE as TRACED
 from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import Bench, Stage
-from benchsuite.runner.stages.own_truth import OwnTruthStage
+from benchsuite.runner.stages.measured_truth import MeasuredTruthStage
 from benchsuite.runner.stages.phantom import PhantomStage, truth
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.scores_without_truth import half_set_scores, registered, unscored, volume_alone_scores
@@ -28,19 +35,12 @@ from benchsuite.storage import (
     SERIES,
     json_safe,
     load_atoms,
-    load_prepared,
+    load_preprocessed,
     load_reconstruction,
     load_series,
     save_arrays,
     save_atoms,
 )
-from metrics.alignment import alignment_error
-from metrics.lattice import find_lattice, misorientation_deg
-from metrics.phase import correlation, correlations, slice_phases
-from metrics.resolution import fourier_shell_correlation, render, resolution_at
-from metrics.scores import Scores, score
-from metrics.sites import find_sites
-from metrics.structure import outside, pair_distribution
 
 VALUES = "values.json"
 CURVES = "curves.zarr"
@@ -56,7 +56,7 @@ class ScoresStage(Stage):
 
     name = "scores"
 
-    truth: PhantomStage | OwnTruthStage | None
+    truth: PhantomStage | MeasuredTruthStage | None
     atoms: AtomsStage
     halves: tuple[Stage, ...] = ()
 
@@ -68,13 +68,13 @@ class ScoresStage(Stage):
     def upstream(self) -> Sequence[Stage]:
         reconstruction = self.atoms.reconstruction
         of_truth = () if self.truth is None else (self.truth,)
-        return (reconstruction.series(), reconstruction, self.atoms, *of_truth, *self.halves, *reconstruction.prepared())
+        return (reconstruction.series(), reconstruction, self.atoms, *of_truth, *self.halves, *reconstruction.preprocessed())
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         recorded, reconstruction, atoms, *more = sources
         specimen = truth(more.pop(0)) if self.truth is not None else None
-        halves, prepared = more[: len(self.halves)], more[len(self.halves) :]
-        series = load_series([recorded, *prepared][-1] / SERIES)
+        halves, preprocessed = more[: len(self.halves)], more[len(self.halves) :]
+        series = load_series([recorded, *preprocessed][-1] / SERIES)
         result, traced = load_reconstruction(reconstruction / RECONSTRUCTION), load_atoms(atoms / TRACED)
         values, curves = half_set_scores(halves)
         if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
@@ -83,7 +83,7 @@ class ScoresStage(Stage):
         if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
             values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
         if specimen is not None and isinstance(self.truth, PhantomStage):  # what was simulated is known in all its parts
-            values |= prepared_scores([load_prepared(one) for one in prepared], specimen, recorded)
+            values |= preprocessed_scores([load_preprocessed(one) for one in preprocessed], specimen, recorded)
         told, confusion = list[str](), dict[str, dict[str, int]]()
         slices = "slice_edges_A" in result.extras  # in depth of an untilted view: too thick for atoms
         least_fit = self._least_fit()
@@ -127,12 +127,12 @@ class ScoresStage(Stage):
 
     def _least_fit(self) -> float | None:
         """The least fit of a truth whose frame is to be found; None where it is known."""
-        own = self._experiment().own
+        own = self._experiment().measured
         return own.truth.least_fit if own is not None and own.truth is not None and own.truth.register_ else None
 
 
-def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Path) -> dict[str, float]:
-    """Return the scores of the steps that prepared a series.
+def preprocessed_scores(preprocessed: Sequence[Preprocessed], specimen: Atoms, recorded: Path) -> dict[str, float]:
+    """Return the scores of the steps that preprocessed a series.
 
     phase_correlation: of the phases, as they are before any alignment, with the true ones of the same tilt and drift, on average.
     alignment_error_px, alignment_error_deg: of all alignments together, against the drifts and rotations that the series hides.
@@ -140,7 +140,7 @@ def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Pat
     hidden = json.loads((recorded / IMPERFECTIONS).read_text(encoding="utf-8"))
     rotations, drifts_A = np.array(hidden["true_rotations"]), np.array(hidden["drift_A"]).mean(axis=1)
     scores: dict[str, float] = {}
-    before = itertools.takewhile(lambda one: "shift_A" not in one.extras, prepared)
+    before = itertools.takewhile(lambda one: "shift_A" not in one.extras, preprocessed)
     phases = [one.series for one in before if one.series.modality == "phase"]
     if phases:
         last = phases[-1]
@@ -148,7 +148,7 @@ def prepared_scores(prepared: Sequence[Prepared], specimen: Atoms, recorded: Pat
         views = zip(last.data[:, 0], rotations, drifts_A, strict=True)
         found = [correlation(image[inside], projected_phase(specimen, r, drift, last)[inside]) for image, r, drift in views]
         scores["phase_correlation"] = float(np.mean(found))
-    alignments = [one for one in prepared if "shift_A" in one.extras]
+    alignments = [one for one in preprocessed if "shift_A" in one.extras]
     if alignments:
         last_of_all = alignments[-1].series
         shifts = np.sum([one.extras["shift_A"] for one in alignments], axis=0)

@@ -9,15 +9,15 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.data import TiltSeries, Volume
+from benchsuite.metrics.matching.registration import register, remarks
+from benchsuite.metrics.resolution import fourier_shell_correlation, resolution_at
+from benchsuite.metrics.scores import r_factor
+from benchsuite.metrics.spectrum import bragg_peaks, curves_of, resolutions, spectral_amplitude
+from benchsuite.metrics.structure import pair_distribution
+from benchsuite.metrics.tracing.classify import NON_ATOM
+from benchsuite.physics.projection.projector import Projector
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.storage import load_reconstruction
-from metrics.classify import NON_ATOM
-from metrics.registration import register, remarks
-from metrics.resolution import fourier_shell_correlation, resolution_at
-from metrics.scores import r_factor
-from metrics.spectrum import bragg_peaks, curves_of, resolutions, spectral_amplitude
-from metrics.structure import pair_distribution
-from reconstructors.projection.projector import Projector
 
 HALF_SETS_THRESHOLD = 0.143  # between two noisy halves: Rosenthal & Henderson (2003), doi:10.1016/j.jmb.2003.07.013
 UNSCORED = "traced"  # outcome of an atom that nothing is known about

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports.comparison.side import CellFacts, Side
+from benchsuite.reports.comparison.side import CellFacts, Side
 
 DOSE = "acquisition.dose_e_per_A2"
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from benchsuite.errors import BenchsuiteError
-from reports.comparison import accept, compare, open_side, read_baseline
+from benchsuite.reports.comparison import accept, compare, open_side, read_baseline
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_bytes_that_are_no_text_and_paths_that_are_no_file(tmp_path):
 
 
 def test_a_valid_checksum_does_not_excuse_missing_keys(accepted):
-    from reports.comparison.baseline import _checksum
+    from benchsuite.reports.comparison.baseline import _checksum
 
     _, file = accepted
     content = json.loads(file.read_text())

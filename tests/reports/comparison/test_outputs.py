@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.comparison import as_json, as_junit, as_markdown, as_page, compare, print_comparison
-from reports.comparison.page import REACH, WIDTH, effect
+from benchsuite.reports.comparison import as_json, as_junit, as_markdown, as_page, compare, print_comparison
+from benchsuite.reports.comparison.page import REACH, WIDTH, effect
 
 HOSTILE = "<script>|[red]\x07$x$"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchsuite.errors import BenchsuiteError
-from reports.comparison import Verdict, compare
-from reports.comparison.rules import rule_of
+from benchsuite.reports.comparison import Verdict, compare
+from benchsuite.reports.comparison.rules import rule_of
 
 
 @pytest.fixture

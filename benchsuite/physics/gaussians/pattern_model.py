@@ -1,0 +1,155 @@
+"""Diffraction patterns of atoms: sliced potential, multislice kernel and loss put together, image by image.
+
+Two walks over all images give all that a fit needs: `slopes`, the gradient of the loss with respect to the phase of the slices, and
+`random_slopes`, whose second moments are the Fisher information (`information`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchsuite.contract import Context
+from benchsuite.data import Grid, TiltSeries
+from benchsuite.physics.backend import Array
+from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.shapes import Shape
+from benchsuite.physics.gaussians.sliced_potential import SeenAtoms, SlicedPotential
+from benchsuite.physics.multislice.model import Back
+from benchsuite.physics.multislice.objective import Ends, Loss, Objective
+from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, scaled
+
+POISSON_FLOOR = 1e-3  # electrons per pixel: few atoms need no bound on what dark pixels tell, which at low dose is a quarter
+LARGE = 1e3  # of the random residuals, beside which amplitudes of 1 and less are nothing
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One walk over all images: the loss of a probe on average, ∂L/∂(x, y, z, W, B) of every image (images, n, 5) and of its view
+    (images, 5), of the loss summed over all probes.
+    """
+
+    loss: float
+    by_atom: np.ndarray
+    by_view: np.ndarray
+
+
+@dataclass(frozen=True)
+class Information:
+    """Fisher information: a block (n, 5, 5) for each atom; the part of its diagonal that each image tells (images, n, 5); the
+    diagonal for each view (images, 5).
+    """
+
+    blocks: np.ndarray
+    by_image: np.ndarray
+    by_view: np.ndarray
+
+
+class PatternModel:
+    """The patterns of a series as a function of atoms. `finer`: pixels of the wave along a voxel of the context's grid.
+
+    shapes: those that atoms may have; `kinds` (n,) in all methods say which, None the first.
+    """
+
+    def __init__(
+        self,
+        series: TiltSeries,
+        context: Context,
+        shapes: Sequence[Shape],
+        slice_A: float,
+        finer: int = 1,
+        window_A: float | None = None,
+        loss: Loss = "auto",
+    ) -> None:
+        nz, ny, nx = (finer * side for side in context.grid.shape)
+        grid = Grid((nz, ny, nx), context.grid.voxel_A / finer)
+        self.shapes = shapes
+        self.forward = ForwardModel(series, replace(context, grid=grid), Discretisation(slice_A, window_A))
+        self.objective = Objective(self.forward, loss, POISSON_FLOOR)
+        self.potential = SlicedPotential((ny, nx), grid.voxel_A, self.forward.edges_A, context.xp, context.threads)
+        tilts, foci = series.data.shape[:2]
+        self.images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
+
+    @property
+    def curvature(self) -> float:
+        """The curvature of the loss where it is least, in units of the Fisher information of one electron per position."""
+        return 0.5 if self.objective.floor is None else 1.0
+
+    def seen(self, atoms: Orbitals, view: View, kinds: np.ndarray | None = None) -> SeenAtoms:
+        return self.potential.seen(atoms, view, self.shapes, kinds)
+
+    def transmission(self, seen: SeenAtoms) -> Array:
+        """Return the transmission functions of the slices, with vacuum round them."""
+        return self.forward.kernel.transmission(self.potential.phase(seen))
+
+    def slopes(
+        self, atoms: Orbitals, views: Sequence[View], kinds: np.ndarray | None = None, back: Back = False
+    ) -> Iterator[tuple[int, SeenAtoms, float, Array, Ends | None]]:
+        """Yield for every image its number, the atoms as it sees them, its loss, ∂L/∂φ of the slices, and that at both ends."""
+        for number, ((tilt, focus), view) in enumerate(zip(self.images, views, strict=True)):
+            seen = self.seen(atoms, view, kinds)
+            every = slice(0, self.forward.probe_count)
+            loss, slope, ends = self.objective(tilt, focus, self.transmission(seen), every, back)
+            yield number, seen, loss, self.forward.kernel.unpadded(slope), ends
+
+    def random_slopes(
+        self, atoms: Orbitals, views: Sequence[View], rng: np.random.Generator, along: int, kinds: np.ndarray | None = None
+    ) -> Iterator[tuple[int, SeenAtoms, Array]]:
+        """Yield for every image, and each of `along`² groups of its probes, Σ ± ∂(2√I)/∂φ with a random sign for every pixel.
+
+        The mean of their outer products is the Fisher information of one electron per position: the signs make an estimate, as
+        Hutchinson's of a trace, of Σ 4 ∂√I ∂√Iᵀ = Σ ∂I ∂Iᵀ/I. The probes of a group lie evenly over the scan.
+        """
+        model = self.forward
+        down, across = np.divmod(np.arange(model.probe_count), model.series.scan_shape[1])
+        groups = (down % along) * along + across % along
+        for number, ((tilt, focus), view) in enumerate(zip(self.images, views, strict=True)):
+            seen = self.seen(atoms, view, kinds)
+            transmission = self.transmission(seen)
+            for group in range(along**2):
+                some = np.flatnonzero(groups == group)
+                if len(some) == 0:
+                    continue
+                signs = rng.integers(0, 2, (len(some), *model.kernel.detector), dtype=np.int8)
+                residual = model.xp.asarray((2 * LARGE * signs - LARGE).astype(np.float32))
+                corners, waves = model.probes(tilt, focus, some)
+                waves = scaled(waves, self.objective.energy[tilt, focus])
+                _, slope, _ = model.kernel.gradient(transmission, corners, waves, residual)
+                yield number, seen, model.kernel.unpadded(slope) / np.float32(LARGE)
+
+    def sweep(self, atoms: Orbitals, views: Sequence[View], kinds: np.ndarray | None = None) -> Sweep:
+        """Return loss and gradient of all images."""
+        total, by_atom, by_view = 0.0, np.empty((len(views), len(atoms), 5)), np.empty((len(views), 5))
+        for number, seen, loss, slope, _ in self.slopes(atoms, views, kinds):
+            total += loss
+            by_atom[number], by_view[number] = self.potential.gradient(seen, slope)
+        return Sweep(total / (self.forward.probe_count * len(views)), by_atom, by_view)
+
+    def information(
+        self, atoms: Orbitals, views: Sequence[View], rng: np.random.Generator, along: int = 2, kinds: np.ndarray | None = None
+    ) -> Information:
+        """Return the Fisher information of one electron per position; what atoms share is left out.
+
+        An unbiased estimate, which scatters by about √(2/k) of itself for an atom that k groups of probes tell of: at most
+        `along`² in each image, and fewer where each atom is seen by few probes.
+        """
+        blocks, by_image, of_views = np.zeros((len(atoms), 5, 5)), np.zeros((len(views), len(atoms), 5)), np.zeros((len(views), 5))
+        for number, seen, slope in self.random_slopes(atoms, views, rng, along, kinds):
+            by_atom, by_view = self.potential.gradient(seen, slope)
+            blocks += by_atom[:, :, None] * by_atom[:, None, :]
+            by_image[number] += by_atom**2
+            of_views[number] += by_view**2
+        return Information(blocks, by_image, of_views)
+
+    def r_factors(self, atoms: Orbitals, views: Sequence[View], kinds: np.ndarray | None = None) -> np.ndarray:
+        """Return Σ|I − I_calc| / ΣI of each tilt (tilts,)."""
+        wrong, all_of_it = np.zeros((2, len(self.forward.series.rotations)))
+        for (tilt, focus), view in zip(self.images, views, strict=True):
+            measured = self.forward.measured(tilt, focus)
+            energy = float(self.objective.energy[tilt, focus])
+            found = self.forward.through(tilt, focus, self.transmission(self.seen(atoms, view, kinds)), energy)
+            wrong[tilt] += float(abs(found - measured).sum(dtype=np.float64))
+            all_of_it[tilt] += float(measured.sum(dtype=np.float64))
+        return np.divide(wrong, all_of_it, out=np.zeros_like(wrong), where=all_of_it > 0)

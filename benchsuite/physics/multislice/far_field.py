@@ -1,0 +1,126 @@
+"""Compiled loops between exit wave and pattern, for `cpu`: to the detector, the residual there, and the way back.
+
+A field that is neither windowed nor cropped takes one transform of the whole plane. Otherwise rows are transformed in a field of
+zeros, and of the columns only those that the detector has: `rows` (window, full) holds them; it has no rows in the first case.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchsuite.physics.compiled import compiled
+from benchsuite.physics.fft.fftw import execute
+from benchsuite.physics.multislice.simd import BYTES, add_intensity, add_weighted, weight
+
+# places in the list of plans
+EXECUTOR, OUT_OF_STATE, BACK_OUT, FORWARD, BACKWARD, ROWS, COLUMNS, ROWS_BACK, COLUMNS_BACK = range(9)
+TINY = np.float32(1e-20)  # added to calculated intensities: their roots and logarithms are finite
+LN2, HALF_ROOT = np.float32(np.log(2)), np.int32(0x3F3504F3)  # bits of √½
+
+
+@compiled
+def to_detector(plans, state, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
+    """Transform the exit wave, unscaled, to the detector's columns (full, kept); all rows of the full pattern are there."""
+    window = len(rows)
+    if window == 0:
+        execute(plans[EXECUTOR], plans[OUT_OF_STATE], state.ctypes.data, columns.ctypes.data)
+        return
+    rows[:, window:] = 0
+    for i in range(window):
+        rows[i, :window] = state[i * window : (i + 1) * window]
+    execute(plans[EXECUTOR], plans[ROWS], rows.ctypes.data, rows.ctypes.data)
+    for i in range(window):
+        for j in range(len(kept_columns)):
+            columns[i, j] = rows[i, kept_columns[j]]
+    columns[window:] = 0
+    execute(plans[EXECUTOR], plans[COLUMNS], columns.ctypes.data, columns.ctypes.data)
+
+
+@compiled
+def from_detector(plans, work, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
+    """The adjoint of `to_detector`: from the pattern's columns to the window."""
+    window = len(rows)
+    if window == 0:
+        execute(plans[EXECUTOR], plans[BACK_OUT], columns.ctypes.data, work.ctypes.data)
+        return
+    execute(plans[EXECUTOR], plans[COLUMNS_BACK], columns.ctypes.data, columns.ctypes.data)
+    rows[:] = 0
+    for i in range(window):
+        for j in range(len(kept_columns)):
+            rows[i, kept_columns[j]] = columns[i, j]
+    execute(plans[EXECUTOR], plans[ROWS_BACK], rows.ctypes.data, rows.ctypes.data)
+    work[:] = rows[:, :window]
+
+
+@compiled
+def residual(columns, full, kept_rows, rest, measured, floor, lines, bits, seen):  # type: ignore[no-untyped-def]
+    """Replace the unscaled waves at the detector by 1/full · ∂L/∂Ψ* and return L; `seen`, unless empty, is increased by ∂L/∂Ψ*.
+
+    columns: (modes, ≥ full · kept), a pattern in each row; rest, seen: (modes, rows, kept); lines: (5, kept) float32 to work in,
+    `bits` the third as int32. Modes add up in the pattern and share a factor. A view costs as much as ten pixels: none in the loop.
+    """
+    scale, count = np.float32(1.0 / full), lines.shape[1]
+    step, size = BYTES * columns.shape[1], BYTES * len(kept_rows) * count
+    intensity, factor, ratio, exponent, total = lines[0], lines[1], lines[2], lines[3], lines[4]
+    total[:] = 0
+    before = 0
+    for i in range(len(kept_rows)):
+        row = kept_rows[i]
+        if row > before:
+            columns[:, before * count : row * count] = 0
+        before = row + 1
+        intensity[:] = TINY
+        wave, beside = columns.ctypes.data + BYTES * row * count, BYTES * i * count
+        for o in range(len(columns)):
+            add_intensity(intensity.ctypes.data, wave + o * step, rest.ctypes.data + o * size + beside, scale, count)
+        if floor >= 0:
+            _poisson(intensity, measured, i, floor, factor, ratio, bits, exponent, total)
+        else:
+            _amplitude(intensity, measured, i, factor, total)
+        if seen.size:
+            for o in range(len(columns)):
+                add_weighted(seen.ctypes.data + o * size + beside, wave + o * step, factor.ctypes.data, count)
+        for j in range(count):
+            factor[j] *= scale
+        for o in range(len(columns)):
+            weight(wave + o * step, wave + o * step, factor.ctypes.data, count)
+    columns[:, before * count :] = 0
+    loss = 0.0
+    for j in range(count):
+        loss += float(total[j])
+    return loss
+
+
+@compiled
+def _amplitude(intensity, measured, i, factor, total):  # type: ignore[no-untyped-def]
+    """Add (√I_calc − √I)² of row i to `total`; `factor` becomes 1 − √I/√I_calc."""
+    for j in range(len(intensity)):
+        amplitude = np.sqrt(intensity[j])
+        difference = amplitude - measured[i, j]
+        total[j] += difference * difference
+        factor[j] = difference / amplitude
+
+
+@compiled
+def _poisson(intensity, measured, i, floor, factor, ratio, bits, exponent, total):  # type: ignore[no-untyped-def]
+    """Add the Poisson loss of row i to `total`; `factor` becomes 1 − (I + ε)/(I_calc + ε).
+
+    The logarithm is written out, for the vector units: the exponent, and the series of artanh for a mantissa between √½ and √2.
+    """
+    for j in range(len(intensity)):
+        quotient = (measured[i, j] + floor) / (intensity[j] + floor)
+        factor[j] = np.float32(1) - quotient
+        ratio[j] = quotient + TINY
+    for j in range(len(intensity)):
+        power = np.int32(np.int32(bits[j] - HALF_ROOT) >> np.int32(23))
+        bits[j] -= np.int32(power << np.int32(23))
+        exponent[j] = np.float32(power)
+    for j in range(len(intensity)):  # apart from the loop before: bits are those of ratio
+        part = (ratio[j] - np.float32(1)) / (ratio[j] + np.float32(1))
+        square = part * part
+        series = np.float32(2 / 9) * square + np.float32(2 / 7)
+        series = series * square + np.float32(2 / 5)
+        series = series * square + np.float32(2 / 3)
+        logarithm = exponent[j] * LN2 + part * (series * square + np.float32(2))
+        expected, found = intensity[j] + floor, measured[i, j] + floor
+        total[j] += expected - found + found * logarithm

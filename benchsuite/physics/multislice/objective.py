@@ -1,0 +1,88 @@
+"""How well calculated patterns agree with measured ones: amplitudes or counting statistics, in the energy of every image.
+
+amplitude   Σ (√I_calc − √I)²
+poisson     Σ I_calc − I + (I + ε) ln((I + ε)/(I_calc + ε)), unbiased where a pixel counts less than an electron
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from benchsuite.physics.backend import Array, to_host
+from benchsuite.physics.multislice.model import Back
+from benchsuite.physics.multislice.series_model import Chosen, ForwardModel, scaled
+from benchsuite.physics.probe import orthogonal
+
+Loss = Literal["auto", "amplitude", "poisson"]
+POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
+NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
+
+
+@dataclass(frozen=True)
+class Ends:
+    """∂L/∂ψ* at the entrance and ∂L/∂Ψ* at the detector, of each probe or each kind of them, and offsets_A (n, 2) of those."""
+
+    offsets_A: np.ndarray
+    at_entrance: Array
+    at_detector: Array
+
+
+class Objective:
+    """The loss of one image of the series and its gradient, in the normalisation that the parameters ask for."""
+
+    def __init__(self, model: ForwardModel, loss: Loss, floor: float = POISSON_FLOOR) -> None:
+        """`floor`: ε of the Poisson loss in electrons per pixel."""
+        self.model = model
+        series = model.series
+        dosed = math.isfinite(series.dose_e_per_A2)
+        self.floor = None
+        if loss == "poisson" or (loss == "auto" and dosed):
+            self.floor = floor / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
+        self.energy = np.array([[self._energy(t, f) for f in range(series.data.shape[1])] for t in range(len(series.data))])
+
+    def _energy(self, tilt: int, focus: int) -> float:
+        return float(self.model.measured(tilt, focus).sum(dtype=np.float64)) / self.model.probe_count
+
+    def value(self, tilt: int, focus: int, transmission: Array) -> float:
+        """Return the loss summed over all probes of an image (the gradient costs twice as much)."""
+        model, xp = self.model, self.model.xp
+        corners, waves = model.probes(tilt, focus)
+        found = model.kernel.intensities(transmission, corners, scaled(waves, self.energy[tilt, focus]))
+        measured = model.measured(tilt, focus)
+        if self.floor is None:
+            return float(((xp.sqrt(found) - xp.sqrt(measured)) ** 2).sum(dtype=np.float64))
+        expected, counted = found + np.float32(self.floor), measured + np.float32(self.floor)
+        return float((expected - counted + counted * xp.log(counted / expected)).sum(dtype=np.float64))
+
+    def __call__(
+        self, tilt: int, focus: int, transmission: Array, some: Chosen, back: Back = False
+    ) -> tuple[float, Array, Ends | None]:
+        """Return the loss summed over some probes of an image, its gradient on the padded slices, and that at both ends."""
+        model = self.model
+        corners, waves = model.probes(tilt, focus, some)
+        seen = model.measured(tilt, focus, roots=self.floor is None)
+        places = (seen[some], None) if isinstance(some, slice) else (seen, some)
+        waves = scaled(waves, self.energy[tilt, focus])
+        losses, gradient, ends = model.kernel.gradient(transmission, corners, waves, places[0], self.floor, back, places[1])
+        if ends is None:
+            return float(losses.sum()), gradient, None
+        offsets = waves.offsets_A if back == "kinds" else model.offsets_A(tilt, focus, some)
+        return float(losses.sum()), gradient, Ends(offsets, *ends)
+
+
+def pattern_extras(objective: Objective, transmission: Callable[[int], Array]) -> Mapping[str, Array]:
+    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions.
+
+    apertures: (focus, full, full) complex64, order of the FFT, or (focus, modes, full, full), orthogonal, the strongest first.
+    """
+    model = objective.model
+    per_tilt = np.array([model.r_factor(tilt, transmission(tilt), energy) for tilt, energy in enumerate(objective.energy)])
+    apertures = model.xp.stack(model.apertures)
+    if model.how.modes > 1:  # any unitary mixture of modes makes the same patterns
+        apertures = model.xp.asarray(orthogonal(to_host(apertures)))
+    return {"r_factor_per_image": per_tilt, "apertures": apertures, "positions_A": model.positions_A}

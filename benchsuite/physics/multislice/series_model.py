@@ -1,0 +1,281 @@
+"""From a volume to the diffraction patterns of a tilt series: multislice kernel, tilted slices and probes put together."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchsuite.contract import Context
+from benchsuite.data import Grid, TiltSeries
+from benchsuite.physics.backend import Array
+from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
+from benchsuite.physics.multislice.model import Multislice, Waves
+from benchsuite.physics.multislice.sliced_view import Interpolation, SlicedView, slice_edges_A
+from benchsuite.physics.probe import aperture_function, incoherent_modes
+from benchsuite.physics.rotations import is_rotation
+
+Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
+FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
+MOVES_A = 2.0  # how far a refined position may leave the volume
+AIRY = 0.61  # radius of a focused probe, in units of λ/α
+PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
+
+
+def reason_to_skip(name: str, series: TiltSeries) -> str | None:
+    """Return why an algorithm of this name cannot use the series, or None: wrong modality, calibrations, bad numbers."""
+    if series.modality != "4dstem":
+        return f"{name} takes 4dstem series, not {series.modality}"
+    if 0 in series.data.shape:
+        return f"{name} needs at least one pattern, the series has shape {tuple(series.data.shape)}"
+    if series.reciprocal_step_per_A is None or not series.reciprocal_step_per_A > 0:
+        return f"{name} needs the reciprocal step of the patterns, not {series.reciprocal_step_per_A}"
+    for tilt, matrix in enumerate(series.rotations):
+        if not (np.isfinite(matrix).all() and is_rotation(matrix, tolerance=1e-4)):
+            return f"{name} needs proper rotations (orthogonal, determinant 1): that of tilt {tilt} is not"
+    for tilt in range(len(series.data)):
+        patterns = np.asarray(series.data[tilt])
+        if not np.isfinite(patterns).all():
+            wrong = np.count_nonzero(~np.isfinite(patterns))
+            return f"{name} needs finite patterns: tilt {tilt} has {wrong} values that are nan or infinite"
+        if patterns.min() < 0:
+            return f"{name} needs intensities: tilt {tilt} has {np.count_nonzero(patterns < 0)} negative values"
+    return None
+
+
+def too_far_apart(name: str, series: TiltSeries) -> str | None:
+    """Why the probes of a scan tell nothing of the phases between them, or None."""
+    semiangle = series.optics.semiangle_mrad * 1e-3
+    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY * wavelength_A(series.optics.energy_keV) / semiangle
+    if series.scan_step_A < 2 * radius:
+        return None
+    return (
+        f"{name} needs probes that overlap: steps of {series.scan_step_A:g} Å, but probes of {2 * radius:.2f} Å; take smaller steps"
+    )
+
+
+def field_pixels(series: TiltSeries, voxel_A: float) -> int:
+    """Return the pixels along one side of the field that the patterns resolve, 1/(reciprocal step), in voxels.
+
+    Raises ValueError where voxels do not divide it: wave and volume must share their pixels.
+    """
+    exact = 1 / (float(series.reciprocal_step_per_A or np.nan) * voxel_A)
+    full = round(exact)
+    if abs(exact - full) > FITS * exact:
+        field = exact * voxel_A
+        raise ValueError(
+            f"voxels of {voxel_A:g} Å do not divide the field of {field:.4g} Å that patterns of step {1 / field:.4g} 1/Å resolve; "
+            f"the nearest that do are {field / np.ceil(exact):.4f} and {field / np.floor(exact):.4f} Å (grid.voxel_A)"
+        )
+    return int(full)
+
+
+@dataclass(frozen=True)
+class Discretisation:
+    """How the physics is sampled: slices no thicker than `slice_A`, a probe window of at least `window_A` (None: the field).
+
+    With `slices`, so many of exactly that thickness, about the centre of the volume, whatever the depth of the grid.
+    The probe is `modes` ones that do not interfere (`probe.incoherent_modes`).
+    """
+
+    slice_A: float
+    window_A: float | None
+    interpolation: Interpolation = "cubic"
+    slices: int | None = None
+    modes: int = 1
+
+    def edges_A(self, grid: Grid) -> np.ndarray:
+        """Return the (slices + 1,) depths between the slices."""
+        if self.slices is None:
+            return slice_edges_A(grid, self.slice_A)
+        return self.slice_A * (np.arange(self.slices + 1) - self.slices / 2)
+
+
+class ForwardModel:
+    """The patterns of a series as a function of a phase volume σV in rad/Å (nz, ny, nx) on the context's grid.
+
+    Raises ValueError, with the numbers, where patterns, scan and grid do not fit each other.
+    """
+
+    def __init__(self, series: TiltSeries, context: Context, how: Discretisation) -> None:
+        grid, xp = context.grid, context.xp
+        self.series, self.grid, self.xp, self.how = series, grid, xp, how
+        self.sigma = interaction_per_VA(series.optics.energy_keV)
+        wavelength = wavelength_A(series.optics.energy_keV)
+        self.edges_A = how.edges_A(grid)
+        thickness = float(self.edges_A[1] - self.edges_A[0])
+        full = field_pixels(series, grid.voxel_A)
+        qy, qx = (min(have, full) for have in series.data.shape[4:])
+        ny, nx = series.scan_shape
+        self.box_A = series.scan_step_A * max(ny, nx)
+        self.entrance_A = float(self.edges_A[0] + self.edges_A[1]) / 2  # slices act in their middle
+        window = window_pixels(how.window_A, grid.voxel_A, full)
+        self._check_window(window, wavelength)
+        self.kernel = Multislice(
+            wavelength,
+            grid.voxel_A,
+            thickness,
+            len(self.edges_A) - 1,
+            full,
+            (qy, qx),
+            window,
+            margin_A=MOVES_A,
+            xp=xp,
+            threads=context.threads,
+        )
+        x, y = (series.scan_step_A * (np.arange(count) - count // 2) for count in (nx, ny))
+        raster = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
+        self._check_scan(raster)
+        self.positions_A = np.broadcast_to(raster, (*series.data.shape[:2], *raster.shape)).copy()
+        self.apertures = [
+            xp.asarray(self._aperture(self._defocus_A(float(defocus)), full, wavelength)) for defocus in series.defocus_A
+        ]
+        self._waves: dict[int, tuple[Array, np.ndarray, np.ndarray, Waves]] = {}
+        self._latest: tuple[tuple[int, int, bool], Array] | None = None
+        self.probes(0, 0)
+
+    @functools.cached_property
+    def views(self) -> list[SlicedView]:
+        """How every tilt slices the volume."""
+        return [
+            SlicedView(rotation, self.grid, self.edges_A, self.how.interpolation, self.xp) for rotation in self.series.rotations
+        ]
+
+    def _aperture(self, defocus_A: float, full: int, wavelength_A: float) -> np.ndarray:
+        """The aperture function (full, full), or (modes, full, full)."""
+        coherent = aperture_function(self.series.optics, defocus_A, full, self.grid.voxel_A, wavelength_A)
+        return coherent if self.how.modes == 1 else incoherent_modes(coherent, self.how.modes)
+
+    def _defocus_A(self, defocus_A: float) -> float:
+        """The defocus in the plane where the first slice acts."""
+        reference = 0.0 if self.series.optics.focal_plane == "centre" else -self.box_A / 2
+        return defocus_A + reference - self.entrance_A
+
+    def _check_window(self, window: int, wavelength_A: float) -> None:
+        semiangle = self.series.optics.semiangle_mrad * 1e-3
+        depth = -2 * self.entrance_A
+        furthest = max(max(abs(d), abs(d - depth)) for d in (self._defocus_A(float(f)) for f in self.series.defocus_A))
+        spread = 2 * (semiangle * furthest + PROBE_TAILS * wavelength_A / semiangle)
+        if window * self.grid.voxel_A < spread:
+            raise ValueError(
+                f"a probe window of {window * self.grid.voxel_A:.1f} Å is less than the {spread:.1f} Å over which the probe "
+                "spreads; enlarge window_A (or the field of view)"
+            )
+
+    def _check_scan(self, raster: np.ndarray) -> None:
+        for axis, side in zip("xy", self.grid.shape[:0:-1], strict=True):
+            low, high = (index * self.grid.voxel_A for index in (-(side // 2), side - 1 - side // 2))
+            along = raster[:, "xy".index(axis)]
+            if along.min() < low - 1e-6 or along.max() > high + self.grid.voxel_A:
+                raise ValueError(
+                    f"the scan leaves the volume: {axis} runs from {along.min():.2f} to {along.max():.2f} Å, the volume "
+                    f"from {low:.2f} to {high:.2f} Å; enlarge grid.shape"
+                )
+
+    def seen_in_every_view(self) -> Array:
+        """Return a mask (nz, ny, nx) of the voxels that no tilt carries out of the volume.
+
+        The others are seen in a part of the views only, which does not determine them.
+        """
+        nz, ny, nx = self.grid.shape
+        index = np.stack(np.meshgrid(np.arange(nz), np.arange(ny), np.arange(nx), indexing="ij"), axis=-1).reshape(-1, 3)
+        positions = self.grid.positions(index)
+        low = self.grid.origin_A - self.grid.voxel_A / 2
+        high = low + self.grid.voxel_A * np.array(self.grid.shape[::-1])
+        inside = np.ones(len(index), dtype=bool)
+        for rotation in self.series.rotations:
+            turned = positions @ np.asarray(rotation).T
+            inside &= ((turned >= low - 1e-6) & (turned <= high + 1e-6)).all(axis=1)
+        return self.xp.asarray(inside.reshape(self.grid.shape))
+
+    @property
+    def probe_count(self) -> int:
+        return int(self.positions_A.shape[2])
+
+    def probes(self, tilt: int, focus: int, some: Chosen | None = None) -> tuple[np.ndarray, Waves]:
+        """Return corners and waves of the probes of one image, or of some of them.
+
+        Waves of a whole image are kept while neither aperture nor positions change; then those of `some` are made for them alone.
+        """
+        aperture, positions = self.apertures[focus], self.positions_A[tilt, focus]
+        known = self._waves.get(focus)
+        if known is None or known[0] is not aperture or not np.array_equal(known[1], positions):
+            if known is not None and some is not None:
+                corners, offsets = self.kernel.corners(positions[some], self.grid.shape[1:])
+                return corners, self.kernel.waves(aperture, offsets)
+            corners, offsets = self.kernel.corners(positions, self.grid.shape[1:])
+            known = self._waves[focus] = (aperture, positions.copy(), corners, self.kernel.waves(aperture, offsets))
+        _, _, corners, waves = known
+        if some is None:
+            return corners, waves
+        there = some if isinstance(some, slice) else self.xp.asarray(some)  # corners stay on the host
+        return corners[some], replace(waves, which=waves.which[there])
+
+    def offsets_A(self, tilt: int, focus: int, some: Chosen) -> np.ndarray:
+        """Return (n, 2) = (y, x) distances of some probes from the centres of their windows."""
+        return self.kernel.corners(self.positions_A[tilt, focus, some], self.grid.shape[1:])[1]
+
+    def measured(self, tilt: int, focus: int, roots: bool = False) -> Array:
+        """Return the intensities (n, rows, columns) of one image, or their roots, cropped to what voxels resolve, zero beam first.
+
+        The latest image is kept, so that batches of its probes read it once.
+        """
+        if self._latest is not None and self._latest[0] == (tilt, focus, roots):
+            return self._latest[1]
+        patterns = np.asarray(self.series.data[tilt, focus], dtype=np.float32)
+        patterns = patterns.reshape(-1, *patterns.shape[2:])
+        (qy, qx), (have_y, have_x) = self.kernel.detector, patterns.shape[1:]
+        top, left = have_y // 2 - qy // 2, have_x // 2 - qx // 2
+        centred = patterns[:, top : top + qy, left : left + qx]
+        ordered = self.xp.asarray(np.ascontiguousarray(np.fft.ifftshift(centred, axes=(1, 2))))
+        if roots:
+            self.xp.sqrt(ordered, out=ordered)
+        self._latest = (tilt, focus, roots), ordered
+        return ordered
+
+    def transmission(self, tilt: int, phase: Array) -> Array:
+        """Return the transmission functions of the tilted slices, with vacuum round them."""
+        return self.kernel.transmission(self.views[tilt].forward(phase))
+
+    def calculated(self, tilt: int, focus: int, phase: Array, energy: float = 1.0) -> Array:
+        """Return the patterns (n, rows, columns) of one image, zero beam first."""
+        return self.through(tilt, focus, self.transmission(tilt, phase), energy)
+
+    def through(self, tilt: int, focus: int, transmission: Array, energy: float = 1.0) -> Array:
+        """Return the patterns (n, rows, columns) of one image behind given transmission functions."""
+        corners, waves = self.probes(tilt, focus)
+        return self.kernel.intensities(transmission, corners, scaled(waves, energy))
+
+    def r_factor(self, tilt: int, transmission: Array, energy: np.ndarray) -> float:
+        """Return Σ|I − I_calc| / ΣI over all images of a tilt; `energy` (n_focus,) scales the probes."""
+        wrong, all_of_it = 0.0, 0.0
+        for focus in range(self.series.data.shape[1]):
+            measured = self.measured(tilt, focus)
+            found = self.through(tilt, focus, transmission, float(energy[focus]))
+            wrong += float(abs(found - measured).sum(dtype=np.float64))
+            all_of_it += float(measured.sum(dtype=np.float64))
+        return wrong / all_of_it if all_of_it > 0 else 0.0
+
+
+def scaled(waves: Waves, energy: float) -> Waves:
+    """Return the waves with `energy` times their intensity."""
+    factor = np.float32(np.sqrt(energy))
+    return waves if energy == 1.0 else replace(waves, entrance=waves.entrance * factor, rest=waves.rest * factor)
+
+
+def window_pixels(window_A: float | None, voxel_A: float, full: int) -> int:
+    """Return the side of a probe's window: the next of 8, 16, 24, … pixels that the FFT likes, at most the field."""
+    if window_A is None:
+        return full
+    side = int(np.ceil(window_A / voxel_A / 8 - 1e-9)) * 8
+    while _largest_factor(side) > 7:
+        side += 8
+    return min(side, full)
+
+
+def _largest_factor(number: int) -> int:
+    for prime in (2, 3, 5, 7):
+        while number % prime == 0:
+            number //= prime
+    return number

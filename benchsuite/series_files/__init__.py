@@ -1,7 +1,0 @@
-"""Tilt series in files that are handed to others, without loss: EMD, as py4DSTEM opens it, and zarr groups."""
-
-from benchsuite.series_files.emd_reader import read_emd
-from benchsuite.series_files.emd_writer import write_emd
-from benchsuite.series_files.zarr_group import read_zarr, write_zarr
-
-__all__ = ["read_emd", "read_zarr", "write_emd", "write_zarr"]

@@ -1,0 +1,291 @@
+"""One fit of local orbitals under way: where it starts, its sweeps, what it answers, and the state from which it goes on.
+
+Every sweep goes through the images in batches of random order, as the `schedule` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+
+import numpy as np
+from ase import Atoms
+
+from benchsuite.contract import Context, Iterate
+from benchsuite.data import TiltSeries
+from benchsuite.errors import BenchsuiteError
+from benchsuite.physics.backend import to_host
+from benchsuite.physics.electrons import wavelength_A
+from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, ProbeGradient, View
+from benchsuite.physics.gaussians.fine_grid import FineGrid
+from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel, ramp
+from benchsuite.physics.gaussians.probe_stack import ProbeStack
+from benchsuite.physics.projection.projector import Projector
+from benchsuite.reconstructors.images import projections
+from benchsuite.reconstructors.lot.image_schedule import Phase, phases
+from benchsuite.reconstructors.lot.params import LOTParams
+from benchsuite.reconstructors.lot.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight
+from benchsuite.reconstructors.resire import accelerated_descent, largest_eigenvalue
+from benchsuite.reconstructors.solvers.adam import Adam
+
+BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
+ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
+LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
+FILL_SPACING_A = 0.7  # of the points where an atom may be missing
+SIGNIFICANT = 5.0  # deviations of the weight that the residual asks for at all these points
+FILL_AT_ONCE, BYTES_PER_POINT = 2_000_000, 100  # points that are asked together, and what one of the others takes
+FILL_WEIGHT = 0.5  # of `weakest`, for one that is beside its place; what stays too weak is removed later
+VOLUME_ITERATIONS = 30  # of the quick tomogram whose peaks are a start
+SOLVING_ROUNDS = 4  # of conjugate gradients for the weights of given atoms, which hardly overlap
+FAINT_PERCENT, BACKGROUND_FROM = 1.0, 0.01  # pixels that show a background, and from which part of the brightest it is one
+
+
+class Fit:
+    """One reconstruction under way."""
+
+    def __init__(self, params: LOTParams, series: TiltSeries, context: Context) -> None:
+        self.params, self.series, self.context = params, series, context
+        self.scale = float(series.data.max())
+        if self.scale <= 0:
+            raise BenchsuiteError("the images are empty: the brightest pixel is not above zero")
+        self.images = (np.asarray(series.data, np.float32) / np.float32(self.scale)).reshape(-1, *series.scan_shape)
+        faint = float(np.percentile(self.images, FAINT_PERCENT))
+        self.background = faint if faint > BACKGROUND_FROM else 0.0  # a constant under all images, as a fraction of the brightest
+        nothing = np.zeros(3), np.zeros(2)
+        self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
+        self.model = model_for(params, series, context.threads, context.xp)
+        self.seed = int(context.rng.integers(2**62))
+        self.sweep, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
+        if context.resumed is not None:
+            self._resume(context.resumed)
+        else:
+            self.orbitals = self._start()
+            self.adam, self.adam_views = Adam.like(np.zeros((len(self.orbitals), 5))), Adam.like(np.zeros((len(self.views), 5)))
+
+    def run(self) -> Iterator[Iterate]:
+        """Sweep by sweep."""
+        order = phases(self.params, self.params.start == "grid" and self.context.start is None)
+        while self.sweep < len(order):
+            loss = self._sweep(order[self.sweep])
+            self.sweep += 1
+            last = self.sweep == len(order)
+            yield Iterate(self.sweep, loss, atoms=self._atoms(), extras=self._extras() if last else {}, state=self._state())
+
+    def _start(self) -> Orbitals:
+        p, series = self.params, self.series
+        if self.context.start is not None:
+            points, width = self.context.start.positions, ATOM_WIDTH_A2[p.interaction]
+            if len(points) == 0:
+                raise BenchsuiteError("the reconstruction to refine holds no atoms")
+            check_seen(points, series)
+        elif p.start == "grid":
+            points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
+        else:
+            points, width = self._peaks(), ATOM_WIDTH_A2[p.interaction]
+        bright = float(self.images.sum(dtype=np.float64)) - self.background * self.images.size
+        total = max(bright, 0.0) / len(self.images) * series.scan_step_A**2
+        return Orbitals(np.array(points), np.full(len(points), total / len(points)), np.full(len(points), width))
+
+    def _peaks(self) -> np.ndarray:
+        series, grid, xp = self.series, self.context.grid, self.context.xp
+        projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, xp, threads=self.context.threads)
+        volume = xp.zeros(grid.shape, np.float32)
+        step = 1 / largest_eigenvalue(projector, projector.grid.shape)
+        for iterate in accelerated_descent(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS):
+            volume = iterate.volume
+        points = peak_points(to_host(volume), grid, self.params.merge_A)
+        if len(points) == 0:
+            raise BenchsuiteError("the quick tomogram has no peaks")
+        return points
+
+    def _sweep(self, phase: Phase) -> float:
+        """Go once through all images; return ε before the steps, on average."""
+        if phase.solve:
+            self._solve_weights()
+        if phase.merge_A or phase.weakest:
+            self._tidy(phase.merge_A, phase.weakest)
+        if phase.fill:
+            self._fill()
+        mean_weight = float(self.orbitals.weight.mean())
+        steps = np.array(phase.steps) * [1, 1, 1, mean_weight, 1]
+        order = np.random.default_rng([self.seed, self.sweep]).permutation(len(self.views))
+        batches = np.array_split(order, max(1, round(len(order) / self.params.batch)))
+        loss, excess, of_views, of_probes = 0.0, 0.0, np.zeros((len(self.views), 5)), dict[int, ProbeGradient]()
+        for batch in batches:
+            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self._of_atoms(batch), phase.probes)
+            loss += float(found.loss.sum())
+            excess += float(found.total.sum())
+            of_views[batch] = found.views
+            _gather(of_probes, found)
+            self._step(self.adam.direction(found.atoms) * steps)
+        if phase.views:
+            self._move_views(of_views)
+        for stack, one in of_probes.items():
+            assert self.model.probes is not None
+            images = len(self.views) // len(self.model.probes.windows)
+            self.model.probes.follow(stack, one.gradient, one.power, images, self.params.probe_step)
+        if phase.background and self.background > 0:
+            self.background = max(self.background - excess / self.images.size, 0.0)
+        return loss / self.images.size
+
+    def _of_atoms(self, some: np.ndarray | slice) -> np.ndarray:
+        """What atoms have to explain of some images: all but the background."""
+        return self.images[some] - np.float32(self.background) if self.background else self.images[some]
+
+    def _solve_weights(self) -> None:
+        """Set the weights to those of least squares, positions and widths held: a quadratic, by conjugate gradients."""
+        o, nothing = self.orbitals, np.zeros_like(self.images)
+
+        def slope(weight: np.ndarray, images: np.ndarray) -> np.ndarray:
+            return self.model.gradient(Orbitals(o.positions, weight, o.width), self.views, images).atoms[:, 3]
+
+        weight = o.weight.copy()
+        rest = -slope(weight, self._of_atoms(slice(None)))
+        direction = rest
+        for _ in range(SOLVING_ROUNDS):
+            bent = slope(direction, nothing)
+            curvature = float(direction @ bent)
+            if curvature <= 0:
+                break
+            length = float(rest @ rest) / curvature
+            weight += length * direction
+            following = rest - length * bent
+            direction = following + float(following @ following) / float(rest @ rest) * direction
+            rest = following
+        self.orbitals = Orbitals(o.positions, np.maximum(weight, 0), o.width)
+
+    def _step(self, change: np.ndarray) -> None:
+        o = self.orbitals
+        width = np.maximum(o.width + change[:, 4], LEAST_WIDTH_A2[self.params.interaction])
+        self.orbitals = Orbitals(o.positions + change[:, :3], np.maximum(o.weight + change[:, 3], 0), width)
+
+    def _tidy(self, merge_A: float, weakest: float) -> None:
+        tidied = strong(merged(self.orbitals, merge_A), weakest)
+        if len(tidied) == 0:
+            raise BenchsuiteError("no orbital is left: every weight has fallen to zero")
+        self.orbitals, self.adam = tidied, Adam.like(np.zeros((len(tidied), 5)))
+
+    def _fill(self) -> None:
+        """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be.
+
+        Frequencies are weighted by a ramp: a background that the model lacks asks for atoms everywhere.
+        """
+        p, o, model = self.params, self.orbitals, self.model
+        points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A), BYTES_PER_POINT), o.positions, p.merge_A)
+        if len(points) == 0:
+            return
+        width, images = float(np.median(o.width)), self._of_atoms(slice(None))
+        model.weights = ramp(self.series.scan_shape)
+        slopes = []
+        for some in np.array_split(points, -(-len(points) // FILL_AT_ONCE)):
+            asked = Orbitals(some, np.zeros(len(some)), np.full(len(some), width))
+            slopes.append(model.gradient(joined(o, asked), self.views, images).atoms[len(o) :, 3])
+        alone = Orbitals(np.zeros((1, 3)), np.ones(1), np.array([width]))
+        curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(images)).loss.sum())
+        model.weights = None
+        weight = -np.concatenate(slopes) / curvature
+        by_chance = 1.4826 * float(np.median(np.abs(weight - np.median(weight))))  # the deviation, were they all of noise
+        heavy = weight > max(FILL_WEIGHT * p.weakest * strong_weight(o.weight), SIGNIFICANT * by_chance)
+        added = merged(Orbitals(points[heavy], weight[heavy], np.full(int(heavy.sum()), width)), p.merge_A, weigh=False)
+        if len(added):
+            self.orbitals = joined(o, added)
+            self.adam = Adam.like(np.zeros((len(self.orbitals), 5)))
+
+    def _move_views(self, gradient: np.ndarray) -> None:
+        """Shift and turn the views; a shift of all of them is one of the specimen, and is left to it."""
+        p = self.params
+        steps = np.array([p.refine_drift * p.drift_step_A] * 2 + [p.refine_angles * np.deg2rad(p.angle_step_deg)] * 3)
+        change = self.adam_views.direction(gradient) * steps
+        tilts = len(self.series.rotations)
+        change[:, 2:] = np.repeat(change[:, 2:].reshape(tilts, -1, 3).mean(axis=1), len(self.views) // tilts, axis=0)
+        axes = np.concatenate([view.rotation[:2] for view in self.views])
+        common = np.linalg.lstsq(axes, change[:, :2].ravel(), rcond=None)[0]
+        change[:, :2] -= (axes @ common).reshape(-1, 2)
+        self.views = [view.moved(row[:2], row[2:]) for view, row in zip(self.views, change, strict=True)]
+
+    def _atoms(self) -> Atoms:
+        o = self.orbitals
+        atoms = Atoms(numbers=np.zeros(len(o), dtype=int), positions=o.positions)
+        atoms.set_array("intensity", o.weight * self.scale)
+        atoms.set_array("height", o.height * self.scale)
+        atoms.set_array("width_A2", o.width)
+        return atoms
+
+    def _extras(self) -> dict[str, np.ndarray]:
+        """What the figures show: fit of every image, the least tilted one, probes, and what was corrected."""
+        calculated = [self.model.image(self.orbitals, view) + np.float32(self.background) for view in self.views]
+        difference = [float(np.abs(a - b).sum(dtype=np.float64)) for a, b in zip(calculated, self.images, strict=True)]
+        shown = int(np.argmax([np.trace(view.rotation) for view in self.views]))
+        extras = {
+            "r_factor_per_image": np.array(difference) / np.abs(self.images).sum(axis=(1, 2), dtype=np.float64),
+            "image_measured": self.images[shown] * np.float32(self.scale),
+            "image_calculated": calculated[shown] * np.float32(self.scale),
+            "drift_A": np.array([view.drift for view in self.views]),
+            "angle_corrections_deg": np.rad2deg([view.correction for view in self.views]),
+            "background": np.array(self.background * self.scale),
+        }
+        if (probes := self.model.probes) is not None:
+            extras |= {"probes": np.stack(probes.windows), "probes_initial": np.stack(probes.initial)}
+            extras |= {"probe_depths_A": probes.depths_A, "probe_pixel_A": np.array(self.model.grid.pixel_A)}
+            extras["probe_focus_A"] = probes.sharpest_depths_A() - _reference_A(self.series)
+        return extras
+
+    def _state(self) -> dict[str, np.ndarray]:
+        o, probes = self.orbitals, self.model.probes
+        state = {"positions": o.positions, "weight": o.weight, "width": o.width, "sweep": np.array(self.sweep)}
+        state["background"] = np.array(self.background)
+        for name, adam in (("adam", self.adam), ("views", self.adam_views)):
+            state |= {f"{name}_mean": adam.mean, f"{name}_square": adam.square, f"{name}_count": np.array(adam.count)}
+        state["drift"] = np.array([view.drift for view in self.views])
+        state["correction"] = np.array([view.correction for view in self.views])
+        if probes is not None and self.params.interaction == "adaptive":
+            state |= {f"windows_{stack}": windows for stack, windows in enumerate(probes.windows)}
+        return state
+
+    def _resume(self, state: Mapping[str, np.ndarray]) -> None:
+        self.sweep, self.background = int(state["sweep"]), float(state["background"])
+        self.orbitals = Orbitals(state["positions"], state["weight"], state["width"])
+        self.adam, self.adam_views = (
+            Adam(np.array(state[f"{name}_mean"]), np.array(state[f"{name}_square"]), int(state[f"{name}_count"]))
+            for name in ("adam", "views")
+        )
+        moves = zip(self.views, state["drift"], state["correction"], strict=True)
+        self.views = [view.moved(drift, correction) for view, drift, correction in moves]
+        if self.model.probes is not None and self.params.interaction == "adaptive":
+            for stack in range(len(self.model.probes.windows)):
+                self.model.probes.restore(stack, state[f"windows_{stack}"])
+
+
+def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:
+    for stack, one in found.probes.items():
+        if stack in total:
+            total[stack].add(one)
+        else:
+            total[stack] = one
+
+
+def model_for(params: LOTParams, series: TiltSeries, threads: int, xp: ModuleType = np) -> OrbitalModel:
+    """Return the forward model that the parameters ask for."""
+    if params.interaction == "direct":
+        return OrbitalModel(FineGrid(series.scan_shape, series.scan_step_A, 1), threads=threads, xp=xp)
+    optics, step = series.optics, series.scan_step_A
+    resolved_A = wavelength_A(optics.energy_keV) / (4e-3 * optics.semiangle_mrad)
+    needed = max(1, math.ceil(step / resolved_A - 1e-6))
+    if params.oversampling is not None and params.oversampling < needed:
+        raise BenchsuiteError(
+            f"oversampling {params.oversampling} of steps of {step:g} Å does not resolve the probe, λ/(4α) = {resolved_A:.3f} Å; "
+            f"allowed: {needed} and more"
+        )
+    grid = FineGrid(series.scan_shape, step, params.oversampling or needed)
+    depth_A = step * max(series.scan_shape)
+    slices = math.ceil(depth_A / params.slice_A)
+    depths_A = params.slice_A * (np.arange(slices) - (slices - 1) / 2)
+    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + _reference_A(series) for defocus in series.defocus_A]
+    spread = SPREAD * grid.pixel_A**2
+    return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads, xp)
+
+
+def _reference_A(series: TiltSeries) -> float:
+    """Return the depth of the plane that defocus refers to."""
+    return 0.0 if series.optics.focal_plane == "centre" else -series.scan_step_A * max(series.scan_shape) / 2

@@ -1,0 +1,123 @@
+"""LOT and nLOT: local-orbital tomography, with one image per tilt or a focal series (n sections), or from diffraction patterns.
+
+    minimise  ε = 1/(2mpq) Σ_images Σ_pixels (I_obs − Σ_k p_k ⊗ O_k)²        (LOT, eqs. 4-5; the model: `orbitals.model`)
+
+over positions, weights and widths of the atoms and, where asked, drifts, tilt angles and probes. Interactions of the paper:
+
+    direct     no probe: the projection of the Gaussians
+    rigid      the probe of the optics, propagated in free space to every slice
+    adaptive   that probe to begin with, then every pixel of every slice follows the data; each focus has its own
+
+Order of release: from a grid, weights alone, then positions and weights, while orbitals that meet are merged and weak ones removed,
+widths towards the end of that; atoms that are given begin with the weights of least squares. Then all together, probes, drifts and
+angles from a third of these sweeps on. Before the first of them and after a third, orbitals are merged, removed, and added where
+the residual asks for an atom; after two thirds merged and removed. The images of a sweep come in random order, in batches; after
+each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`), drifts and angles, too, by
+steps of one length. Images whose faintest pixels are not dark have a constant background, which follows in the last sweeps.
+`orbitals.schedule` has this in numbers, `orbitals.fit` does it.
+
+    multislice  the same atoms as the object of the multislice model, fitted to 4D-STEM patterns (the loss of MSET)
+
+goes beyond the papers: what is scattered more than once is part of the model, and the answer is atoms. They start from those of
+another method, or from the peaks of a quick MSET; they descend together by a quasi-Newton method in coordinates of their Fisher
+information, are born and die by the significance of their weights (`multislice_orbitals.census`), and each says how well it is
+known (`multislice_orbitals.uncertainty`). `multislice_orbitals.fit` does it.
+
+L. Mao, J. Cui, R. Yu, arXiv:2401.12466 (2024), doi:10.48550/arXiv.2401.12466 (LOT), and "3D reconstruction of a million atoms by
+multiple-section local-orbital tomography" (2024, nLOT). D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.physics.multislice import series_model as patterns
+from benchsuite.reconstructors.images import reason_to_skip
+from benchsuite.reconstructors.lot.cost import pattern_cost
+from benchsuite.reconstructors.lot.image_fit import Fit
+from benchsuite.reconstructors.lot.image_schedule import GATHERING, GATHERING_SWEEPS, WEIGHT_SWEEPS
+from benchsuite.reconstructors.lot.params import LOTParams
+from benchsuite.reconstructors.lot.pattern_fit import PatternFit
+
+
+class LOT(Reconstructor[LOTParams]):
+    """Atoms as Gaussians under a probe that changes with depth, or as what scatters it slice by slice.
+
+    The answer is a list of atoms with arrays `intensity` and `width_A2`. Of images the intensity is the integral over the image,
+    Å², and there is the peak, `height`; of patterns it is the integral of the potential, V Å³, and there are standard deviations:
+    `uncertainty_pm` (n, 3) along x, y, z, `intensity_uncertainty`, and with a dose `counting_uncertainty_pm` (n, 3).
+    """
+
+    Params = LOTParams
+    refines = True
+    title = "LOT and nLOT: local-orbital tomography"
+    reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466"
+
+    def takes(self) -> tuple[Modality, ...]:
+        return ("4dstem",) if self.params.interaction == "multislice" else self.modalities
+
+    def accepts(self, series: TiltSeries) -> str | None:
+        if self.params.interaction == "multislice":
+            return patterns.reason_to_skip("LOT", series) or _too_few(series) or patterns.too_far_apart("LOT", series)
+        reason = super().accepts(series) or reason_to_skip("LOT", series)
+        if reason is not None:
+            return reason
+        if few := _too_few(series):
+            return few
+        empty = np.argwhere(~series.data.any(axis=(2, 3)))
+        if 0 < len(empty) < series.data.shape[0] * series.data.shape[1]:
+            tilt, focus = empty[0]
+            return (
+                f"LOT needs every section of every tilt: {len(empty)} images are empty, the first at tilt {tilt}, defocus "
+                f"{series.defocus_A[focus]:g} Å"
+            )
+        return None
+
+    def total_iterations(self) -> int:
+        if self.params.interaction == "multislice":
+            return self.params.iterations
+        gathering = WEIGHT_SWEEPS + GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
+        return gathering + self.params.iterations
+
+    def refined_iterations(self) -> int:
+        return self.params.iterations
+
+    def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
+        fit = PatternFit if self.params.interaction == "multislice" else Fit
+        return fit(self.params, series, context).run()
+
+    def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
+        p, images = self.params, math.prod(series_shape[:2])
+        if p.interaction == "multislice":
+            return pattern_cost(p, series_shape, grid) if len(series_shape) == 6 else super().cost(series_shape, grid)
+        ny, nx = series_shape[2:4]
+        field_A = max(ny, nx) * grid.voxel_A  # of voxels as wide as the scan step
+        particle = 0.35 * field_A**3  # Å³: a sphere of most of the field
+        atoms, blobs = DENSITY * particle, particle / p.grid_A**3
+        pixels = 4.0 * ny * nx
+        slices = 0.0 if p.interaction == "direct" else 0.85 * field_A / p.slice_A
+        transforms = PLANE_S * (slices + 1) * pixels * math.log2(pixels) * (1 if 4 * pixels < CACHE_BYTES else 2)
+        early = WEIGHT_SWEEPS + 2 if p.start == "grid" else 0
+        sweeps = self.total_iterations() + 0.5
+        with_probes = p.iterations / 3 if p.interaction == "adaptive" else 0.0  # which take half as long again
+        seconds = images * ((sweeps + with_probes) * transforms + ORBITAL_S * (early * blobs + (sweeps - early) * atoms))
+        held = ORBITAL_BYTES * (blobs if p.start == "grid" else atoms) + 12.0 * images * ny * nx
+        stacks = {"direct": 0, "rigid": series_shape[1] + 1, "adaptive": series_shape[1] + 3}[p.interaction]
+        return Cost(1.0 + seconds, 1e8 + held + 4.0 * pixels * slices * stacks)
+
+
+def _too_few(series: TiltSeries) -> str | None:
+    few = len(series.rotations)
+    return f"LOT needs at least 2 tilts to place atoms in depth, the series has {few}" if few < 2 else None
+
+
+DENSITY = 0.06  # atoms per Å³
+PLANE_S = 4.0e-10  # per fine pixel and its log2, slice and image: both transforms and products
+CACHE_BYTES = 8e6  # planes beyond it are transformed half as fast
+ORBITAL_S = 6.0e-7  # per orbital and image: splat and gather
+ORBITAL_BYTES = 1000.0  # with gradients, averages and the search for neighbours

@@ -1,1 +1,0 @@
-"""Local orbitals as the object of the multislice model: sliced potential, gradient, and the fit to patterns."""

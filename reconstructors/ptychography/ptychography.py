@@ -1,0 +1,125 @@
+"""Multislice ptychography: the slices of one view, probe and positions, from its diffraction patterns alone.
+
+    minimise  Σ_probes L(|Ψ(φ_1 … φ_K)|², I)   over phases φ_k ≥ 0 of K slices
+
+with the kernel and the losses of tomography (`kernel`, `objective`), but the slices themselves as unknowns. Batches of probes in
+random order, each followed by a step of Adam; steps decay to zero as a cosine. What hardly shows in the patterns, fast changes from
+slice to slice of coarse features, is held back by a Wiener-like filter in depth (the missing wedge of a focused probe).
+
+Z. Chen et al., Science 372 (2021) 826, doi:10.1126/science.abg2533 (multislice ptychography with such a filter).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchsuite.physics.backend import Array, fft_module
+from benchsuite.physics.multislice.objective import Loss, Objective, pattern_extras
+from benchsuite.physics.multislice.series_model import Chosen, ForwardModel
+from benchsuite.reconstructors.ptychography.refinement import Refinement
+
+MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
+DAMPING = 3e-2  # of the largest preconditioner, added to all
+REFINE_FROM = 2  # sweep from which probe and positions may follow
+
+
+@dataclass(frozen=True)
+class Settings:
+    """sweeps over all probes, `batch` of them per step; step: first change of a phase in rad; layers: of the depth filter."""
+
+    sweeps: int
+    batch: int
+    step: float
+    loss: Loss
+    layers: float
+    refine_probe: bool
+    refine_positions: bool
+
+
+class Ptychography:
+    """The fit of one image of a model (`tilt`, `focus`) under way. `phase`: (slices, ny, nx) float32 in rad."""
+
+    def __init__(self, model: ForwardModel, settings: Settings, rng: np.random.Generator, tilt: int = 0, focus: int = 0) -> None:
+        self.model, self.settings, self.rng, self.image = model, settings, rng, (tilt, focus)
+        self.objective = Objective(model, settings.loss)
+        self.refinement = Refinement(self.objective, settings.refine_probe, settings.refine_positions)
+        shape = (model.kernel.slices, *model.grid.shape[1:])
+        self.phase, self.mean, self.square = (model.xp.zeros(shape, np.float32) for _ in range(3))
+        self.steps = self.sweep = 0
+        self.seed = int(rng.integers(2**62))
+        sampling = (model.grid.voxel_A, model.kernel.slice_A, model.series.optics.semiangle_mrad * 1e-3)
+        self.filter = model.xp.asarray(depth_filter(shape, *sampling, settings.layers))
+
+    def run(self) -> Iterator[float]:
+        """Yield the mean loss of a probe, sweep by sweep."""
+        while self.sweep < self.settings.sweeps:
+            loss = self._sweep()
+            self.sweep += 1
+            yield loss
+
+    def _sweep(self) -> float:
+        count = self.model.probe_count
+        order = np.random.default_rng([self.seed, self.sweep]).permutation(count)
+        fade = 0.5 * (1 + math.cos(math.pi * self.sweep / self.settings.sweeps))
+        refining = self.sweep + 1 >= REFINE_FROM and self.refinement.wanted
+        batches = np.array_split(order, max(1, round(count / self.settings.batch)))
+        return sum(self.batch(some, fade, refining) for some in batches) / count
+
+    def batch(self, some: Chosen, fade: float, refining: bool) -> float:
+        """Take a step, as a fraction of the first, for some probes, and return the sum of their losses before it."""
+        kernel = self.model.kernel
+        loss, gradient, ends = self.objective(
+            *self.image, kernel.transmission(self.phase), some, back=refining and self.refinement.back
+        )
+        self._step(kernel.unpadded(gradient), fade)
+        if ends is not None:
+            self.refinement.follow(*self.image, some, ends, fade)
+        return loss
+
+    def _step(self, gradient: Array, fade: float) -> None:
+        xp = self.model.xp
+        self.steps += 1
+        self.mean += np.float32(1 - MOMENTUM) * (gradient - self.mean)
+        self.square += np.float32(1 - MEMORY) * (gradient * gradient - self.square)
+        scale = xp.sqrt(self.square / np.float32(1 - MEMORY**self.steps))
+        scale += np.float32(DAMPING) * scale.max() + np.float32(1e-30)
+        change = self.mean / scale * np.float32(self.settings.step * fade / (1 - MOMENTUM**self.steps))
+        self.phase = xp.maximum(self.phase - self._smooth(change), 0)
+
+    def _smooth(self, change: Array) -> Array:
+        if self.settings.layers == 0 or len(change) == 1:
+            return change
+        fft = fft_module(self.model.xp)
+        return fft.irfftn(fft.rfftn(change) * self.filter, s=change.shape).astype(np.float32)
+
+    def extras(self) -> Mapping[str, Array]:
+        """Return the R-factor, and the probe and the positions as they were found."""
+        return pattern_extras(self.objective, lambda _tilt: self.model.kernel.transmission(self.phase))
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return arrays from which `resume` goes on."""
+        own = {"phase": self.phase, "mean": self.mean, "square": self.square}
+        return {**own, **self.refinement.snapshot(), "progress": np.array([self.sweep, self.steps, self.seed])}
+
+    def resume(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot."""
+        xp = self.model.xp
+        self.phase, self.mean, self.square = (xp.asarray(saved[name]) for name in ("phase", "mean", "square"))
+        self.refinement.resume(saved)
+        self.sweep, self.steps, self.seed = (int(number) for number in saved["progress"])
+
+
+def depth_filter(shape: tuple[int, ...], pixel_A: float, slice_A: float, semiangle: float, strength: float) -> np.ndarray:
+    """Return the factor (slices, ny, nx//2 + 1) float32 of every frequency, 1 − ((2/π) arctan(strength · |q_z|/(α |q|)))².
+
+    A probe of semi-angle α tells apart in depth what changes as fast as |q_z| = α |q|.
+    """
+    slices, ny, nx = shape
+    along = np.abs(np.fft.fftfreq(slices, slice_A))[:, None, None]
+    across = np.hypot(np.fft.fftfreq(ny, pixel_A)[:, None], np.fft.rfftfreq(nx, pixel_A))[None]
+    least = 0.5 / (pixel_A * max(ny, nx))
+    return (1 - (2 / np.pi * np.arctan(strength * along / (semiangle * np.maximum(across, least)))) ** 2).astype(np.float32)
