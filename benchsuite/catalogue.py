@@ -50,13 +50,13 @@ MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
     "site_displacement_<x|y|z>_pm",
 )
 CLASSES = ("phantom", "preprocessing", "reconstructor", "metric")
-KINDS = (*(f"{kind}s" for kind in CLASSES), "scenarios")
+KINDS = (*(registry.GROUPS[kind].removeprefix("benchsuite.") for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
     """Return (name, title) of all phantoms, preprocessing steps, reconstructors, metrics or scenarios."""
-    if what.removesuffix("s") in CLASSES:
-        kind = what.removesuffix("s")
+    if what in KINDS[:-1]:
+        kind = CLASSES[KINDS.index(what)]
         built_in = METRICS.items() if kind == "metric" else ()
         return [*built_in, *((name, registry.registered(kind, name).title) for name in registry.names(kind))]
     if what == "scenarios":

@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from benchsuite import registry
-from benchsuite.contract import Preprocessing, Reconstructor
+from benchsuite.contract.preprocessing import Preprocessing
+from benchsuite.contract.reconstructor import Reconstructor
 from benchsuite.errors import BenchsuiteError, choices
 
 

@@ -17,17 +17,11 @@ import scipy.special
 from ase import Atoms
 
 from benchsuite import catalogue
-from benchsuite.contract import (
-    DIRECTIONS,
-    AnyMetric,
-    AnyPhantom,
-    AnyPreprocessing,
-    AnyReconstructor,
-    Context,
-    Iterate,
-    Scored,
-    metric_misfit,
-)
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.metric import DIRECTIONS, AnyMetric, Scored, metric_misfit
+from benchsuite.contract.phantom import AnyPhantom
+from benchsuite.contract.preprocessing import AnyPreprocessing
+from benchsuite.contract.reconstructor import AnyReconstructor, Iterate
 from benchsuite.data import Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.rotations import single_axis, tilt_angles

@@ -12,20 +12,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchsuite.contract import (
-    AnyMetric,
-    AnyPhantom,
-    AnyPreprocessing,
-    AnyReconstructor,
-    Metric,
-    Phantom,
-    Preprocessing,
-    Reconstructor,
-)
+from benchsuite.contract.metric import AnyMetric, Metric
+from benchsuite.contract.phantom import AnyPhantom, Phantom
+from benchsuite.contract.preprocessing import AnyPreprocessing, Preprocessing
+from benchsuite.contract.reconstructor import AnyReconstructor, Reconstructor
 from benchsuite.errors import BenchsuiteError, UnknownNameError
 
 BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preprocessing": Preprocessing, "metric": Metric}
-GROUPS = {kind: f"benchsuite.{kind}s" for kind in BASES}
+GROUPS = {kind: f"benchsuite.{kind}" if kind == "preprocessing" else f"benchsuite.{kind}s" for kind in BASES}
 
 _plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
 _plugin_files: dict[str, ModuleType] = {}
@@ -122,3 +116,8 @@ def _nothing_in(module: ModuleType) -> str:
             lacking = [name for name, _ in inspect.getmembers(cls, lambda member: getattr(member, "__isabstractmethod__", False))]
             return f"{cls.__name__} does not define {', '.join(lacking)}()"
     return f"defines no subclass of {bases}"
+
+
+def default_label(name: str) -> str:
+    """Return the name shown in tables for a registered name: acronyms in capitals."""
+    return name.upper() if len(name) <= 7 and "_" not in name else name

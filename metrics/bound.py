@@ -21,7 +21,8 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract import Context, Metric, Scored
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.metric import Metric, Scored
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Params, Positive

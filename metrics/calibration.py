@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchsuite.contract import Metric, Scored
+from benchsuite.contract.metric import Metric, Scored
 from benchsuite.params import Params
 
 STATED = "uncertainty_pm"  # array (n, 3) of an answer's atoms: standard deviations along x, y, z, inf or nan where not known

@@ -28,7 +28,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, get_array_module

@@ -24,7 +24,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from benchsuite.physics.backend import Array

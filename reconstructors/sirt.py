@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Iterate, Reconstructor
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
 from benchsuite.physics.projection.projector import Projector

@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Iterate, Reconstructor
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Params
 from benchsuite.physics.backend import Array, fft_module

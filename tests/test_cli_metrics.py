@@ -16,7 +16,8 @@ from ase import Atoms
 
 from benchsuite import catalogue, contract_suite, registry
 from benchsuite.code_version import look_again
-from benchsuite.contract import Metric, metric_misfit
+from benchsuite.contract import Metric
+from benchsuite.contract.metric import metric_misfit
 from benchsuite.errors import ScenarioError
 from benchsuite.metrics.scores import score
 from benchsuite.results import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from benchsuite.contract import Cost
+from benchsuite.contract.cost import Cost
 from benchsuite.microscope.limits import grid_points
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A
 from benchsuite.physics.electrons import wavelength_A

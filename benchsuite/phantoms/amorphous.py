@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field, field_validator
 
-from benchsuite.contract import Phantom
+from benchsuite.contract.phantom import Phantom
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Pair, Params
 from benchsuite.phantoms.elements import Element

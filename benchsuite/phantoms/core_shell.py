@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract import Phantom
+from benchsuite.contract.phantom import Phantom
 from benchsuite.params import Integer
 from benchsuite.phantoms.alpha_shape import surface_points
 from benchsuite.phantoms.elements import Element

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract import Phantom
+from benchsuite.contract.phantom import Phantom
 from benchsuite.params import Integer, NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import zone_axis_distance_deg

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract import Phantom
+from benchsuite.contract.phantom import Phantom
 from benchsuite.params import NonNegative
 from benchsuite.params import Params as Base
 from benchsuite.phantoms.atoms_file import file_bytes, read_atoms

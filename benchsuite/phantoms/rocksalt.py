@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract import Phantom
+from benchsuite.contract.phantom import Phantom
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC, ROCKSALT
 from benchsuite.phantoms.particle import ParticleParams, crystal_particle, finished

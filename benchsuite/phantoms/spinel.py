@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from pydantic import Field
 
-from benchsuite.contract import Phantom
+from benchsuite.contract.phantom import Phantom
 from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import zone_axis_distance_deg

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchsuite.contract import AnyReconstructor, Context, Iterate
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.reconstructor import AnyReconstructor, Iterate
 from benchsuite.data import Reconstruction, TiltSeries, Volume
 from benchsuite.physics.backend import get_array_module, to_host
 from benchsuite.runner.checkpoints import Checkpoints

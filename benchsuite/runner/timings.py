@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchsuite import seeds
-from benchsuite.contract import Context
+from benchsuite.contract.algorithm import Context
 from benchsuite.errors import BenchsuiteError, choices
 from benchsuite.reports.statistics import FEWEST, Paired, paired
 from benchsuite.runner.loop import CellFailure, run_loop

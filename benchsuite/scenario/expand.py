@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from benchsuite.contract import default_label
 from benchsuite.errors import Problem
+from benchsuite.registry import default_label
 from benchsuite.scenario.positions import Document, KeyPath
 
 MAX_CELLS = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from benchsuite.contract import Cost
+from benchsuite.contract.cost import Cost
 from benchsuite.data import Grid
 from benchsuite.physics.multislice.series_model import window_pixels
 from benchsuite.reconstructors.lot.params import LOTParams

@@ -12,7 +12,8 @@ from types import ModuleType
 import numpy as np
 from ase import Atoms
 
-from benchsuite.contract import Context, Iterate
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.reconstructor import Iterate
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.backend import to_host

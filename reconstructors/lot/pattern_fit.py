@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from benchsuite.contract import Context, Iterate
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.reconstructor import Iterate
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.backend import to_host

@@ -34,7 +34,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchsuite.contract import Context, Cost, Iterate, Reconstructor
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.physics.multislice import series_model as patterns
 from benchsuite.reconstructors.images import reason_to_skip

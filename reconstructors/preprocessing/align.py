@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from benchsuite.contract import Context, Cost, Preprocessing
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Params
 from benchsuite.reconstructors.alignment.align import AlignParams, align

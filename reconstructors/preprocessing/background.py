@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Preprocessing
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Preprocessed, TiltSeries
 from benchsuite.params import Params, Positive
 

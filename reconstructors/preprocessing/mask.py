@@ -16,7 +16,9 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Cost, Preprocessing
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.projection.projector import Projector

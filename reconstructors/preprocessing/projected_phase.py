@@ -13,7 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from benchsuite.contract import Context, Cost, Preprocessing
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Modality, Preprocessed, TiltSeries, scanned
 from benchsuite.params import Params
 from benchsuite.physics.backend import DEVICES, to_host

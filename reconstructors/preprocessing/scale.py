@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from benchsuite.contract import Context, Preprocessing
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Preprocessed, TiltSeries
 from benchsuite.params import Params
 from benchsuite.reconstructors.images import reason_without_sum

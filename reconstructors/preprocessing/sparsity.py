@@ -17,7 +17,8 @@ import numpy as np
 import scipy.fft
 from pydantic import Field
 
-from benchsuite.contract import Context, Preprocessing
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Preprocessed, TiltSeries
 from benchsuite.params import NonNegative, Params, Positive
 

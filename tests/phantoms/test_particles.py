@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchsuite.contract import AnyPhantom
+from benchsuite.contract.phantom import AnyPhantom
 from benchsuite.phantoms.core_shell import CoreShell
 from benchsuite.phantoms.rocksalt import Rocksalt
 from benchsuite.phantoms.shape import shortest_distance

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchsuite.contract import Context
+from benchsuite.contract.algorithm import Context
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.backend import Array
 from benchsuite.physics.gaussians.atoms import Orbitals, View

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from benchsuite.code_version import code_version
-from benchsuite.contract import Cost
+from benchsuite.contract.cost import Cost
 from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.store import Key, Store
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchsuite import microscope, seeds
-from benchsuite.contract import Cost
+from benchsuite.contract.cost import Cost
 from benchsuite.data import Modality
 from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.phantom import PhantomStage, truth

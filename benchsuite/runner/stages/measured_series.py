@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchsuite.content_hash import content_hash
-from benchsuite.contract import Cost
+from benchsuite.contract.cost import Cost
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.series import check_fractions, levelled, open_measured

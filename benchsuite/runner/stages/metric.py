@@ -14,7 +14,7 @@ from ase import Atoms
 
 from benchsuite import registry
 from benchsuite.atomic import write_text
-from benchsuite.contract import AnyMetric, Scored, metric_misfit
+from benchsuite.contract.metric import AnyMetric, Scored, metric_misfit
 from benchsuite.data import Reconstruction, TiltSeries
 from benchsuite.metrics.matching.match import match
 from benchsuite.metrics.tracing.classify import NON_ATOM

@@ -12,7 +12,9 @@ from ase import Atoms
 
 from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
-from benchsuite.contract import AnyReconstructor, Context, Cost
+from benchsuite.contract.algorithm import Context
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.reconstructor import AnyReconstructor
 from benchsuite.data import Grid, Modality
 from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
