@@ -7,7 +7,7 @@ Adv. Struct. Chem. Imaging 3 (2017) 13, doi:10.1186/s40679-017-0046-1.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -21,10 +21,8 @@ from benchsuite.microscope.scattering import (
     thermal_configurations,
     with_abtem,
 )
+from benchsuite.microscope.settings import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import field_of_view_A
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 
 
 def simulate_adf(

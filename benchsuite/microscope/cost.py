@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from benchsuite.contract.cost import Cost
 from benchsuite.microscope.limits import grid_points
+from benchsuite.microscope.settings import Acquisition, Microscope, Simulation
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A
 from benchsuite.physics.electrons import wavelength_A
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
 
 STARTING_S = 1.0  # importing abTEM and planning the transforms, shared by the tilts that one process computes
 TRANSFORM_S = 5.0e-10  # per pixel, slice and log2(pixels): transmission, propagation and both transforms

@@ -7,7 +7,7 @@ and a bright-field detector record the same waves, so that methods for images se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -27,11 +27,9 @@ from benchsuite.microscope.scattering import (
     thermal_configurations,
     with_abtem,
 )
+from benchsuite.microscope.settings import Acquisition, Microscope, Simulation
 from benchsuite.microscope.tilts import field_of_view_A
 from benchsuite.physics.electrons import wavelength_A
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
 
 Allocate = Callable[[str, tuple[int, ...]], np.ndarray]
 

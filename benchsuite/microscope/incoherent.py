@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -26,6 +26,7 @@ from ase import Atoms
 from benchsuite.data import Optics
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits
+from benchsuite.microscope.settings import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import box_depth_A, specimen_box_A
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.fft import fftw
@@ -33,9 +34,6 @@ from benchsuite.physics.gaussians.engine_numba import add_product, in_slices, sp
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD
 from benchsuite.physics.probe import probe_transfer
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 
 ALONE_A, ALONE_PIXELS = 14.4, 1152  # the field of the single atom whose scattering angles are asked for: 0.0125 Å pixels
 

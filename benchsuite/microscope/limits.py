@@ -10,18 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from benchsuite.errors import PhysicsError, choices
+from benchsuite.microscope.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
 from benchsuite.physics.electrons import wavelength_A
-
-if TYPE_CHECKING:
-    from ase import Atoms
-
-    from benchsuite.scenario.schema import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 
 AIRY = 0.61  # radius of a focused probe, in units of λ/α
 LEAST_OVERLAP = 0.5  # of the diameters of neighbouring probes

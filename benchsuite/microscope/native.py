@@ -9,21 +9,18 @@ specimen is not repeated beyond the box: a probe at the edge of the scan sees va
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchsuite.data import Optics
 from benchsuite.microscope.cost import window_pixels
 from benchsuite.microscope.scattering import ADF, PATTERNS, Detect, Sliced
+from benchsuite.microscope.settings import Acquisition, Microscope, Simulation
 from benchsuite.microscope.tilts import camera_field_A
 from benchsuite.physics.backend import fft_module, thread_count
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.multislice.model import Multislice, band_limit
 from benchsuite.physics.probe import aperture_function
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Acquisition, Microscope, Simulation
 
 ANTIALIASING = 2 / 3
 

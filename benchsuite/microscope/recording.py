@@ -11,15 +11,12 @@ electrons per probe position; what is recorded is counts / n. The drawn truth is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchsuite.microscope.settings import Acquisition, Imperfections, Tilts
 from benchsuite.microscope.tilts import rotations
 from benchsuite.physics.rotations import rotation
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Acquisition, Imperfections, Tilts
 
 
 def true_rotations(tilts: Tilts, imperfections: Imperfections, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

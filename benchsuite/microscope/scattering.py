@@ -13,19 +13,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
 
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits, grid_points
+from benchsuite.microscope.settings import FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
 from benchsuite.physics.backend import thread_count
 from benchsuite.physics.fft.plans import MEASURED, with_kept_plans
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import FrozenPhonons, Microscope, Scan, Simulation
 
 PATTERNS, ADF = "patterns", "adf"  # what 4D-STEM records
 Detect = Callable[[np.ndarray], Mapping[str, np.ndarray]]

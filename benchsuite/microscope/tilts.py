@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchsuite.data import Grid
 from benchsuite.errors import PhysicsError
+from benchsuite.microscope.settings import Acquisition, Scan, Simulation, Tilts, VolumeGrid
 from benchsuite.physics.rotations import euler, is_rotation, single_axis, tilt_angles
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.schema import Acquisition, Scan, Simulation, Tilts, VolumeGrid
 
 
 def angles_deg(tilts: Tilts) -> np.ndarray | None:

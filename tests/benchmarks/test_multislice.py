@@ -13,13 +13,13 @@ from benchsuite import registry
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.microscope.diffraction import simulate_diffraction
+from benchsuite.microscope.settings import Acquisition, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.model import Multislice
 from benchsuite.physics.probe import aperture_function
 from benchsuite.physics.rotations import rotation, single_axis, tilt_angles
 from benchsuite.reconstructors.mset import MSET, MSETParams
-from benchsuite.scenario.schema import Acquisition, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 
 PIXEL_A = 0.4
 OPTICS = Optics(300.0, 21.0)

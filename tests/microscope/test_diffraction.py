@@ -12,8 +12,8 @@ from benchsuite.errors import PhysicsError
 from benchsuite.microscope.adf import simulate_adf
 from benchsuite.microscope.diffraction import cropped, simulate_diffraction
 from benchsuite.microscope.native import central
+from benchsuite.microscope.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.rotations import random_rotation
-from benchsuite.scenario.schema import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 
 CHIRAL = Atoms("Au4", [[1.4, 0.3, -0.4], [-0.6, 1.6, 0.7], [0.2, -0.8, 1.6], [-1.5, -1.2, -0.9]])
 ANNULUS = AnnularDetector(inner_mrad=30.0, outer_mrad=45.0)

@@ -9,9 +9,9 @@ from ase import Atoms
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import check_physics, simulate_cost
 from benchsuite.microscope.incoherent import _phase_of_one, simulate_incoherent
+from benchsuite.microscope.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import rotation
-from benchsuite.scenario.schema import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 
 SCAN = Scan(step_A=0.2, positions=(60, 60))
 DETECTOR = AnnularDetector(inner_mrad=60, outer_mrad=150)

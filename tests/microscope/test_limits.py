@@ -14,9 +14,9 @@ from ase import Atoms
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import check_fits, check_physics, warnings_physics
 from benchsuite.microscope.limits import band_limit_mrad, grid_points
+from benchsuite.microscope.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import rotation
-from benchsuite.scenario.schema import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 
 TILTS = Tilts(angles_deg=(0.0,))
 

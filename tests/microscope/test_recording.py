@@ -7,8 +7,8 @@ import pytest
 
 from benchsuite.microscope import record, rotations, true_drift_A, true_rotations
 from benchsuite.microscope.recording import electrons_per_position, shifted
+from benchsuite.microscope.settings import Acquisition, Imperfections, Scan, Tilts
 from benchsuite.physics.rotations import rotation
-from benchsuite.scenario.schema import Acquisition, Imperfections, Scan, Tilts
 
 TILTS = Tilts(range_deg=(-60.0, 60.0), count=5)
 

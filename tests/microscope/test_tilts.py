@@ -7,8 +7,8 @@ import pytest
 
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import reconstruction_grid, rotations
+from benchsuite.microscope.settings import Acquisition, Scan, Tilts, VolumeGrid
 from benchsuite.physics.rotations import rotation
-from benchsuite.scenario.schema import Acquisition, Scan, Tilts, VolumeGrid
 
 
 def test_different_spellings_of_one_tilt_agree() -> None:

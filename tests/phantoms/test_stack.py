@@ -7,8 +7,8 @@ import pytest
 
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import check_physics, simulate_adf
+from benchsuite.microscope.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.phantoms.stack import Stack
-from benchsuite.scenario.schema import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 
 
 def stack(**params):

@@ -14,13 +14,13 @@ from benchsuite.contract_suite import CHIRAL_A, SIGMA_A, small_problem
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.microscope.diffraction import simulate_diffraction
+from benchsuite.microscope.settings import Acquisition, Camera, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import GAUSSIAN, Shape, tabulated
 from benchsuite.physics.gaussians.sliced_potential import SlicedPotential
 from benchsuite.physics.rotations import random_rotation, rotation, single_axis
-from benchsuite.scenario.schema import Acquisition, Camera, Microscope, Scan, Simulation, Tilts
 
 SHAPE, PIXEL = (32, 36), 0.4
 EDGES = 1.6 * (np.arange(7) - 3)
