@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +20,11 @@ from benchsuite.measured.mrc import mrc_contents
 from benchsuite.measured.npy import npy_contents
 from benchsuite.measured.rosettasciio import READERS, rosettasciio_contents
 from benchsuite.measured.series_array import CENTRED, Levels, MeasuredArray, find_levels
+from benchsuite.measured.settings import SeriesFile
 from benchsuite.measured.tiff import tiff_contents
 from benchsuite.measured.tilts import file_of_tilts, measured_rotations, told_tilts
 from benchsuite.measured.zarr_group import zarr_contents
 from benchsuite.physics.electrons import wavelength_A
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.measured_data import SeriesFile
 
 FORMATS: dict[str, Callable[[Path, str | None], Contents]] = {
     **dict.fromkeys(READERS, rosettasciio_contents),

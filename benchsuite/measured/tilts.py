@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.checks import KeyedError, regular_file
+from benchsuite.measured.settings import TiltsOfFile
 from benchsuite.measured.tilt_files import read_table
 from benchsuite.physics.rotations import euler, is_rotation, rotation, single_axis
-
-if TYPE_CHECKING:
-    from benchsuite.scenario.measured_data import TiltsOfFile
 
 BESIDE = (".rawtlt", ".tlt")
 LARGEST_DEG = 360.0

@@ -13,10 +13,10 @@ from ase import Atoms
 from benchsuite import registry
 from benchsuite.content_hash import content_hash
 from benchsuite.data import Modality
+from benchsuite.measured.settings import SeriesFile, Truth, dump
 from benchsuite.microscope.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
-from benchsuite.scenario.measured_data import SeriesFile, Truth, dump
 from benchsuite.scenario.schema import Analysis, Limits
 from benchsuite.storage import json_safe
 

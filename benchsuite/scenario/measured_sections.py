@@ -11,8 +11,8 @@ import numpy as np
 
 from benchsuite.content_hash import content_stamp
 from benchsuite.errors import BenchsuiteError, Problem
+from benchsuite.measured.settings import NO_PHANTOM, SeriesFile, Truth
 from benchsuite.scenario.cells import MeasuredData
-from benchsuite.scenario.measured_data import NO_PHANTOM, SeriesFile, Truth
 from benchsuite.scenario.positions import Document, KeyPath
 from benchsuite.scenario.validation import validate
 

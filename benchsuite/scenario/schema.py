@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from benchsuite.measured.settings import SeriesFile, Truth
 from benchsuite.microscope.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.params import AsTuple, Count, Integer, Names, NonNegative, Params, Positive
-from benchsuite.scenario.measured_data import SeriesFile, Truth
 
 FigureName = Literal[
     "histogram_grid",

@@ -8,9 +8,9 @@ from typing import Any, get_args
 from benchsuite import registry
 from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError, Problem
+from benchsuite.measured.settings import NO_PHANTOM
 from benchsuite.scenario.cells import StepSpec
 from benchsuite.scenario.expand import PREPROCESS
-from benchsuite.scenario.measured_data import NO_PHANTOM
 from benchsuite.scenario.positions import Document, KeyPath, dotted
 from benchsuite.scenario.validation import validate
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchsuite.measured.series import levelled, open_measured
-from benchsuite.scenario.measured_data import SeriesFile
+from benchsuite.measured.settings import SeriesFile
 
 ANGLES = [-60.0, -20.0, 20.0, 60.0]
 STACK = np.random.default_rng(5).random((4, 6, 8), dtype=np.float32)

@@ -63,7 +63,7 @@ def _main(folder, count):
 
     from benchsuite.errors import BenchsuiteError
     from benchsuite.measured.series import levelled, open_measured
-    from benchsuite.scenario.measured_data import SeriesFile
+    from benchsuite.measured.settings import SeriesFile
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     whole = {name: (Path(folder) / f"whole.{name}").read_bytes() for name in FORMATS}

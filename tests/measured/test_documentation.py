@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from benchsuite import contract_suite
+from benchsuite.measured.settings import Truth
 from benchsuite.physics.rotations import single_axis
 from benchsuite.runner.stages import ensure, flow
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import load
-from benchsuite.scenario.measured_data import Truth
 from benchsuite.scenario.positions import parse
 from benchsuite.storage import SERIES, load_series
 from benchsuite.store import Store

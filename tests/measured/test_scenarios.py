@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchsuite.errors import ScenarioError
+from benchsuite.measured.settings import Frame, determinant
 from benchsuite.runner.stages import flow
 from benchsuite.scenario import Cell, load
-from benchsuite.scenario.measured_data import Frame, determinant
 
 OWN = """\
 schema: 1
@@ -160,4 +160,4 @@ def test_phases_are_for_methods_that_take_them(scenario):
     file.write_text(file.read_text().replace("[wbp]", "[{use: mspt, iterations: 2, preprocess: [background]}]"))
     made = flow(load(file).cells[0])
     assert (made.series.modality, made.preprocessed[0].modality) == ("phase", "phase")
-    assert Path(made.series.own().series.file).is_absolute()
+    assert Path(made.series.measured().series.file).is_absolute()

@@ -14,11 +14,11 @@ from benchsuite.contract.cost import Cost
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.series import check_fractions, levelled, open_measured
+from benchsuite.measured.settings import SeriesFile, dump
 from benchsuite.runner.stages.base import Bench
 from benchsuite.runner.stages.image import ImageStage
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario.cells import MeasuredData
-from benchsuite.scenario.measured_data import SeriesFile, dump
 from benchsuite.storage import SERIES, save_series
 
 BYTES_PER_S = 1e8  # of float32, converted, compressed and written

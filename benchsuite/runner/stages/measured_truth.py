@@ -11,12 +11,12 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.content_hash import content_hash
+from benchsuite.measured.settings import Frame, Truth
 from benchsuite.phantoms.atoms_file import read_atoms
 from benchsuite.phantoms.shape import bounding_sphere
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import FILE
 from benchsuite.scenario import Experiment
-from benchsuite.scenario.measured_data import Frame, Truth
 from benchsuite.storage import save_atoms
 
 
