@@ -116,8 +116,8 @@ def validate(scenario: ScenarioName, scale: Scale = "desk", overrides: Set = Non
     sections = [(cell.experiment.microscope, cell.experiment.simulation, cell.experiment.acquisition) for cell in loaded.cells]
     for warning in dict.fromkeys(text for section in sections for text in warnings_physics(*section)):
         typer.echo(f"warning: {warning if loaded.scenario.series is None else in_words_of_series(warning)}", err=True)
-    for told in dict.fromkeys(cell.experiment.measured.told for cell in loaded.cells if cell.experiment.measured is not None):
-        typer.echo(told)
+    for series in dict.fromkeys(cell.experiment.measured.description for cell in loaded.cells if cell.experiment.measured):
+        typer.echo(series)
     typer.echo(f"{loaded.source}: valid; {len(loaded.cells)} cells at scale {scale}")
 
 

@@ -14,7 +14,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 class Params(BaseModel):
     """Frozen, strict, no unknown keys. Subclass it and declare typed fields with defaults and descriptions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        ser_json_inf_nan="constants",  # JSON that is read back as it was, infinite doses included
+        serialize_by_alias=True,
+    )
 
 
 def _whole_float_to_int(value: Any) -> Any:

@@ -88,8 +88,8 @@ def _why(stage: Stage, store: Store) -> str:
 
 def _chain(cell: Cell) -> Iterator[Cell]:
     yield cell
-    if cell.first is not None:
-        yield from _chain(cell.first)
+    if cell.initial is not None:
+        yield from _chain(cell.initial)
 
 
 def check_specimens(loaded: Loaded) -> None:
@@ -121,7 +121,7 @@ def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:
     except BenchsuiteError:
         raise
     except Exception as error:  # a plugin may raise anything
-        kind = experiment.specimen.kind
+        kind = experiment.specimen.name
         own = str(registry.source_file(registry.phantom(kind)))
         lines = [
             f"{frame.filename}:{frame.lineno}: " for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own

@@ -88,7 +88,7 @@ def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     phantom = experiment["phantom"]  # None of a series from files
     return [
-        *([("phantom", phantom["kind"])] if phantom else []),
+        *([("phantom", phantom["name"])] if phantom else []),
         ("reconstructor", chosen["name"]),
         *(("preprocessing", step["name"]) for step in chosen["preprocess"]),
         *(("metric", name) for name in metrics),

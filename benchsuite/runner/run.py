@@ -190,10 +190,10 @@ def _submit(crew: Crew, cells: Sequence[Made], settings: Settings, store: Store,
 
     def all_before(cell: Cell, made: Flow) -> list[Any]:
         before = data(cell, made)
-        if cell.first is not None and made.first is not None:
+        if cell.initial is not None and made.first is not None:
             first, key = made.first, str(made.first.scores.key)
             if key not in scored:
-                scored[key] = submit(task("atoms", cell.first), all_before(cell.first, first), f"atoms {first.atoms.key}")
+                scored[key] = submit(task("atoms", cell.initial), all_before(cell.initial, first), f"atoms {first.atoms.key}")
             before.append(scored[key])
         return before
 

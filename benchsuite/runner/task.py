@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from benchsuite import registry
 from benchsuite.runner.stages import ImageStage, Stage, ensure, flow
 from benchsuite.scenario import Cell
@@ -51,12 +53,12 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain JSON-able values."""
-        return {**vars(self), "cell": self.cell.to_json(), "tilts": list(self.tilts), "plugins": list(self.plugins)}
+        return {**vars(self), "cell": self.cell.model_dump(mode="json"), "tilts": list(self.tilts), "plugins": list(self.plugins)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
         """Return the task that `to_json` described, after loading its plugins."""
         for plugin in data["plugins"]:
             registry.load_plugin(plugin)
-        fields = {**data, "cell": Cell.from_json(data["cell"])}
+        fields = {**data, "cell": Cell.model_validate_json(to_json(data["cell"], inf_nan_mode="constants"))}
         return cls(**{**fields, "tilts": tuple(data["tilts"]), "plugins": tuple(data["plugins"])})

@@ -137,7 +137,14 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
                 seen.add(identity)
                 cell = None
                 for one in reversed(chain):
-                    cell = Cell(f"{len(cells):04d}", swept, repeat, own[one] or experiment, specs[one], cell)
+                    cell = Cell(
+                        id=f"{len(cells):04d}",
+                        swept=swept,
+                        repeat=repeat,
+                        experiment=own[one] or experiment,
+                        reconstructor=specs[one],
+                        initial=cell,
+                    )
                 assert cell is not None
                 cells.append(cell)
     _check_published(scenario, keys, document, problems)
@@ -171,7 +178,7 @@ def _sections(
             problems.append(Problem(document.place(tuple(key.split("."))), key, text))
     if len(problems) > before or (phantom is None and measured is None) or scenario is None:
         return None, specs
-    return Experiment(scenario.seed, scenario.redraw, phantom, **sections, measured=measured), specs
+    return Experiment(seed=scenario.seed, redraw=scenario.redraw, phantom=phantom, **sections, measured=measured), specs
 
 
 def _experiment_of_entry(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
@@ -217,7 +224,9 @@ def _phantom(document: Document, problems: list[Problem]) -> PhantomSpec | None:
         substrate = validate(Substrate, under, document, ("phantom", "substrate"), problems)
         if substrate is None:
             return None
-    return PhantomSpec(kind, str(raw.get("label", kind)), params, substrate) if params is not None else None
+    if params is None:
+        return None
+    return PhantomSpec(name=kind, params=params, label=str(raw.get("label", kind)), substrate=substrate)
 
 
 def _reconstructors(document: Document, problems: list[Problem]) -> list[ReconstructorSpec]:
@@ -248,7 +257,7 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
         if expand.FROM in entry:
             _check_refinement(entry, raw[:number], document, (*path, expand.FROM), problems)
         if params is not None:
-            specs.append(ReconstructorSpec(entry["use"], label, params, steps))
+            specs.append(ReconstructorSpec(name=entry["use"], params=params, label=label, preprocess=steps))
     return specs
 
 

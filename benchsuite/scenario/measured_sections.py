@@ -70,13 +70,13 @@ def measured_sections(document: Document, problems: list[Problem]) -> tuple[dict
     if section is None or len(problems) > before:
         return described, None
     try:
-        sections, told, files = _described(section, _stamps(section))
+        sections, description, files = _described(section, _stamps(section))
     except BenchsuiteError as error:
         key, text = str(getattr(error, "key", "series")), str(getattr(error, "message", error))
         problems.append(Problem(document.place(tuple(key.split("."))), key, text))
         return described, None
     kind = sections.pop("kind")
-    return {**described, **sections}, MeasuredData(section, kind, files, told, truth)
+    return {**described, **sections}, MeasuredData(series=section, modality=kind, files=files, description=description, truth=truth)
 
 
 def in_words_of_series(message: str) -> str:

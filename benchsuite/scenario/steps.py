@@ -39,7 +39,7 @@ def preprocessed_by(entry: Mapping[str, Any], document: Document, path: KeyPath,
         possible, maker = frozenset({cls.makes} if cls.makes else possible & {*cls.modalities}), name
         params = validate(cls.Params, {key: value for key, value in step.items() if key != "use"}, document, here, problems)
         if params is not None:
-            steps.append(StepSpec(name, params))
+            steps.append(StepSpec(name=name, params=params))
     takes = registry.reconstructor(entry["use"]).modalities
     if steps and (misfit := _misfit(entry["use"], takes, possible, maker)):
         problems.append(Problem(document.place(path), dotted(path), misfit))

@@ -50,7 +50,7 @@ def test_the_series_describes_the_experiment(scenario):
 def test_a_cell_keeps_its_keys_on_the_wire_and_from_the_resolved_scenario(scenario, tmp_path, monkeypatch):
     loaded = load(scenario())
     cell = loaded.cells[0]
-    back = Cell.from_json(json.loads(json.dumps(cell.to_json())))
+    back = Cell.model_validate_json(cell.model_dump_json())
     keys = [str(stage.key) for stage in flow(cell).stages()]
     assert [str(stage.key) for stage in flow(back).stages()] == keys
     (tmp_path / "run").mkdir()

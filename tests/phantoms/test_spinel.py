@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from ase.data import atomic_masses
@@ -94,7 +92,7 @@ analysis: {species: [O, Co]}
 def test_a_scenario_may_lay_any_phantom_on_a_film(tmp_path):
     (tmp_path / "film.yaml").write_text(SCENARIO)
     cell = load(tmp_path / "film.yaml").cells[0]
-    assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+    assert Cell.model_validate_json(cell.model_dump_json()) == cell
     bare = load(tmp_path / "film.yaml", overrides=["phantom.substrate=null"]).cells[0]
     with_film, without = (PhantomStage(one.experiment, 0) for one in (cell, bare))
     assert "benchsuite.phantoms.substrate" in with_film.code()

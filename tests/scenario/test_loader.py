@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 
 import numpy as np
@@ -186,9 +185,9 @@ REFINED = GOOD.replace("iterations: 7}", "iterations: 7}, {refine: {use: lot, fr
 def test_a_refinement_carries_the_cell_whose_atoms_it_starts_from(tmp_path):
     for text in (REFINED, REFINED.replace("{refine: {use: lot, from: slow}}", "{use: lot, from: Slow}")):
         cell = load(write(tmp_path, text)).cells[2]
-        assert (cell.reconstructor.label, cell.first.reconstructor.label) == ("slow + LOT", "slow")
-        assert cell.first.reconstructor.params.iterations == 7
-        assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+        assert (cell.reconstructor.label, cell.initial.reconstructor.label) == ("slow + LOT", "slow")
+        assert cell.initial.reconstructor.params.iterations == 7
+        assert Cell.model_validate_json(cell.model_dump_json()) == cell
     again = load(write(tmp_path, yaml.safe_dump(dict(load(write(tmp_path, REFINED)).resolved))))
     assert again.cells == load(write(tmp_path, REFINED)).cells
 
@@ -202,7 +201,7 @@ def test_what_is_swept_for_the_first_concerns_the_refinement(tmp_path):
         ("slow", 2),
         ("slow + LOT", 2),
     ]
-    assert [c.first.reconstructor.params.iterations for c in loaded.cells if c.first] == [1, 2]
+    assert [c.initial.reconstructor.params.iterations for c in loaded.cells if c.initial] == [1, 2]
 
 
 PREPROCESSED = GOOD.replace(
@@ -216,7 +215,7 @@ def test_steps_of_a_series_are_read_and_swept_by_name(tmp_path):
     assert [cell.reconstructor.preprocess[0].params.slices for cell in cells] == [1, 3]
     assert [step.name for step in cells[0].reconstructor.preprocess] == ["msp", "scale", "denoise"]
     assert cells[0].reconstructor.preprocess[2].params.strength == 0.5
-    assert Cell.from_json(json.loads(json.dumps(cells[0].to_json()))) == cells[0]
+    assert Cell.model_validate_json(cells[0].model_dump_json()) == cells[0]
 
 
 def test_steps_may_be_swept_as_a_whole_and_set_by_a_scale(tmp_path):
@@ -245,7 +244,7 @@ def test_a_refinement_of_nothing_is_refused(tmp_path):
     assert "None is no entry above this one" in problems(tmp_path, REFINED.replace(", from: slow", ""))
     assert "must be refine: {use: ..., from: ...}" in problems(tmp_path, REFINED.replace("{use: lot, from: slow}", "[lot, slow]"))
     swept = load(write(tmp_path, REFINED), overrides=["reconstructors.slow + LOT.from=resire"]).cells[2]
-    assert swept.first.reconstructor.label == "RESIRE"
+    assert swept.initial.reconstructor.label == "RESIRE"
 
 
 @pytest.mark.parametrize("name", library.names())
@@ -255,7 +254,7 @@ def test_the_library_is_valid_in_every_scale(name):
         loaded = load(name, scale)
         assert loaded.cells
         cell = loaded.cells[-1]
-        assert Cell.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+        assert Cell.model_validate_json(cell.model_dump_json()) == cell
 
 
 def test_particles_are_numbers_of_the_documented_size():
@@ -276,7 +275,7 @@ def test_a_reconstructor_may_ask_for_its_own_experiment(tmp_path):
     own, other = cells[0].experiment, cells[1].experiment
     assert (own.acquisition.mode, own.analysis.threshold) == ("4dstem", 0.2)
     assert (other.acquisition.mode, other.analysis.threshold) == ("adf", 0.05)
-    assert Cell.from_json(cells[0].to_json()) == cells[0]
+    assert Cell.model_validate_json(cells[0].model_dump_json()) == cells[0]
     assert "is not of the experiment" in problems(tmp_path, text.replace("acquisition.mode: 4dstem", "phantom.atoms: 3"))
     assert "did you mean 'threshold'" in problems(tmp_path, text.replace("analysis.threshold: 0.2", "analysis.treshold: 0.2"))
     assert "must be a mapping" in problems(tmp_path, text.replace(OWN, "{use: mset, experiment: 4dstem}"))

@@ -73,7 +73,7 @@ def flows(cells: Sequence[Cell], device: str = "cpu") -> list[Flow]:
 
 def flow(cell: Cell, device: str = "cpu", known: dict[Any, SeriesStage] | None = None) -> Flow:
     """Return the stages of a cell. `known`: series of other cells, to be shared; this one's is added."""
-    first = flow(cell.first, device, known) if cell.first is not None else None
+    first = flow(cell.initial, device, known) if cell.initial is not None else None
     reconstruction = RefinementStage(cell, device, first.atoms) if first is not None else ReconstructionStage(cell, device)
     series = _series(reconstruction)
     if known is not None:

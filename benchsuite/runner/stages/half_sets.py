@@ -102,7 +102,7 @@ def half_reconstructions(whole: ReconstructionStage) -> tuple[HalfReconstruction
     if wanted is None:
         wanted = measured is not None and measured.truth is None
     algorithm = whole.algorithm()
-    if not wanted or algorithm.single_view or algorithm.refines or whole.cell.first is not None:
+    if not wanted or algorithm.single_view or algorithm.refines or whole.cell.initial is not None:
         return ()
     if whole.given().shape()[0] < FEWEST:
         return ()

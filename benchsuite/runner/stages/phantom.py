@@ -28,9 +28,9 @@ class PhantomStage(Stage):
 
     def inputs(self) -> Mapping[str, Any]:
         spec = self.experiment.specimen
-        built = registry.phantom(spec.kind)(spec.params)
+        built = registry.phantom(spec.name)(spec.params)
         inputs = {
-            "kind": spec.kind,
+            "kind": spec.name,
             "params": spec.params.model_dump(mode="json"),
             "outside": built.outside_content(),
             "seed": self.experiment.seed,
@@ -43,7 +43,7 @@ class PhantomStage(Stage):
 
     def code(self) -> dict[str, str]:
         spec = self.experiment.specimen
-        versions = class_version(registry.phantom(spec.kind), type(self))
+        versions = class_version(registry.phantom(spec.name), type(self))
         return versions if spec.substrate is None else {**versions, **code_version([type(spec.substrate).__module__])}
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
