@@ -12,8 +12,6 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
-from benchsuite.physics.electrons import wavelength_A
-
 Modality = Literal["adf", "4dstem", "phase"]
 SUBSTRATE = "substrate"  # the array of a ground truth that is true for atoms which belong to no answer
 
@@ -87,28 +85,6 @@ class TiltSeries:
         one = slice(tilt, tilt + 1)
         share = self.dose_e_per_A2 / len(self.data)
         return replace(self, data=self.data[one], rotations=self.rotations[one], dose_e_per_A2=share)
-
-    @property
-    def angle_step_mrad(self) -> float:
-        """The angle between neighbouring pixels of a pattern."""
-        if self.reciprocal_step_per_A is None:
-            raise ValueError(f"{self.modality} data without reciprocal_step_per_A have no angles")
-        return 1e3 * wavelength_A(self.optics.energy_keV) * self.reciprocal_step_per_A
-
-    def virtual_images(self, inner_mrad: float, outer_mrad: float) -> np.ndarray:
-        """Return what an annular detector makes of the patterns: (n_tilt, n_focus, scan_y, scan_x), fractions of the electrons.
-
-        From 0 it is a bright-field image. Raises ValueError where the camera does not reach to the outer angle.
-        """
-        rows, columns = self.data.shape[4:]
-        step = self.angle_step_mrad
-        reach = step * min((rows - 1) // 2, (columns - 1) // 2)
-        if outer_mrad > reach:
-            raise ValueError(f"the camera reaches to {reach:.1f} mrad, not to {outer_mrad:g} mrad")
-        y, x = (step * (np.arange(n) - n // 2) for n in (rows, columns))
-        radius = np.hypot(y[:, None], x)
-        ring = (radius >= inner_mrad) & (radius < outer_mrad)
-        return np.stack([np.asarray(tilt)[..., ring].sum(axis=-1) for tilt in (self.data[i] for i in range(len(self.data)))])
 
     @property
     def scan_shape(self) -> tuple[int, int]:

@@ -21,15 +21,15 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract.algorithm import Context
 from benchsuite.contract.metric import Metric, Scored
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Params, Positive
+from benchsuite.physics.backend import thread_count
 from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.fisher import covariance
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import tabulated
-from benchsuite.reconstructors.lot.uncertainty import covariance
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +85,10 @@ def least_variances(truth: Atoms, series: TiltSeries, params: CramerRaoParams) -
     atoms = Orbitals(truth.positions, weight, np.full(len(truth), 2 * params.thermal_rms_A**2))
     tilts, foci = series.data.shape[:2]
     views = [View(rotation, focus, np.zeros(3), np.zeros(2)) for rotation in series.rotations for focus in range(foci)]
-    context = Context(resolved_grid(series), np.random.default_rng(SEED))
-    model = PatternModel(series, context, [shape for shape, _ in found], params.slice_A, window_A=params.window_A)
+    shapes = [shape for shape, _ in found]
+    model = PatternModel(series, resolved_grid(series), shapes, params.slice_A, window_A=params.window_A, threads=thread_count())
     along = max(ALONG, math.ceil(math.sqrt(ESTIMATES / (tilts * foci))))
-    known = model.information(atoms, views, context.rng, along, kinds)
+    known = model.information(atoms, views, np.random.default_rng(SEED), along, kinds)
     factors = np.full((len(atoms), 5), 1 / math.sqrt(series.electrons_per_position))
     return np.einsum("nii->n", covariance(known.blocks, factors)[:, :3, :3])
 

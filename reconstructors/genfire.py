@@ -28,8 +28,8 @@ from benchsuite.contract.cost import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
-from benchsuite.physics.backend import Array, fft_module, get_array_module
-from benchsuite.reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
+from benchsuite.physics.backend import Array, fft_module, fft_threads, get_array_module
+from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
 
 CHUNK = 8192
 NEAREST = 1e-3  # oversampled pixels: a point on the plane itself gets the weight 1/NEAREST

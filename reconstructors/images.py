@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 import numpy as np
 
 from benchsuite.data import Modality, TiltSeries
-from benchsuite.physics.backend import Array, thread_count
+from benchsuite.physics.backend import Array
 from benchsuite.physics.rotations import is_rotation
 
 PROJECTIONS: tuple[Modality, ...] = ("adf", "phase")
-PAD = 2  # empty pixels round a projected image: the kernels write there instead of testing every voxel
 
 
 def reason_to_skip(name: str, series: TiltSeries) -> str | None:
@@ -50,15 +47,3 @@ def projections(series: TiltSeries, xp: ModuleType) -> Array:
     else:
         images = series.data.mean(axis=1, dtype=np.float64)
     return xp.asarray(np.ascontiguousarray(images, dtype=np.float32))
-
-
-@contextmanager
-def fft_threads(xp: ModuleType) -> Iterator[None]:
-    """Let scipy.fft use all threads of this process within the block; nothing to do on a GPU."""
-    if xp is np:
-        import scipy.fft
-
-        with scipy.fft.set_workers(thread_count()):
-            yield
-    else:
-        yield

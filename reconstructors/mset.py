@@ -35,7 +35,7 @@ from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, get_array_module
 from benchsuite.physics.multislice.objective import Loss, Objective, pattern_extras
-from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, reason_to_skip, window_pixels
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, window_pixels
 from benchsuite.physics.multislice.sliced_view import Interpolation, sheared
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 
@@ -83,7 +83,7 @@ class SSET(Reconstructor[SSETParams]):
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         p = self.params
         how = Discretisation(self.slice_A(), p.window_A, "linear" if p.update == "paper" else p.interpolation)
-        model = ForwardModel(series, context, how)
+        model = SeriesModel(series, context.grid, how, context.xp, context.threads)
         solver = LineSearch(model, p) if p.update == "paper" else Adaptive(model, p, context)
         return solver.run(context)
 
@@ -126,7 +126,7 @@ class MSET(SSET):
 class Adaptive:
     """Adam on the unrotated volume, one step per batch of probes, images in random order."""
 
-    def __init__(self, model: ForwardModel, params: SSETParams, context: Context) -> None:
+    def __init__(self, model: SeriesModel, params: SSETParams, context: Context) -> None:
         self.model, self.params = model, params
         self.objective = Objective(model, params.loss)
         self.refinement = Refinement(self.objective, params.refine_probe, params.refine_positions)
@@ -197,7 +197,7 @@ class Adaptive:
 class LineSearch:
     """The paper's sweeps: immediate updates in the frame of the beam, and backtracking on the error of the whole series."""
 
-    def __init__(self, model: ForwardModel, params: SSETParams) -> None:
+    def __init__(self, model: SeriesModel, params: SSETParams) -> None:
         self.model, self.params = model, params
         self.objective = Objective(model, params.loss if params.loss != "auto" else "amplitude")
         self.angles = [tilt_about_y(rotation) for rotation in model.series.rotations]

@@ -20,9 +20,9 @@ from benchsuite.contract.algorithm import Context
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Params
-from benchsuite.physics.backend import Array, fft_module
+from benchsuite.physics.backend import Array, fft_module, fft_threads, get_array_module
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.images import PROJECTIONS, fft_threads, projections, reason_to_skip
+from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
 
 
 class WBPParams(Params):
@@ -76,8 +76,6 @@ def hann(shape: tuple[int, int]) -> np.ndarray:
 
 def filter_images(images: Array, weights: Array) -> Array:
     """Return images (n, ny, nx) multiplied by weights (n, ny, nx//2+1) in Fourier space."""
-    from benchsuite.physics.backend import get_array_module
-
     xp = get_array_module(images)
     fft = fft_module(xp)
     with fft_threads(xp):

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from benchsuite.measured import read_emd
+from benchsuite.physics.detector import virtual_images
 from benchsuite.results import Run
 
 TINY = """\
@@ -90,11 +91,11 @@ def test_exported_patterns_come_back_bit_for_bit(finished):
 def test_virtual_images_of_stored_patterns(finished):
     run = Run(finished / "out")
     series = run.cell(run.table["cell"][0]).series()
-    bright = series.virtual_images(0.0, 10.0)
+    bright = virtual_images(series, 0.0, 10.0)
     assert bright.shape == series.data.shape[:4]
     assert 0.05 < bright.min() < bright.max() < 0.5
     with pytest.raises(ValueError, match=r"the camera reaches to .* mrad, not to 90 mrad"):
-        series.virtual_images(0.0, 90.0)
+        virtual_images(series, 0.0, 90.0)
 
 
 def saved(checkpoints):

@@ -24,6 +24,7 @@ from benchsuite.measured.settings import SeriesFile
 from benchsuite.measured.tiff import tiff_contents
 from benchsuite.measured.tilts import file_of_tilts, measured_rotations, told_tilts
 from benchsuite.measured.zarr_group import zarr_contents
+from benchsuite.physics.detector import angle_step_mrad
 from benchsuite.physics.electrons import wavelength_A
 
 FORMATS: dict[str, Callable[[Path, str | None], Contents]] = {
@@ -258,7 +259,7 @@ def _check_levels(section: SeriesFile, series: TiltSeries) -> None:
         raise KeyedError("series.normalise" if section.normalise == "electrons" else "series.clip_negative", "is not for phases")
     if series.modality != "4dstem":
         return
-    reach = series.angle_step_mrad * ((min(series.data.shape[4:]) - 1) // 2)
+    reach = angle_step_mrad(series) * ((min(series.data.shape[4:]) - 1) // 2)
     if section.detector_mrad is not None and section.detector_mrad[1] > reach:
         raise KeyedError("series.detector_mrad", f"{section.detector_mrad[1]:g} mrad; the camera reaches to {reach:.1f} mrad")
 
@@ -272,7 +273,7 @@ def _told(series: TiltSeries) -> str:
     parts = [series.modality, told_tilts(series.rotations), f"{ny} × {nx} pixels of {series.scan_step_A:g} Å"]
     if series.modality == "4dstem":
         rows, columns = series.data.shape[4:]
-        parts.append(f"patterns of {rows} × {columns} pixels of {series.angle_step_mrad:.3g} mrad")
+        parts.append(f"patterns of {rows} × {columns} pixels of {angle_step_mrad(series):.3g} mrad")
     parts.append(f"{series.optics.energy_keV:g} keV, {series.optics.semiangle_mrad:g} mrad")
     dose = series.dose_e_per_A2
     return ", ".join([*parts, f"{dose:g} e/Å²" if np.isfinite(dose) else "dose not known"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -92,6 +94,18 @@ def thread_count() -> int:
     """CPU threads that a kernel may use: OMP_NUM_THREADS where set (the runner sets it), else the cores this process has."""
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def fft_threads(xp: ModuleType) -> Iterator[None]:
+    """Let scipy.fft use all threads of this process within the block; nothing to do on a GPU."""
+    if xp is np:
+        import scipy.fft
+
+        with scipy.fft.set_workers(thread_count()):
+            yield
+    else:
+        yield
 
 
 def processor() -> str:

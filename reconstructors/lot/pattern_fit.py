@@ -21,6 +21,7 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.backend import to_host
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.fisher import covariance, deviations, disagreement
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import Shape, tabulated
 from benchsuite.reconstructors.lot import model_selection as census
@@ -28,7 +29,6 @@ from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_schedule import Turn, turns
 from benchsuite.reconstructors.lot.start import check_seen, joined, merged, peak_points, strong_weight
 from benchsuite.reconstructors.lot.steps import between, by_tilt, difference, moved_atoms, moved_views
-from benchsuite.reconstructors.lot.uncertainty import covariance, deviations, disagreement
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 from benchsuite.reconstructors.solvers.lbfgs import SHRUNK, Coordinates, Memory
 
@@ -121,8 +121,10 @@ class PatternFit:
     def _model(self, finer: int) -> PatternModel:
         if finer not in self.models:
             self.models.clear()  # the finer one takes the place of the coarse one
-            p = self.params
-            self.models[finer] = PatternModel(self.series, self.context, self.shapes, p.slice_A, finer, p.window_A, p.loss)
+            p, context = self.params, self.context
+            self.models[finer] = PatternModel(
+                self.series, context.grid, self.shapes, p.slice_A, finer, p.window_A, p.loss, context.xp, context.threads
+            )
         return self.models[finer]
 
     def _rng(self, what: int) -> np.random.Generator:

@@ -19,7 +19,7 @@ from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Modality, Preprocessed, TiltSeries, scanned
 from benchsuite.params import Params
 from benchsuite.physics.backend import DEVICES, to_host
-from benchsuite.physics.multislice.series_model import ForwardModel
+from benchsuite.physics.multislice.series_model import SeriesModel
 from benchsuite.reconstructors.ptychography.msp import MSP, MSPParams
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography
 
@@ -41,7 +41,7 @@ class ProjectedPhase(Preprocessing[MSPParams]):
         return super().accepts(series) or MSP(self.params).accepts(_level(series))
 
     def preprocess(self, series: TiltSeries, context: Context) -> Preprocessed:
-        model = ForwardModel(_level(series), context, self.params.discretisation())
+        model = SeriesModel(_level(series), context.grid, self.params.discretisation(), context.xp, context.threads)
         fit = Ptychography(model, self.params.settings(), context.rng)
         for _ in fit.run():
             pass

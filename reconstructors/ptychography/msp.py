@@ -22,7 +22,7 @@ from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.objective import Loss
-from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, reason_to_skip, too_far_apart, window_pixels
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, too_far_apart, window_pixels
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography, Settings
 
 UNTILTED = 1e-3  # how far a rotation may be from none
@@ -75,7 +75,7 @@ class MSP(Reconstructor[MSPParams]):
         return reason or too_far_apart("MSP", series)
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
-        model = ForwardModel(series, context, self.params.discretisation())
+        model = SeriesModel(series, context.grid, self.params.discretisation(), context.xp, context.threads)
         fit = Ptychography(model, self.params.settings(), context.rng)
         if context.resumed is not None:
             fit.resume(context.resumed)

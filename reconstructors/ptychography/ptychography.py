@@ -19,7 +19,7 @@ import numpy as np
 
 from benchsuite.physics.backend import Array, fft_module
 from benchsuite.physics.multislice.objective import Loss, Objective, pattern_extras
-from benchsuite.physics.multislice.series_model import Chosen, ForwardModel
+from benchsuite.physics.multislice.series_model import Chosen, SeriesModel
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 
 MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
@@ -43,7 +43,7 @@ class Settings:
 class Ptychography:
     """The fit of one image of a model (`tilt`, `focus`) under way. `phase`: (slices, ny, nx) float32 in rad."""
 
-    def __init__(self, model: ForwardModel, settings: Settings, rng: np.random.Generator, tilt: int = 0, focus: int = 0) -> None:
+    def __init__(self, model: SeriesModel, settings: Settings, rng: np.random.Generator, tilt: int = 0, focus: int = 0) -> None:
         self.model, self.settings, self.rng, self.image = model, settings, rng, (tilt, focus)
         self.objective = Objective(model, settings.loss)
         self.refinement = Refinement(self.objective, settings.refine_probe, settings.refine_positions)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchsuite.data import TiltSeries
+from benchsuite.physics.detector import virtual_images
 from benchsuite.reports.figures.panels import first_cells
 from benchsuite.reports.groups import condition_identity, conditions
 from benchsuite.reports.labels import condition
@@ -53,7 +54,7 @@ def _series_of(run: Run, cell_id: str) -> dict[str, tuple[TiltSeries, str]]:
 
 
 def _sheet(series: TiltSeries, title: str) -> Figure:
-    images = series.data if series.modality != "4dstem" else series.virtual_images(0.0, series.optics.semiangle_mrad / 2)
+    images = series.data if series.modality != "4dstem" else virtual_images(series, 0.0, series.optics.semiangle_mrad / 2)
     images, rotations, step_A = np.asarray(images).mean(axis=1), series.rotations, series.scan_step_A
     shown = np.unique(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(int))
     columns = min(COLUMNS, len(shown))

@@ -10,6 +10,7 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchsuite.data import TiltSeries
+from benchsuite.physics.detector import angle_step_mrad
 from benchsuite.reports.figures.panels import first_cells
 from benchsuite.reports.groups import condition_identity, conditions
 from benchsuite.reports.labels import condition
@@ -55,7 +56,7 @@ def _draw(axis: Axes, series: TiltSeries) -> None:
     middle = len(series.data) // 2
     ny, nx = series.scan_shape
     pattern = np.asarray(series.data[middle, 0])[ny // 2, nx // 2]
-    step = series.angle_step_mrad
+    step = angle_step_mrad(series)
     (below, above), (left, right) = ((-step * (n // 2 + 0.5), step * (n - n // 2 - 0.5)) for n in pattern.shape)
     top = float(pattern.max()) or 1.0
     least = 1 / series.electrons_per_position if np.isfinite(series.dose_e_per_A2) else DECADES * top

@@ -24,6 +24,7 @@ from benchsuite.reconstructors.mset import MSET, MSETParams
 
 SIDE, PIXEL_A, SCAN, STEP_A, SLICE_A = 64, 0.4, 16, 1.6, 1.6
 ATOMS = 230
+GRID = Grid((SIDE, SIDE, SIDE), PIXEL_A)
 ASKED_RATIO, ASKED_GB = 1.3, 2.0
 MEMORY = "import resource, tests.benchmarks.test_multislice_orbitals as t; t.desk_fit({tilts}, {sweeps}); "
 MEMORY += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
@@ -37,7 +38,7 @@ def desk_series(tilts: int) -> TiltSeries:
 
 
 def context(**more: Any) -> Context:
-    return Context(Grid((SIDE, SIDE, SIDE), PIXEL_A), np.random.default_rng(0), **more)
+    return Context(GRID, np.random.default_rng(0), **more)
 
 
 def desk_atoms(weight: float) -> Orbitals:
@@ -60,7 +61,7 @@ def test_a_sweep_of_atoms_against_one_of_voxels(benchmark, loss):
     series, (shapes, weights) = desk_series(2), shapes_of((), 300.0)
     steps = MSET(MSETParams(iterations=9, slice_A=SLICE_A, loss=loss)).reconstruct(series, context())
     next(steps)
-    model, atoms = PatternModel(series, context(), shapes, SLICE_A, loss=loss), desk_atoms(float(weights[0]))
+    model, atoms = PatternModel(series, GRID, shapes, SLICE_A, loss=loss), desk_atoms(float(weights[0]))
     views = [View(matrix, 0, np.zeros(3), np.zeros(2)) for matrix in series.rotations]
     model.sweep(atoms, views)
     voxels = np.inf
@@ -111,7 +112,7 @@ def desk_fit(tilts: int, sweeps: int) -> None:
 def made_series(tilts: int) -> TiltSeries:
     """The desk series with the patterns of its atoms, so that a census finds them alive."""
     series, (shapes, weights) = desk_series(tilts), shapes_of((), 300.0)
-    model, atoms = PatternModel(series, context(), shapes, SLICE_A), desk_atoms(float(weights[0]))
+    model, atoms = PatternModel(series, GRID, shapes, SLICE_A), desk_atoms(float(weights[0]))
     for tilt, matrix in enumerate(series.rotations):
         seen = model.seen(atoms, View(matrix, 0, np.zeros(3), np.zeros(2)))
         patterns = model.forward.through(tilt, 0, model.transmission(seen))

@@ -15,7 +15,7 @@ import pytest
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.physics.fft import fftw
-from benchsuite.physics.multislice.series_model import ForwardModel
+from benchsuite.physics.multislice.series_model import SeriesModel
 from benchsuite.reconstructors.ptychography.msp import MSP, MSPParams
 from benchsuite.reconstructors.ptychography.ptychography import REFINE_FROM, Ptychography
 from tests.benchmarks.test_multislice import _patient_plan, _transforms
@@ -29,8 +29,11 @@ def one_core(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+GRID = Grid((200, SIDE, SIDE), PIXEL_A)
+
+
 def context() -> Context:
-    return Context(Grid((200, SIDE, SIDE), PIXEL_A), np.random.default_rng(0))
+    return Context(GRID, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def series() -> TiltSeries:
     empty = np.zeros((1, 1, SCAN, SCAN, SIDE, SIDE), np.float32)
     step = 1 / (SIDE * PIXEL_A)
     dark = TiltSeries("4dstem", empty, np.eye(3)[None], STEP_A, Optics(300.0, 25.0), np.array([-100.0]), reciprocal_step_per_A=step)
-    model = ForwardModel(dark, context(), MSPParams(slices=SLICES).discretisation())
+    model = SeriesModel(dark, GRID, MSPParams(slices=SLICES).discretisation())
     y, x = np.mgrid[:SIDE, :SIDE] * PIXEL_A
     phase, rng = np.zeros((SLICES, SIDE, SIDE), np.float32), np.random.default_rng(0)
     for plane in phase[::2]:
@@ -51,7 +54,7 @@ def series() -> TiltSeries:
 
 def fit(series: TiltSeries, **more: Any) -> Ptychography:
     params = MSPParams(slices=SLICES, **more)
-    return Ptychography(ForwardModel(series, context(), params.discretisation()), params.settings(), np.random.default_rng(1))
+    return Ptychography(SeriesModel(series, GRID, params.discretisation()), params.settings(), np.random.default_rng(1))
 
 
 def least_seconds(fit: Ptychography, modes: int) -> tuple[float, float]:

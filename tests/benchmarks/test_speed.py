@@ -10,10 +10,10 @@ import pytest
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.metrics.matching.match import match
+from benchsuite.physics.backend import fft_threads
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.rotations import single_axis, tilt_angles
 from benchsuite.reconstructors.genfire import cropped_inverse, padded_shape, padded_transform
-from benchsuite.reconstructors.images import fft_threads
 from benchsuite.reconstructors.resire import RESIRE, RESIREParams, accelerated_descent
 
 SIDE, TILTS = 128, 20

@@ -15,6 +15,7 @@ from benchsuite import contract_suite
 from benchsuite.export import export_cell
 from benchsuite.measured import write_emd, write_zarr
 from benchsuite.measured.series_array import MeasuredArray
+from benchsuite.physics.detector import virtual_images
 from benchsuite.physics.rotations import rotation
 from benchsuite.reports import write_report
 from benchsuite.results import Run
@@ -200,6 +201,6 @@ def test_patterns_come_in_tilt_by_tilt_and_give_virtual_images(tmp_path, monkeyp
             assert np.array_equal(recorded.rotations, series.rotations)
         else:
             assert (recorded.modality, recorded.detector_mrad) == ("adf", (5.0, 15.0))
-            assert np.array_equal(recorded.data, series.virtual_images(5.0, 15.0))
+            assert np.array_equal(recorded.data, virtual_images(series, 5.0, 15.0))
         assert made.shape() == recorded.data.shape
     assert max(largest) == series.data[0].nbytes

@@ -36,7 +36,7 @@ def views_of(series: TiltSeries) -> list[View]:
 
 
 def model_of(series: TiltSeries, loss: Any = "auto", finer: int = 1) -> PatternModel:
-    return PatternModel(series, context(), SHAPES, SLICE_A, finer, None, loss)
+    return PatternModel(series, GRID, SHAPES, SLICE_A, finer, None, loss)
 
 
 def orbitals(positions: np.ndarray, weight: float | np.ndarray = HEAVY) -> Orbitals:

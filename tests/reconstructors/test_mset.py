@@ -14,7 +14,7 @@ from benchsuite.contract_suite import CHIRAL_A, small_problem, strongest_peaks
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.multislice.objective import Objective
-from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, field_pixels, window_pixels
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, field_pixels, window_pixels
 from benchsuite.reconstructors.mset import MSET, SSET, MSETParams, SSETParams, total_variation_gradient
 
 FINE = Discretisation(2.0, None, "cubic")
@@ -44,7 +44,7 @@ def crime(grid, series):
     for px, py, pz in CHIRAL_A:
         phase += np.exp(-((x - px) ** 2 + (y[:, None] - py) ** 2 + (z[:, None, None] - pz) ** 2) / (2 * 0.6**2)).astype(np.float32)
     phase *= 0.4
-    model = ForwardModel(series, context(grid), FINE)
+    model = SeriesModel(series, grid, FINE)
     data = np.zeros_like(series.data)
     for tilt in range(len(data)):
         patterns = np.fft.fftshift(model.calculated(tilt, 0, phase), axes=(1, 2))
@@ -133,7 +133,7 @@ def test_positions_are_refined_towards_the_truth(problem):
     series, grid = problem
     truth, made = crime(grid, few_tilts(series, 2))
     rng = np.random.default_rng(0)
-    model = ForwardModel(made, context(grid), FINE)
+    model = SeriesModel(made, grid, FINE)
     drift = rng.normal(scale=0.12, size=(len(made.data), 1, 1, 2))
     model.positions_A += drift
     data = np.zeros_like(made.data)
@@ -146,7 +146,7 @@ def test_positions_are_refined_towards_the_truth(problem):
         for refine in (False, True)
     )
     assert refined.loss < 0.5 * fixed.loss
-    found = refined.extras["positions_A"] - ForwardModel(made, context(grid), FINE).positions_A
+    found = refined.extras["positions_A"] - SeriesModel(made, grid, FINE).positions_A
     assert np.corrcoef(found.mean(axis=2).ravel(), drift.mean(axis=2).ravel())[0, 1] > 0.9
 
 
@@ -164,7 +164,7 @@ def test_the_probe_is_refined_towards_the_truth(problem):
 def test_auto_takes_the_likelihood_where_there_is_a_dose(problem):
     series, grid = problem
     for dose, poisson in ((math.inf, False), (1e5, True)):
-        model = ForwardModel(dataclasses.replace(series, dose_e_per_A2=dose), context(grid), Discretisation(3.0, None, "linear"))
+        model = SeriesModel(dataclasses.replace(series, dose_e_per_A2=dose), grid, Discretisation(3.0, None, "linear"))
         assert (Objective(model, "auto").floor is not None) == poisson
 
 

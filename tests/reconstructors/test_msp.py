@@ -10,7 +10,7 @@ import pytest
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.physics.electrons import interaction_per_VA
-from benchsuite.physics.multislice.series_model import ForwardModel
+from benchsuite.physics.multislice.series_model import SeriesModel
 from benchsuite.physics.probe import incoherent_modes
 from benchsuite.physics.rotations import single_axis
 from benchsuite.reconstructors.ptychography.msp import MSP, MSPParams
@@ -21,8 +21,11 @@ TWO = MSPParams(slices=2, slice_A=60.0, refine_probe=False)
 INNER = slice(12, -12)
 
 
+GRID = Grid((SIDE, SIDE, SIDE), PIXEL)
+
+
 def context(seed=1, **more):
-    return Context(Grid((SIDE, SIDE, SIDE), PIXEL), np.random.default_rng(seed), **more)
+    return Context(GRID, np.random.default_rng(seed), **more)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def crime():
     series = TiltSeries(
         "4dstem", empty, np.eye(3)[None], STEP, optics, np.array([-100.0]), reciprocal_step_per_A=1 / (SIDE * PIXEL)
     )
-    model = ForwardModel(series, context(), TWO.discretisation())
+    model = SeriesModel(series, GRID, TWO.discretisation())
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] * PIXEL
     phase = np.zeros((2, SIDE, SIDE), np.float32)
@@ -79,7 +82,7 @@ def test_displaced_positions_are_found(crime):
     params = TWO.model_copy(update={"refine_positions": True, "iterations": 100})
     fit = MSP(params)
     rng = np.random.default_rng(3)
-    model = ForwardModel(series, context(), params.discretisation())
+    model = SeriesModel(series, GRID, params.discretisation())
     moved = rng.normal(0, 0.15, model.positions_A.shape)
     model.positions_A = model.positions_A + moved
     patterns = np.fft.fftshift(model.through(0, 0, model.kernel.transmission(phase)), axes=(1, 2))
@@ -95,7 +98,7 @@ def test_positions_a_third_of_an_angstrom_off_come_back(crime):
     """Errors that a raster does not know, up to 0.3 Å along each axis; probe and slices are unknown, too."""
     phase, series = crime
     params = TWO.model_copy(update={"refine_positions": True, "refine_probe": True, "iterations": 120})
-    model = ForwardModel(series, context(), params.discretisation())
+    model = SeriesModel(series, GRID, params.discretisation())
     raster = model.positions_A.copy()
     moved = np.random.default_rng(5).uniform(-0.3, 0.3, raster.shape)
     model.positions_A = raster + moved
@@ -111,7 +114,7 @@ def test_positions_a_third_of_an_angstrom_off_come_back(crime):
 def test_a_partially_coherent_source_takes_two_modes(crime):
     """Patterns of two known modes, made by the model and added: slices from one mode and from two."""
     phase, series = crime
-    model = ForwardModel(series, context(), TWO.discretisation())
+    model = SeriesModel(series, GRID, TWO.discretisation())
     true = incoherent_modes(model.apertures[0], 2)
     true *= np.sqrt(np.array([0.75, 0.25]) / (abs(true) ** 2).sum(axis=(1, 2)))[:, None, None].astype(np.float32)
     patterns = 0

@@ -11,19 +11,19 @@ from scipy.stats import binom
 
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
-from benchsuite.physics.gaussians.pattern_model import Information, PatternModel
+from benchsuite.physics.gaussians.fisher import Information, covariance, deviations, disagreement
+from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import GAUSSIAN
 from benchsuite.physics.rotations import rotation
 from benchsuite.reconstructors.lot.pattern_schedule import turns
 from benchsuite.reconstructors.lot.steps import by_tilt, difference, moved_atoms, moved_views
-from benchsuite.reconstructors.lot.uncertainty import covariance, deviations, disagreement
 from benchsuite.reconstructors.solvers.lbfgs import MEMORY, Coordinates, Memory
 from tests.reconstructors.made_patterns import (
+    GRID,
     HEAVY,
     SHAPES,
     SLICE_A,
     algorithm,
-    context,
     counted,
     fitted,
     model_of,
@@ -60,7 +60,7 @@ def series(truth):
 def test_the_gradient_of_the_loss_passes_the_taylor_test(truth, loss, what):
     """On noisy patterns in two foci, with two kinds of atoms; the remainder falls by four when the step is halved."""
     noisy = counted(series_of(truth, 2, (-80.0, -40.0)), 1e3)
-    model = PatternModel(noisy, context(), [*SHAPES, GAUSSIAN], SLICE_A, 1, None, loss)
+    model = PatternModel(noisy, GRID, [*SHAPES, GAUSSIAN], SLICE_A, 1, None, loss)
     atoms, kinds, views = displaced(truth), np.arange(len(truth)) % 2, views_of(noisy)
     rng = np.random.default_rng(2)
     change = rng.normal(size=(len(atoms), 5)) * [0.02, 0.02, 0.02, 0.02 * HEAVY, 0.005] * (what == "atoms")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchsuite.physics.backend import module_for
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from tests.reconstructors.made_patterns import (
+    GRID,
     SHAPES,
     SLICE_A,
-    context,
     counted,
     model_of,
     orbitals,
@@ -52,5 +53,5 @@ def test_the_gpu_computes_what_the_cpu_computes(problem):
     if not gpu_available():
         pytest.skip("no CUDA device")
     atoms, series = problem
-    model = PatternModel(series, context(device="cuda"), SHAPES, SLICE_A)
+    model = PatternModel(series, GRID, SHAPES, SLICE_A, xp=module_for("cuda"))
     assert_same(found(model, atoms, series), found(model_of(series), atoms, series), 1e-3)

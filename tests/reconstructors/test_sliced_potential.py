@@ -9,7 +9,6 @@ import pytest
 from abtem.parametrizations import LobatoParametrization
 from ase import Atoms
 
-from benchsuite.contract import Context
 from benchsuite.contract_suite import CHIRAL_A, SIGMA_A, small_problem
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
@@ -222,7 +221,7 @@ def test_patterns_are_those_of_an_independent_multislice():
     """Gaussian atoms of 400 V Å³ in `contract_suite`; in depth, or in x, mirrored they fit badly."""
     series, grid = small_problem("4dstem")
     weight = 400.0 * interaction_per_VA(300.0)
-    model = PatternModel(few_tilts(series, 5), Context(grid, np.random.default_rng(0)), [GAUSSIAN], 1.0)
+    model = PatternModel(few_tilts(series, 5), grid, [GAUSSIAN], 1.0)
     found, *wrong = (
         r_factors(model, Orbitals(CHIRAL_A * mirror, np.full(4, weight), np.full(4, 2 * SIGMA_A**2)))
         for mirror in ([1, 1, 1], [1, 1, -1], [-1, 1, 1], [1, -1, 1])
@@ -257,7 +256,7 @@ def test_patterns_are_those_of_the_native_simulation():
     specimen = Atoms("CuAuCuAu", CHIRAL_A)
     series = native_series(specimen, single_axis([0.0, 35.0]))
     shapes, weights = zip(*(tabulated(name, 300.0) for name in ("Cu", "Au")), strict=True)
-    model = PatternModel(series, Context(Grid((32, 32, 32), 0.4), np.random.default_rng(0)), shapes, 1.0, finer=2)
+    model = PatternModel(series, Grid((32, 32, 32), 0.4), shapes, 1.0, finer=2)
     kinds = np.array([0, 1, 0, 1])
 
     def misfit(positions, kinds=kinds):

@@ -7,19 +7,20 @@ Two walks over all images give all that a fit needs: `slopes`, the gradient of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
-from benchsuite.contract.algorithm import Context
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.backend import Array
 from benchsuite.physics.gaussians.atoms import Orbitals, View
+from benchsuite.physics.gaussians.fisher import Information
 from benchsuite.physics.gaussians.shapes import Shape
 from benchsuite.physics.gaussians.sliced_potential import SeenAtoms, SlicedPotential
 from benchsuite.physics.multislice.model import Back
 from benchsuite.physics.multislice.objective import Ends, Loss, Objective
-from benchsuite.physics.multislice.series_model import Discretisation, ForwardModel, scaled
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, scaled
 
 POISSON_FLOOR = 1e-3  # electrons per pixel: few atoms need no bound on what dark pixels tell, which at low dose is a quarter
 LARGE = 1e3  # of the random residuals, beside which amplitudes of 1 and less are nothing
@@ -36,19 +37,8 @@ class Sweep:
     by_view: np.ndarray
 
 
-@dataclass(frozen=True)
-class Information:
-    """Fisher information: a block (n, 5, 5) for each atom; the part of its diagonal that each image tells (images, n, 5); the
-    diagonal for each view (images, 5).
-    """
-
-    blocks: np.ndarray
-    by_image: np.ndarray
-    by_view: np.ndarray
-
-
 class PatternModel:
-    """The patterns of a series as a function of atoms. `finer`: pixels of the wave along a voxel of the context's grid.
+    """The patterns of a series as a function of atoms. `finer`: pixels of the wave along a voxel of the grid.
 
     shapes: those that atoms may have; `kinds` (n,) in all methods say which, None the first.
     """
@@ -56,19 +46,21 @@ class PatternModel:
     def __init__(
         self,
         series: TiltSeries,
-        context: Context,
+        grid: Grid,
         shapes: Sequence[Shape],
         slice_A: float,
         finer: int = 1,
         window_A: float | None = None,
         loss: Loss = "auto",
+        xp: ModuleType = np,
+        threads: int = 1,
     ) -> None:
-        nz, ny, nx = (finer * side for side in context.grid.shape)
-        grid = Grid((nz, ny, nx), context.grid.voxel_A / finer)
+        nz, ny, nx = (finer * side for side in grid.shape)
+        grid = Grid((nz, ny, nx), grid.voxel_A / finer)
         self.shapes = shapes
-        self.forward = ForwardModel(series, replace(context, grid=grid), Discretisation(slice_A, window_A))
+        self.forward = SeriesModel(series, grid, Discretisation(slice_A, window_A), xp, threads)
         self.objective = Objective(self.forward, loss, POISSON_FLOOR)
-        self.potential = SlicedPotential((ny, nx), grid.voxel_A, self.forward.edges_A, context.xp, context.threads)
+        self.potential = SlicedPotential((ny, nx), grid.voxel_A, self.forward.edges_A, xp, threads)
         tilts, foci = series.data.shape[:2]
         self.images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
 

@@ -21,11 +21,10 @@ from types import ModuleType
 
 import numpy as np
 
-from benchsuite.physics.backend import Array, fft_module, to_host
+from benchsuite.physics.backend import Array, fft_module, fft_threads, to_host
 from benchsuite.physics.gaussians import drawing
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.shapes import Shape
-from benchsuite.reconstructors.images import fft_threads
 
 FINER = 2  # pixels of a drawing along a pixel of the wave
 SPREAD = 2.0  # S in squared fine pixels

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchsuite.physics.backend import Array, to_host
 from benchsuite.physics.multislice.model import Back
-from benchsuite.physics.multislice.series_model import Chosen, ForwardModel, scaled
+from benchsuite.physics.multislice.series_model import Chosen, SeriesModel, scaled
 from benchsuite.physics.probe import orthogonal
 
 Loss = Literal["auto", "amplitude", "poisson"]
@@ -35,7 +35,7 @@ class Ends:
 class Objective:
     """The loss of one image of the series and its gradient, in the normalisation that the parameters ask for."""
 
-    def __init__(self, model: ForwardModel, loss: Loss, floor: float = POISSON_FLOOR) -> None:
+    def __init__(self, model: SeriesModel, loss: Loss, floor: float = POISSON_FLOOR) -> None:
         """`floor`: ε of the Poisson loss in electrons per pixel."""
         self.model = model
         series = model.series

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 
-from benchsuite.contract.algorithm import Context
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.backend import Array
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
@@ -92,14 +92,13 @@ class Discretisation:
         return self.slice_A * (np.arange(self.slices + 1) - self.slices / 2)
 
 
-class ForwardModel:
-    """The patterns of a series as a function of a phase volume σV in rad/Å (nz, ny, nx) on the context's grid.
+class SeriesModel:
+    """The patterns of a series as a function of a phase volume σV in rad/Å (nz, ny, nx) on a grid, in numpy or cupy.
 
     Raises ValueError, with the numbers, where patterns, scan and grid do not fit each other.
     """
 
-    def __init__(self, series: TiltSeries, context: Context, how: Discretisation) -> None:
-        grid, xp = context.grid, context.xp
+    def __init__(self, series: TiltSeries, grid: Grid, how: Discretisation, xp: ModuleType = np, threads: int = 1) -> None:
         self.series, self.grid, self.xp, self.how = series, grid, xp, how
         self.sigma = interaction_per_VA(series.optics.energy_keV)
         wavelength = wavelength_A(series.optics.energy_keV)
@@ -122,7 +121,7 @@ class ForwardModel:
             window,
             margin_A=MOVES_A,
             xp=xp,
-            threads=context.threads,
+            threads=threads,
         )
         x, y = (series.scan_step_A * (np.arange(count) - count // 2) for count in (nx, ny))
         raster = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from benchsuite.physics.compiled import compiled, run_pieces
-from benchsuite.reconstructors.images import PAD
+from benchsuite.physics.projection import PAD
 
 FORWARD_PIECES = 32  # at least so many pieces, also where there are fewer tilts
 ADJOINT_VOXELS = 1 << 16  # per piece, at least

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.physics.backend import Array
-from benchsuite.reconstructors.images import PAD
+from benchsuite.physics.projection import PAD
 
 BLOCK = 256
 FIXED_BITS = 62

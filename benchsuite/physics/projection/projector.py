@@ -20,7 +20,7 @@ import numpy as np
 
 from benchsuite.data import Grid
 from benchsuite.physics.backend import Array, get_array_module, thread_count
-from benchsuite.reconstructors.images import PAD
+from benchsuite.physics.projection import PAD
 
 
 class LinearMap(Protocol):

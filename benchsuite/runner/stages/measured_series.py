@@ -15,6 +15,7 @@ from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.series import check_fractions, levelled, open_measured
 from benchsuite.measured.settings import SeriesFile, dump
+from benchsuite.physics.detector import virtual_images
 from benchsuite.runner.stages.base import Bench
 from benchsuite.runner.stages.image import ImageStage
 from benchsuite.runner.stages.series import SeriesStage
@@ -66,7 +67,7 @@ class MeasuredSeriesStage(SeriesStage):
             save_series(folder / SERIES, _checked(series, section), series)
         else:
             ring = section.detector_mrad or (0.0, 0.0)
-            images = (one.virtual_images(*ring)[0] for one in _tilts(series, section))
+            images = (virtual_images(one, *ring)[0] for one in _tilts(series, section))
             shape = series.data.shape[:4]
             virtual = replace(
                 series,

@@ -12,14 +12,24 @@ F⁻¹/N, the Cramér–Rao bound. Errors of the model that are alike in all ima
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
-
-from benchsuite.physics.gaussians.pattern_model import Information
 
 RIDGE = 1e-6  # added to blocks of unit diagonal
 LEAST_FREE = 0.2  # of 1 − h, which is an estimate
 ALIKE = 40  # atoms of similar weight that share their factors
+
+
+@dataclass(frozen=True)
+class Information:
+    """Fisher information: a block (n, 5, 5) for each atom; the part of its diagonal that each image tells (images, n, 5); the
+    diagonal for each view (images, 5).
+    """
+
+    blocks: np.ndarray
+    by_image: np.ndarray
+    by_view: np.ndarray
 
 
 def disagreement(by_atom: np.ndarray, known: Information, weight: np.ndarray, curvature: float, electrons: float) -> np.ndarray:
