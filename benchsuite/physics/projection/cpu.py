@@ -14,17 +14,19 @@ import numba
 import numpy as np
 
 from benchsuite.physics.compiled import compiled, run_pieces
-from benchsuite.physics.projection import PAD
 
 FORWARD_PIECES = 32  # at least so many pieces, also where there are fewer tilts
 ADJOINT_VOXELS = 1 << 16  # per piece, at least
 
 
-def forward(volume: np.ndarray, affine: np.ndarray, image_shape: tuple[int, int], weight: float, threads: int) -> np.ndarray:
-    """Splat the volume (nz, ny, nx) into the images (n_tilt, ny, nx); affine as from projector.voxel_to_pixel."""
+def forward(volume: np.ndarray, affine: np.ndarray, shape: tuple[int, int], threads: int) -> np.ndarray:
+    """Splat the volume (nz, ny, nx) into padded images of that shape (n_tilt, rows, columns), unscaled.
+
+    affine: (n_tilt, k³, 2, 4) as from `projector.voxel_to_pixel`.
+    """
     tilts, nz = len(affine), len(volume)
     slabs = _slabs(nz, min(nz, -(-FORWARD_PIECES // max(tilts, 1))))
-    rows, columns = image_shape[0] + 2 * PAD, image_shape[1] + 2 * PAD
+    rows, columns = shape
     parts = np.zeros((tilts, len(slabs), rows * columns), volume.dtype)
 
     def piece(job: tuple[int, int]) -> None:
@@ -34,18 +36,15 @@ def forward(volume: np.ndarray, affine: np.ndarray, image_shape: tuple[int, int]
 
     run_pieces(piece, [(tilt, slab) for tilt in range(tilts) for slab in range(len(slabs))], threads)
     total = parts[:, 0] if len(slabs) == 1 else parts.sum(axis=1)
-    inner = total.reshape(tilts, rows, columns)[:, PAD:-PAD, PAD:-PAD]
-    return inner * volume.dtype.type(weight)
+    return total.reshape(tilts, rows, columns)
 
 
-def adjoint(images: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int], weight: float, threads: int) -> np.ndarray:
-    """Gather the volume (nz, ny, nx) from the images (n_tilt, ny, nx) with the weights of `forward`."""
-    scaled = images * images.dtype.type(weight)
-    padded = np.pad(scaled, ((0, 0), (PAD, PAD), (PAD, PAD)))
+def adjoint(padded: np.ndarray, affine: np.ndarray, shape: tuple[int, int, int], weight: float, threads: int) -> np.ndarray:
+    """Gather the volume (nz, ny, nx) from padded images (n_tilt, rows, columns) with the weights of `forward`."""
     tilts, rows, columns = padded.shape
-    flat = padded.reshape(tilts, rows * columns)
+    flat = (padded * padded.dtype.type(weight)).reshape(tilts, rows * columns)
     nz, ny, nx = shape
-    volume = np.empty(shape, images.dtype)
+    volume = np.empty(shape, padded.dtype)
 
     def piece(slab: tuple[int, int]) -> None:
         _gather(volume, flat, rows, columns, affine, *slab)

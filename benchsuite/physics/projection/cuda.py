@@ -12,7 +12,6 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.physics.backend import Array
-from benchsuite.physics.projection import PAD
 
 BLOCK = 256
 FIXED_BITS = 62
@@ -69,10 +68,9 @@ template<typename T> __global__ void gather(const T* images, const double* m, T*
 """
 
 
-def forward(xp: ModuleType, volume: Array, affine: np.ndarray, series_shape: tuple[int, int, int], weight: float) -> Array:
-    """Return the images (n_tilt, ny, nx) of a volume (nz, ny, nx) on the device."""
-    tilts, height, width = series_shape[0], series_shape[1] + 2 * PAD, series_shape[2] + 2 * PAD
-    nz, ny, nx = volume.shape
+def forward(xp: ModuleType, volume: Array, affine: np.ndarray, shape: tuple[int, int]) -> tuple[Array, float]:
+    """Return padded images of that shape (n_tilt, rows, columns) int64 of a volume (nz, ny, nx), and what 1 has become there."""
+    tilts, (height, width), (nz, ny, nx) = len(affine), shape, volume.shape
     parts = affine.shape[1]
     largest = float(abs(volume).sum(dtype=np.float64)) * parts
     scale = 2.0**FIXED_BITS / largest if largest > 0 else 1.0
@@ -81,18 +79,16 @@ def forward(xp: ModuleType, volume: Array, affine: np.ndarray, series_shape: tup
     sizes = tuple(np.int32(n) for n in (parts, nx, ny, nz, width, height))
     kernel = _kernel(xp, "splat", volume.dtype.char)
     kernel(blocks, (BLOCK,), (volume, xp.asarray(affine), padded, np.float64(scale), *sizes))
-    inner = padded[:, PAD : PAD + series_shape[1], PAD : PAD + series_shape[2]]
-    return (inner * (weight / scale)).astype(volume.dtype)
+    return padded, scale
 
 
-def adjoint(xp: ModuleType, images: Array, affine: np.ndarray, shape: tuple[int, int, int], weight: float) -> Array:
-    """Return the volume (nz, ny, nx) of the adjoint of images (n_tilt, ny, nx) on the device."""
-    padded = xp.ascontiguousarray(xp.pad(images, ((0, 0), (PAD, PAD), (PAD, PAD))))
+def adjoint(xp: ModuleType, padded: Array, affine: np.ndarray, shape: tuple[int, int, int], weight: float) -> Array:
+    """Return the volume (nz, ny, nx) of the adjoint of padded images (n_tilt, rows, columns)."""
     tilts, height, width = padded.shape
     nz, ny, nx = shape
-    volume = xp.empty(shape, dtype=images.dtype)
+    volume = xp.empty(shape, dtype=padded.dtype)
     sizes = tuple(np.int32(n) for n in (tilts, affine.shape[1], nx, ny, nz, width, height))
-    kernel = _kernel(xp, "gather", images.dtype.char)
+    kernel = _kernel(xp, "gather", padded.dtype.char)
     kernel((-(-volume.size // BLOCK),), (BLOCK,), (padded, xp.asarray(affine), volume, np.float64(weight), *sizes))
     return volume
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from benchsuite.data import Grid
 from benchsuite.physics.backend import Array, get_array_module, thread_count
-from benchsuite.physics.projection import PAD
+
+PAD = 2  # empty pixels round a projected image: the kernels write there instead of testing every voxel
 
 
 class LinearMap(Protocol):
@@ -71,24 +72,28 @@ class Projector:
     def forward(self, volume: Array) -> Array:
         """Return the images (n_tilt, ny, nx) of a volume (nz, ny, nx)."""
         volume = self._checked(volume, self.grid.shape, "volume")
+        shape = (self.image_shape[0] + 2 * PAD, self.image_shape[1] + 2 * PAD)
         if self.xp is np:
             from benchsuite.physics.projection import cpu
 
-            return cpu.forward(volume, self.affine, self.image_shape, self.weight, self.threads)
-        from benchsuite.physics.projection import cuda
+            padded, scale = cpu.forward(volume, self.affine, shape, self.threads), 1.0
+        else:
+            from benchsuite.physics.projection import cuda
 
-        return cuda.forward(self.xp, volume, self.affine, self.series_shape, self.weight)
+            padded, scale = cuda.forward(self.xp, volume, self.affine, shape)
+        return (padded[:, PAD:-PAD, PAD:-PAD] * float(self.weight / scale)).astype(volume.dtype, copy=False)
 
     def adjoint(self, images: Array) -> Array:
         """Return the volume (nz, ny, nx) that the adjoint makes of images (n_tilt, ny, nx)."""
         images = self._checked(images, self.series_shape, "images")
+        padded = self.xp.pad(images, ((0, 0), (PAD, PAD), (PAD, PAD)))
         if self.xp is np:
             from benchsuite.physics.projection import cpu
 
-            return cpu.adjoint(images, self.affine, self.grid.shape, self.weight, self.threads)
+            return cpu.adjoint(padded, self.affine, self.grid.shape, self.weight, self.threads)
         from benchsuite.physics.projection import cuda
 
-        return cuda.adjoint(self.xp, images, self.affine, self.grid.shape, self.weight)
+        return cuda.adjoint(self.xp, self.xp.ascontiguousarray(padded), self.affine, self.grid.shape, self.weight)
 
     @property
     def threads(self) -> int:
