@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from benchsuite.errors import Problem
+from benchsuite.errors import Problem, choices
 from benchsuite.registry import default_label
+from benchsuite.scenario.named import DEFINITIONS, EXPERIMENT, as_reference
 from benchsuite.scenario.positions import Document, KeyPath
 
 MAX_CELLS = 10_000
-EXPERIMENT = "experiment"  # the key under which a reconstructor says how its data differ
-PREPROCESS = "preprocess"  # the steps that prepare the series of a reconstructor
-REFINE, FROM = "refine", "from"  # the keys that say whose atoms a reconstructor starts from
+PREPROCESS = "preprocess"  # the preprocessing steps of a reconstructor
+REFINE, FROM = "refine", "from"  # the keys that name the reconstruction whose atoms a reconstructor refines
+SWEEP = "sweep"
 
 Axis = list[dict[str, Any]]  # the settings of one sweep entry, one mapping of dotted keys per step
 
@@ -34,6 +35,8 @@ def normalised_reconstructors(raw: Any) -> Any:
         if isinstance(item, dict) and set(item) == {REFINE} and isinstance(item[REFINE], dict):
             item = {FROM: None, **item[REFINE]}
         item = named(item)
+        if isinstance(item, dict) and isinstance(item.get(EXPERIMENT), str):
+            item = {**item, EXPERIMENT: as_reference(item[EXPERIMENT])}
         if isinstance(item, dict) and isinstance(item.get(PREPROCESS), list):
             item = {**item, PREPROCESS: [named(step) for step in item[PREPROCESS]]}
         if isinstance(item, dict) and isinstance(item.get("use"), str):
@@ -112,34 +115,60 @@ def shown(value: Any) -> Any:
     """Return what a table shows of a swept value: scalars as they are, a phantom by its label or kind, else JSON."""
     if isinstance(value, Mapping):
         in_files = "file" in value or "files" in value  # whose kind is no name
-        return value.get("label") or (None if in_files else value.get("kind")) or json.dumps(value, sort_keys=True)
+        return (
+            value.get("label") or value.get("use") or (None if in_files else value.get("kind")) or json.dumps(value, sort_keys=True)
+        )
     return json.dumps(value) if isinstance(value, list) else value
 
 
 def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
     """Return a copy of the raw mapping with a dotted key set, and the key's path. Missing mappings on the way are made.
 
-    `reconstructors.LABEL.param` and `reconstructors.0.param` address one entry of that list; what follows `experiment` there is one
-    key of it. Raises KeyError with a message where the path leads through something that is not a mapping.
+    `reconstructors.LABEL.param` and `reconstructors.0.param` address one entry of that list; what follows its `experiment`, or
+    `experiments.NAME`, is one key there. `sweep.KEY` addresses the values of a swept key. Raises KeyError with a message where
+    the path leads through something that is not a mapping, or to a definition that does not exist.
     """
-    raw = copy.deepcopy(raw)
-    path: list[str | int] = []
-    here, parts = raw, key.split(".")
+    parts = key.split(".")
+    if parts[0] == SWEEP and len(parts) > 1:
+        sweep, path = _with_swept(raw.get(SWEEP), ".".join(parts[1:]), value)
+        return {**raw, SWEEP: sweep}, path
+    kept = len(parts)
     if parts[0] == "reconstructors" and EXPERIMENT in parts[2:-1]:
         kept = parts.index(EXPERIMENT, 2) + 1
-        parts = [*parts[:kept], ".".join(parts[kept:])]
-    for number, part in enumerate(parts):
-        step: str | int = entry_of(here, part) if isinstance(here, list) else part
-        if not isinstance(here, (dict, list)):
-            raise KeyError(f"{'.'.join(parts[:number])} is {here!r}, which has no keys")
-        path.append(step)
-        if number == len(parts) - 1:
-            here[step] = copy.deepcopy(value)  # type: ignore[index]
-        else:
-            if isinstance(here, dict):
-                here.setdefault(part, {})
-            here = here[step]  # type: ignore[index]
-    return raw, tuple(path)
+    elif parts[0] in DEFINITIONS.values() and len(parts) > 1:
+        defined = raw[parts[0]] if isinstance(raw.get(parts[0]), dict) else {}
+        if parts[1] not in defined:
+            raise KeyError(f"{parts[1]!r} is not defined in {parts[0]}; {choices(parts[1], defined)}")
+        kept = 2 if parts[0] == DEFINITIONS[EXPERIMENT] else kept
+    parts = parts[:kept] + ([".".join(parts[kept:])] if parts[kept:] else [])
+    return _with_part(raw, parts, 0, value)
+
+
+def _with_part(here: Any, parts: Sequence[str], depth: int, value: Any) -> tuple[Any, KeyPath]:
+    if depth == len(parts):
+        return copy.deepcopy(value), ()
+    if not isinstance(here, (dict, list)):
+        raise KeyError(f"{'.'.join(parts[:depth])} is {here!r}, which has no keys")
+    if isinstance(here, list):
+        number = entry_of(here, parts[depth])
+        inner, path = _with_part(here[number], parts, depth + 1, value)
+        return [*here[:number], inner, *here[number + 1 :]], (number, *path)
+    inner, path = _with_part(here.get(parts[depth], {}), parts, depth + 1, value)
+    return {**here, parts[depth]: inner}, (parts[depth], *path)
+
+
+def _with_swept(sweep: Any, key: str, values: Any) -> tuple[Any, KeyPath]:
+    """Return a sweep with other values of a key, which takes a sweep entry of its own where it had none, and the key's path."""
+    entries = list(sweep) if isinstance(sweep, list) else []
+    for number, entry in enumerate(entries):
+        inner = entry.get("zip") if isinstance(entry, dict) else None
+        if isinstance(inner, dict) and key in inner:
+            entries[number] = {**entry, "zip": {**inner, key: copy.deepcopy(values)}}
+            return entries, (SWEEP, number, "zip", key)
+        if isinstance(entry, dict) and key in entry:
+            entries[number] = {**entry, key: copy.deepcopy(values)}
+            return entries, (SWEEP, number, key)
+    return [*entries, {key: copy.deepcopy(values)}], (SWEEP, len(entries), key)
 
 
 def entry_of(items: Sequence[Any], part: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from benchsuite import microscope, registry
 from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
-from benchsuite.scenario import expand, library
+from benchsuite.scenario import expand, library, named
 from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
 from benchsuite.scenario.measured_sections import absolute, check_combination, is_measured, measured_sections
 from benchsuite.scenario.measures import check_metrics, normalised_analysis
@@ -42,12 +42,13 @@ def load(source: str | Path, scale: str = "desk", overrides: Sequence[str] = ())
     if not isinstance(document.value, dict):
         raise ScenarioError([Problem(document.place(()), "", "must be a mapping of keys at the top level")])
     problems: list[Problem] = []
-    document.value = {**document.value, "reconstructors": expand.normalised_reconstructors(document.value.get("reconstructors"))}
-    if "analysis" in document.value:
-        document.value["analysis"] = normalised_analysis(document.value["analysis"])
+    named.check_definitions(document, problems)
+    _normalise(document)
     _apply_scale(document, scale, problems)
     for override in overrides:
         _apply_override(document, override, problems)
+    named.write_out(document, problems)
+    _normalise(document)
     absolute(document)
     check_combination(document, problems)
     return _build(document, scale, problems)
@@ -97,13 +98,20 @@ def _set(document: Document, key: str, value: Any, place: str, problems: list[Pr
     except KeyError as error:
         problems.append(Problem(place, key, str(error.args[0])))
         return ()
-    if path[0] == "reconstructors":
-        document.value["reconstructors"] = expand.normalised_reconstructors(document.value["reconstructors"])
-    if path[0] == "analysis":
-        document.value["analysis"] = normalised_analysis(document.value["analysis"])
+    _normalise(document)
     document.places = {old: where for old, where in document.places.items() if old[: len(path)] != path}
     document.places[path] = place
     return path
+
+
+def _normalise(document: Document) -> None:
+    """Spell sections in one way: references as {use: name}, entries of lists as {use, label, ...}."""
+    raw = document.value
+    document.value = {**raw, "reconstructors": expand.normalised_reconstructors(raw.get("reconstructors"))}
+    if "analysis" in raw:
+        document.value["analysis"] = normalised_analysis(named.as_reference(raw["analysis"]))
+    if "phantom" in raw:
+        document.value["phantom"] = named.as_reference(raw["phantom"])
 
 
 def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
@@ -150,7 +158,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
     _check_published(scenario, keys, document, problems)
     if problems or scenario is None:
         raise ScenarioError(_unique(problems))
-    resolved = {key: value for key, value in raw.items() if key != "scales"}
+    resolved = {key: value for key, value in raw.items() if key not in ("scales", *named.DEFINITIONS.values())}
     return Loaded(scenario, document.source, scale, resolved, tuple(cells), keys)
 
 
@@ -188,9 +196,8 @@ def _experiment_of_entry(document: Document, number: int, scenario: Scenario | N
     if settings is None:
         return None
     if not isinstance(settings, dict):
-        problems.append(
-            Problem(document.place(path), dotted(path), "must be a mapping of keys such as microscope.defocus_A to values")
-        )
+        message = "must be a name, or a mapping of keys such as microscope.defocus_A to values"
+        problems.append(Problem(document.place(path), dotted(path), message))
         return None
     variant = Document(document.value, document.source, dict(document.places))
     for key, value in settings.items():

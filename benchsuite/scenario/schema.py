@@ -87,6 +87,11 @@ class Scenario(Params):
     phantom: dict[str, Any] | Literal["none"] = Field(description="none: the series is one's own, in files")
     series: SeriesFile | None = Field(None, description="with phantom none: the files")
     truth: Truth | None = Field(None, description="with phantom none: atoms to compare with, where they are known")
+    phantoms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Phantoms by name, for `phantom: NAME`")
+    experiments: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings by name, for `experiment: NAME` of a reconstructor"
+    )
+    analyses: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Analyses by name, for `analysis: NAME`")
     microscope: Microscope = Field(default_factory=Microscope)
     simulation: Simulation = Field(default_factory=Simulation)
     acquisition: Acquisition | None = Field(None, description="required, but for phantom none")

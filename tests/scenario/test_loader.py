@@ -278,7 +278,7 @@ def test_a_reconstructor_may_ask_for_its_own_experiment(tmp_path):
     assert Cell.model_validate_json(cells[0].model_dump_json()) == cells[0]
     assert "is not of the experiment" in problems(tmp_path, text.replace("acquisition.mode: 4dstem", "phantom.atoms: 3"))
     assert "did you mean 'threshold'" in problems(tmp_path, text.replace("analysis.threshold: 0.2", "analysis.treshold: 0.2"))
-    assert "must be a mapping" in problems(tmp_path, text.replace(OWN, "{use: mset, experiment: 4dstem}"))
+    assert "must be a name, or a mapping" in problems(tmp_path, text.replace(OWN, "{use: mset, experiment: 4}"))
 
 
 def test_a_key_that_a_reconstructor_sets_itself_is_not_swept_for_it(tmp_path):
