@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchsuite.errors import Problem, choices
-from benchsuite.scenario.measured_data import NO_PHANTOM
+from benchsuite.measured.settings import NO_PHANTOM
 from benchsuite.scenario.positions import Document, KeyPath, dotted
 
 DEFINITIONS = {"phantom": "phantoms", "experiment": "experiments", "analysis": "analyses"}
@@ -136,7 +136,8 @@ def _definition(document: Document, section: str, name: str, path: KeyPath, prob
     defined = _defined(document, section)
     if name in defined:
         return defined[name]
-    message = f"{name!r} is not defined in {DEFINITIONS[section]}; {choices(name, defined)}"
+    allowed = [*defined, NO_PHANTOM] if section == "phantom" else defined
+    message = f"{name!r} is not defined in {DEFINITIONS[section]}; {choices(name, allowed)}"
     problems.append(Problem(document.place(path), dotted(path), message))
     return next(iter(defined.values()), {})
 
