@@ -1,4 +1,4 @@
-"""The contract suite run check by check on a class of one's own, with what passes, what fails and why."""
+"""The contract suite, check by check, on one class: which checks pass, which fail, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Checked:
     """How one check ended. reason: empty where it passed."""
 
     name: str
-    asks: str
+    requirement: str
     reason: str
     seconds: float
 
@@ -69,8 +69,8 @@ def _module(where: str) -> ModuleType:
         return importlib.import_module(where)
     except BenchsuiteError:
         raise
-    except (Exception, SystemExit) as error:  # whatever another one's module does when it is imported is the answer
-        raise BenchsuiteError(f"{where}: cannot be imported: {_told(error)}") from error
+    except (Exception, SystemExit) as error:  # any failure of the import is the result
+        raise BenchsuiteError(f"{where}: cannot be imported: {_message(error)}") from error
 
 
 def _module_of_file(file: Path) -> ModuleType:
@@ -96,16 +96,16 @@ def checks(cls: type[Any]) -> Iterator[Checked]:
         try:
             check(cls)
         except (Exception, SystemExit) as error:  # whatever a class raises is why it does not pass
-            reason = _told(error)
+            reason = _message(error)
         name = check.__name__.removeprefix("check_").replace("_", " ")
         yield Checked(name, " ".join((check.__doc__ or "").split()), reason, time.perf_counter() - started)
 
 
-def _told(error: BaseException) -> str:
-    """Return what an exception says, and, unless it is a check's own, where it was raised."""
+def _message(error: BaseException) -> str:
+    """Return the text of an exception, and where it was raised unless a check of the suite raised it."""
     frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
-    own = frame is not None and Path(frame.filename).name == "contract_suite.py"
-    if isinstance(error, AssertionError) and own and str(error):
+    own_check = frame is not None and Path(frame.filename).name == "contract_suite.py"
+    if isinstance(error, AssertionError) and own_check and str(error):
         return str(error)
-    place = "" if frame is None or own else f" ({frame.filename}, line {frame.lineno})"
+    place = "" if frame is None or own_check else f" ({frame.filename}, line {frame.lineno})"
     return f"{type(error).__name__}{': ' if str(error) else ''}{error}{place}"

@@ -20,17 +20,15 @@ app = typer.Typer(
     add_completion=False,
 )
 
-ScenarioName = Annotated[str, typer.Argument(help="A scenario file, or a name from the library (see `list scenarios`).")]
-Scale = Annotated[str, typer.Option(help="smoke (seconds), desk (minutes) or paper (a GPU, or hours).")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; may be repeated.")]
-Plugin = Annotated[
-    list[str] | None, typer.Option(help="A Python file that defines reconstructors, phantoms, preprocessing steps or metrics.")
-]
+ScenarioName = Annotated[str, typer.Argument(help="Scenario file, or name of a library scenario (see `list scenarios`).")]
+Scale = Annotated[str, typer.Option(help="Size of the scenario: smoke (seconds), desk (minutes) or paper (hours, or a GPU).")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Scenario key to override; repeatable.")]
+Plugin = Annotated[list[str] | None, typer.Option(help="Python file with reconstructors, metrics or other plugins; repeatable.")]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="Where results are kept. Default: $BENCHSUITE_STORE, else .benchsuite/store.")
+    Path | None, typer.Option("--store", help="Folder of stored results. Default: $BENCHSUITE_STORE, else .benchsuite/store.")
 ]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-Only = Annotated[list[str] | None, typer.Option(help="Run only the reconstructor with this label; may be repeated.")]
+Device = Annotated[str, typer.Option(help="Device of the reconstructions: cpu or cuda.")]
+Only = Annotated[list[str] | None, typer.Option(help="Label of a reconstructor to include, all others left out; repeatable.")]
 
 
 def main() -> None:
@@ -75,18 +73,18 @@ def _store(given: Path | None) -> Path:
 def run(
     scenario: ScenarioName,
     scale: Scale = "desk",
-    out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/NAME-SCALE.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write. Default: runs/NAME-SCALE.")] = None,
     overrides: Set = None,
     only: Only = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Cells at once. Default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of cells computed at the same time. Default: one per core.")
+    ] = None,
     device: Device = "cpu",
     plugin: Plugin = None,
     store: StoreOption = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster whose scheduler is there.")
-    ] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Scheduler address of a Dask cluster to run on.")] = None,
 ) -> None:
-    """Run a scenario, or continue it, and write its report."""
+    """Run a scenario, or continue an interrupted run, and write its report."""
     from benchsuite.physics.backend import module_for
     from benchsuite.progress import Progress
     from benchsuite.runner.reporting import report_of
@@ -108,7 +106,7 @@ def run(
 
 @app.command()
 def validate(scenario: ScenarioName, scale: Scale = "desk", overrides: Set = None, plugin: Plugin = None) -> None:
-    """Check a scenario and list every problem with its line."""
+    """Check a scenario and list every problem with line and column."""
     from benchsuite.microscope import warnings_physics
     from benchsuite.scenario.measured_sections import in_words_of_series
 
@@ -127,12 +125,14 @@ def plan(
     scale: Scale = "desk",
     overrides: Set = None,
     only: Only = None,
-    workers: Annotated[int | None, typer.Option(min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of cells computed at the same time. Default: one per core.")
+    ] = None,
     device: Device = "cpu",
     plugin: Plugin = None,
     store: StoreOption = None,
 ) -> None:
-    """Show every cell, why it will run or is cached, and the predicted time and memory."""
+    """List every cell, whether it is cached, and its predicted time and memory."""
     from benchsuite.runner.plan import check_memory, check_specimens, default_workers
     from benchsuite.runner.plan import plan as make_plan
     from benchsuite.store import Store
@@ -165,10 +165,10 @@ def plan(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="phantoms, preprocessing, reconstructors, metrics or scenarios")],
+    what: Annotated[str, typer.Argument(help="Kind of plugin to list, such as phantoms, reconstructors or metrics; or scenarios.")],
     plugin: Plugin = None,
 ) -> None:
-    """List what there is."""
+    """List available phantoms, simulators, reconstructors, metrics, other plugins, or scenarios."""
     from benchsuite import catalogue, registry
 
     for file in plugin or []:
@@ -178,10 +178,8 @@ def list_names(
 
 
 @app.command()
-def info(
-    name: Annotated[str, typer.Argument(help="A reconstructor, preprocessing, phantom, metric or scenario.")], plugin: Plugin = None
-) -> None:
-    """Show parameters with units, defaults and reference."""
+def info(name: Annotated[str, typer.Argument(help="Name of a plugin, metric column or scenario.")], plugin: Plugin = None) -> None:
+    """Describe a plugin: parameters with units and defaults, and the reference."""
     from benchsuite import catalogue, registry
 
     for file in plugin or []:
@@ -191,12 +189,12 @@ def info(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders to report on.")],
     out: Annotated[
-        Path | None, typer.Option(help="One report over all runs, in this folder. Default: each run's own anew.")
+        Path | None, typer.Option(help="Folder for one report over all runs. Default: a report in each run folder.")
     ] = None,
 ) -> None:
-    """Write the report of each run anew, or with --out one report over all of them."""
+    """Rebuild the report of each run, or with --out write one report over all of them."""
     from benchsuite.reports import write_overview, write_report
     from benchsuite.results import Run
 
@@ -209,20 +207,26 @@ def report(
 
 @app.command()
 def compare(
-    base: Annotated[str, typer.Argument(help="A run folder, or a file that `baseline accept` wrote.")],
-    candidate: Annotated[str, typer.Argument(help="The same of what is new.")],
-    markdown: Annotated[Path | None, typer.Option(help="Write the comparison as Markdown.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all of it as JSON.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write one HTML page.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Compare this score (NAME, NAME:lower, NAME:higher); repeat.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Compare only the method with this label; may be repeated.")] = None,
-    by: Annotated[str, typer.Option(help="statistics, or margin: for numbers that are always the same.")] = "statistics",
-    same: Annotated[str, typer.Option(help="bytes, or experiment: data of equal settings, simulated anew.")] = "bytes",
-    confidence: Annotated[float, typer.Option(help="Of the one-sided bounds; 1 minus it is the false discovery rate.")] = 0.99,
-    everything: Annotated[bool, typer.Option("--all", help="List what is unchanged, too.")] = False,
+    base: Annotated[str, typer.Argument(help="Run folder or baseline file that serves as the reference.")],
+    candidate: Annotated[str, typer.Argument(help="Run folder or baseline file to judge against BASE.")],
+    markdown: Annotated[Path | None, typer.Option(help="Markdown file to write the comparison to.")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file to write the comparison to.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML file to write the comparison to.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML page to write the comparison to.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metric to compare (NAME, NAME:lower or NAME:higher); repeatable.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Label of a method to compare, all others left out; repeatable.")] = None,
+    by: Annotated[str, typer.Option(help="Criterion of a change: statistics, or margin for deterministic results.")] = "statistics",
+    same: Annotated[
+        str, typer.Option(help="Pairing of cells: bytes (identical data) or experiment (equal settings, data simulated again).")
+    ] = "bytes",
+    confidence: Annotated[
+        float, typer.Option(help="Confidence level of the one-sided bounds; the false discovery rate is 1 minus this.")
+    ] = 0.99,
+    everything: Annotated[bool, typer.Option("--all", help="List unchanged results as well.")] = False,
 ) -> None:
-    """Compare two runs, or a run with a baseline: exit status 0 no regression, 1 regression, 4 nothing comparable."""
+    """Compare two runs, or a run with a baseline. Exit status: 0 no regression, 1 regression, 4 nothing comparable."""
     from benchsuite.atomic import write_text
     from benchsuite.reports.comparison import as_json, as_junit, as_markdown, as_page, open_side, print_comparison
     from benchsuite.reports.comparison import compare as compared
@@ -236,19 +240,21 @@ def compare(
     raise typer.Exit(found.exit_status)
 
 
-baseline = typer.Typer(help="Results that were accepted: small files for version control.", no_args_is_help=True)
+baseline = typer.Typer(
+    help="Accept a run as the reference for later comparisons, as a small file for version control.", no_args_is_help=True
+)
 app.add_typer(baseline, name="baseline")
 
 
 @baseline.command()
 def accept(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    reason: Annotated[str, typer.Option(help="Why these results are right; stands in the file.")],
-    out: Annotated[Path | None, typer.Option(help="The file. Default: SCENARIO-SCALE.baseline.json.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Keep this column, besides the known scores; may be repeated.")] = None,
-    with_failures: Annotated[bool, typer.Option("--with-failures", help="Accept that cells have no result.")] = False,
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder to accept.")],
+    reason: Annotated[str, typer.Option(help="Justification of the results, recorded in the file.")],
+    out: Annotated[Path | None, typer.Option(help="Baseline file to write. Default: SCENARIO-SCALE.baseline.json.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Further column to record beside the known scores; repeatable.")] = None,
+    with_failures: Annotated[bool, typer.Option("--with-failures", help="Accept a run in which some cells failed.")] = False,
 ) -> None:
-    """Write the scores of a run down as what later runs are held against."""
+    """Record the scores of a run as the reference for later comparisons."""
     from datetime import UTC, datetime
 
     from benchsuite.reports.comparison import accept as accept_side
@@ -263,8 +269,8 @@ def accept(
 
 
 @baseline.command()
-def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline file.")]) -> None:
-    """Show what a baseline file holds, and why it was accepted."""
+def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="Baseline file to show.")]) -> None:
+    """Show the scores in a baseline file and the reason for its acceptance."""
     from benchsuite.reports.comparison import print_baseline, read_baseline
 
     print_baseline(read_baseline(file))
@@ -273,16 +279,16 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline f
 @app.command()
 def timings(
     scenario: ScenarioName,
-    base: Annotated[str, typer.Argument(help="The label of a reconstructor of the scenario.")],
-    candidate: Annotated[str, typer.Argument(help="The label of another one.")],
-    rounds: Annotated[int, typer.Option(help="How often each is timed, in turn.")] = 9,
+    base: Annotated[str, typer.Argument(help="Label of the reference reconstructor in the scenario.")],
+    candidate: Annotated[str, typer.Argument(help="Label of the reconstructor to judge against BASE.")],
+    rounds: Annotated[int, typer.Option(help="Number of alternating measurements of each.")] = 9,
     scale: Scale = "desk",
     overrides: Set = None,
     device: Device = "cpu",
     plugin: Plugin = None,
     store: StoreOption = None,
 ) -> None:
-    """Time two reconstructors in turn on the same series: exit status 1 where the candidate is slower by more than 5%."""
+    """Time two reconstructors alternately on the same series. Exit status 1: the candidate is slower by more than 5%."""
     from benchsuite.errors import EXIT_REGRESSION
     from benchsuite.runner.timings import timings as time_both
     from benchsuite.store import Store
@@ -292,23 +298,23 @@ def timings(
     for label, seconds in zip((base, candidate), found.seconds.T, strict=True):
         typer.echo(f"{label:<20} median {sorted(seconds)[len(seconds) // 2]:.4g} s ({min(seconds):.4g} to {max(seconds):.4g})")
     low, high = found.bounds
-    told = f"median {found.ratio:.3g}, bounds {low:.3g} to {high:.3g}, {rounds} rounds in turn"
-    typer.echo(f"{found.verdict}: {candidate} / {base} {told}")
+    ratio = f"median {found.ratio:.3g}, bounds {low:.3g} to {high:.3g}, {rounds} alternating rounds"
+    typer.echo(f"{found.verdict}: {candidate} / {base} {ratio}")
     raise typer.Exit(EXIT_REGRESSION if found.verdict == "slower" else 0)
 
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="package.module:Class, file.py:Class, or a registered name.")],
+    name: Annotated[str, typer.Argument(help="Class to check: package.module:Class, file.py:Class, or a registered name.")],
 ) -> None:
-    """Put a reconstructor through the contract suite: exit status 0 passes, 1 fails, 2 there is no such class."""
+    """Run the contract suite on a reconstructor or preprocessing step. Exit status: 0 passes, 1 fails, 2 no such class."""
     from benchsuite.check import checks, find_class
     from benchsuite.errors import EXIT_REGRESSION
 
     failed, done = 0, 0
     for result in checks(find_class(name)):
         done, failed = done + 1, failed + bool(result.reason)
-        typer.echo(f"{'FAILS' if result.reason else 'passes':<7} {result.name:<20} {result.asks} ({result.seconds:.1f} s)")
+        typer.echo(f"{'FAILS' if result.reason else 'passes':<7} {result.name:<20} {result.requirement} ({result.seconds:.1f} s)")
         if result.reason:
             typer.echo(f"        {result.reason}")
     typer.echo(f"{name}: {done - failed} of {done} checks pass")
@@ -317,18 +323,18 @@ def check(
 
 @app.command()
 def export(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN")],
-    cell: Annotated[str, typer.Argument(help="A cell of the run, as in results.csv.")],
-    what: Annotated[str, typer.Argument(help="series, volume, truth or traced")],
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder to export from.")],
+    cell: Annotated[str, typer.Argument(help="Cell of the run, as in results.csv.")],
+    what: Annotated[str, typer.Argument(help="Data to export: series, volume, truth or traced.")],
     file: Annotated[
         Path,
         typer.Argument(
-            help="To .emd, .h5, .hdf5 or .zarr (series, lossless), .mrc or .tiff (volume, and an ADF series averaged over foci), "
-            ".extxyz, .xyz or .cif (truth, traced)."
+            help="File to write: .emd, .h5, .hdf5 or .zarr (series, lossless), .mrc or .tiff (volume, or ADF series averaged "
+            "over foci), .extxyz, .xyz or .cif (truth, traced)."
         ),
     ],
 ) -> None:
-    """Write a series, volume or atoms of a cell to a standard format."""
+    """Export the series, volume or atoms of a cell to a standard format."""
     from benchsuite.export import export_cell
     from benchsuite.results import Run
 
@@ -338,7 +344,7 @@ def export(
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has: versions, cores, memory, GPU, store."""
+    """Report versions, hardware and the store in use."""
     from benchsuite.physics.backend import gpu_available
     from benchsuite.provenance import provenance
 

@@ -30,14 +30,14 @@ RDF_CENTRES = 20_000  # atoms whose neighbours are counted, at most
 
 
 class Amorphous(Phantom["Amorphous.Params"]):
-    title = "amorphous particle: dense random packing in a sphere"
+    title = "Amorphous particle: dense random packing in a sphere"
     reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466 (LOT) and its sequel on nLOT"
 
     class Params(Params):
-        element: Element = Field("Si", description="element of all atoms")
-        atoms: AtomCount = Field(300, description="exactly this many atoms")
-        nearest_A: Pair = Field((2.32, 2.36), description="range of every atom's nearest-neighbour distance")
-        density_per_A3: float = Field(0.058, ge=1e-3, le=1, description="atoms per volume; the sphere is as large as this makes it")
+        element: Element = Field("Si", description="Element of all atoms")
+        atoms: AtomCount = Field(300, description="Number of atoms")
+        nearest_A: Pair = Field((2.32, 2.36), description="Allowed range of the nearest-neighbour distance")
+        density_per_A3: float = Field(0.058, ge=1e-3, le=1, description="Number density, which sets the radius of the sphere")
 
         @field_validator("nearest_A")
         @classmethod

@@ -32,15 +32,17 @@ Layers = Annotated[Integer, Field(ge=0)]
 
 
 class CoreShell(Phantom["CoreShell.Params"]):
-    title = "fcc core-shell nanoparticle of irregular shape"
+    title = "Core-shell fcc nanoparticle of irregular shape"
     reference = "Lee et al. (2023), sec. II A"
 
     class Params(ParticleParams):
-        core: Element = Field("Cu", description="element of the core")
-        shell: Element = Field("Au", description="element of the shell")
-        lattice_A: LatticeConstant = Field(3.78, description="fcc lattice constant in Å")
-        shell_layers: Layers | None = Field(None, description="alpha-shape layers; default: until at most 45% are core")
-        shrink_factor: float = Field(0.9, ge=0, le=1, description="of the alpha shape: 0 convex hull, 1 tightest")
+        core: Element = Field("Cu", description="Element of the core")
+        shell: Element = Field("Au", description="Element of the shell")
+        lattice_A: LatticeConstant = Field(3.78, description="Lattice constant of the fcc cell in Å")
+        shell_layers: Layers | None = Field(
+            None, description="Alpha-shape layers of the shell; default: as many as leave at most 45% of the atoms in the core"
+        )
+        shrink_factor: float = Field(0.9, ge=0, le=1, description="Shrink factor of the alpha shape: 0 convex hull, 1 tightest")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params

@@ -26,18 +26,21 @@ Depth = Annotated[Integer, Field(ge=0, le=200)]
 
 
 class Decahedron(Phantom["Decahedron.Params"]):
-    title = "five-fold twinned particle (Marks decahedron)"
+    title = "Marks decahedron: particle with five-fold twinning"
     reference = "Mao, Cui & Yu (2024), doi:10.48550/arXiv.2401.12466, model M0"
 
     class Params(Params):
-        element: Element = Field("Pt", description="element of all atoms")
-        lattice_A: LatticeConstant = Field(3.92, description="fcc lattice constant in Å")
-        p: LayerCount = Field(3, description="atoms along a {100} face, perpendicular to the five-fold axis")
-        q: LayerCount = Field(3, description="atoms along a {100} face, parallel to the five-fold axis")
-        r: Depth = Field(2, description="depth of the re-entrances in atoms")
-        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
+        element: Element = Field("Pt", description="Element of all atoms")
+        lattice_A: LatticeConstant = Field(3.92, description="Lattice constant of the fcc cell in Å")
+        p: LayerCount = Field(3, description="Atoms along a {100} face, perpendicular to the five-fold axis")
+        q: LayerCount = Field(3, description="Atoms along a {100} face, parallel to the five-fold axis")
+        r: Depth = Field(2, description="Depth of the re-entrant edges in atoms")
+        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of the random static displacements (3D)")
         zone_axis_clearance_deg: float = Field(
-            4.0, ge=0, le=6, description="least angle of any ⟨100⟩, ⟨110⟩, ⟨111⟩ of any grain from the beam and the y axis"
+            4.0,
+            ge=0,
+            le=6,
+            description="Smallest allowed angle between a ⟨100⟩, ⟨110⟩ or ⟨111⟩ direction of a grain and the beam or the y axis",
         )
 
     def build(self, rng: np.random.Generator) -> Atoms:

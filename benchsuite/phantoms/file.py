@@ -18,13 +18,13 @@ KEY = "phantom.path"
 
 
 class FilePhantom(Phantom["FilePhantom.Params"]):
-    title = "atoms from a file (xyz, cif, vasp, pdb, ...)"
+    title = "Atoms from a file (xyz, cif, vasp, pdb, ...)"
     reference = "ASE, Larsen et al. (2017), doi:10.1088/1361-648X/aa680e"
 
     class Params(Base):
-        path: str = Field(min_length=1, description="file of atoms; a relative path starts from the folder benchsuite is run in")
-        centre: bool = Field(True, description="put the centre of the smallest enclosing sphere at the centre of the box")
-        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of extra static displacements")
+        path: str = Field(min_length=1, description="File of atoms; a relative path starts from the working directory")
+        centre: bool = Field(True, description="Centring of the smallest enclosing sphere in the box")
+        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of additional random static displacements (3D)")
 
     def outside_content(self) -> str:
         return hashlib.sha256(file_bytes(self.params.path, KEY)).hexdigest()

@@ -15,12 +15,15 @@ from benchsuite.phantoms.size import AtomCount, Length
 class ParticleParams(Params):
     """Parameters of every irregular crystalline particle."""
 
-    diameter_A: Length = Field(18.0, description="diameter in Å of the sphere of equal volume; the longest extent is larger")
-    atoms: AtomCount | None = Field(None, description="exactly this many atoms, whatever the diameter")
+    diameter_A: Length = Field(18.0, description="Diameter in Å of the sphere of equal volume; the longest extent is larger")
+    atoms: AtomCount | None = Field(None, description="Number of atoms; takes precedence over the diameter")
     irregularity: float = Field(0.08, ge=0, le=0.3, description="RMS deviation of the surface from a sphere, over its radius")
     displacement_rms_A: NonNegative = Field(0.20, description="RMS length in Å of the random static displacements (3D)")
     zone_axis_clearance_deg: float = Field(
-        5.0, ge=0, le=10, description="least angle of any ⟨100⟩, ⟨110⟩, ⟨111⟩ from the beam and from the y axis, untilted"
+        5.0,
+        ge=0,
+        le=10,
+        description="Smallest allowed angle between a ⟨100⟩, ⟨110⟩ or ⟨111⟩ direction and the beam or the y axis at zero tilt",
     )
 
 

@@ -14,13 +14,13 @@ from benchsuite.phantoms.size import LatticeConstant
 
 
 class Rocksalt(Phantom["Rocksalt.Params"]):
-    title = "rocksalt nanoparticle of irregular shape"
+    title = "Rocksalt nanoparticle of irregular shape"
     reference = "Lee et al. (2023), sec. II A"
 
     class Params(ParticleParams):
-        cation: Element = Field("Ba", description="element of the cations")
-        anion: Element = Field("O", description="element of the anions")
-        lattice_A: LatticeConstant = Field(5.54, description="lattice constant in Å")
+        cation: Element = Field("Ba", description="Element of the cations")
+        anion: Element = Field("O", description="Element of the anions")
+        lattice_A: LatticeConstant = Field(5.54, description="Lattice constant in Å")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params

@@ -23,20 +23,18 @@ INSIDE_A = 1e-6  # atoms on a face belong to the cube
 
 
 class Spinel(Phantom["Spinel.Params"]):
-    title = "spinel nanocube with {100} faces"
+    title = "Spinel nanocube with {100} faces"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     class Params(Params):
-        cation: Element = Field("Co", description="element on the tetrahedral and octahedral sites")
-        anion: Element = Field("O", description="element of the anions")
-        lattice_A: LatticeConstant = Field(8.084, description="lattice constant in Å")
-        oxygen_u: float = Field(
-            0.2631, gt=0.24, lt=0.28, description="parameter u of the anions, origin at the centre of inversion"
-        )
-        edge_A: Length = Field(30.0, description="edge of the cube in Å")
-        azimuth_deg: float = Field(12.0, description="rotation of the cube about the beam, away from the tilt axis")
-        mistilt_deg: float = Field(4.0, ge=0, le=30, description="inclination of its lower face, in a random direction")
-        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
+        cation: Element = Field("Co", description="Element on the tetrahedral and octahedral sites")
+        anion: Element = Field("O", description="Element of the anions")
+        lattice_A: LatticeConstant = Field(8.084, description="Lattice constant in Å")
+        oxygen_u: float = Field(0.2631, gt=0.24, lt=0.28, description="Oxygen parameter u, origin at the centre of inversion")
+        edge_A: Length = Field(30.0, description="Edge of the cube in Å")
+        azimuth_deg: float = Field(12.0, description="Rotation of the cube about the beam, away from the tilt axis")
+        mistilt_deg: float = Field(4.0, ge=0, le=30, description="Inclination of the lower face, in a random direction")
+        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of the random static displacements (3D)")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         from ase.spacegroup import crystal

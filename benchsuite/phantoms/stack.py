@@ -16,17 +16,17 @@ from benchsuite.physics.rotations import rotation
 
 
 class Stack(Phantom["Stack.Params"]):
-    title = "thin fcc discs at several depths, turned against one another"
+    title = "Thin fcc discs at several depths, rotated against one another"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005 (layers of 3 nm and a depth of focus of 5 nm)"
 
     class Params(Params):
-        element: Element = Field("Au", description="element of all atoms")
-        lattice_A: LatticeConstant = Field(4.08, description="fcc lattice constant in Å")
-        layers: LayerCount = Field(2, description="discs")
-        separation_A: Length = Field(60.0, description="distance of their middles along the beam")
-        cells: LayerCount = Field(1, description="thickness of a disc in unit cells along [001]")
-        radius_A: Length = Field(10.0, description="radius of the discs")
-        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of random static displacements (3D)")
+        element: Element = Field("Au", description="Element of all atoms")
+        lattice_A: LatticeConstant = Field(4.08, description="Lattice constant of the fcc cell in Å")
+        layers: LayerCount = Field(2, description="Number of discs")
+        separation_A: Length = Field(60.0, description="Distance between the centres of neighbouring discs along the beam")
+        cells: LayerCount = Field(1, description="Thickness of a disc in unit cells along [001]")
+        radius_A: Length = Field(10.0, description="Radius of the discs")
+        displacement_rms_A: NonNegative = Field(0.0, description="RMS length in Å of the random static displacements (3D)")
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params

@@ -25,13 +25,15 @@ DALTON_PER_A3 = 1.66053907  # g/cm³
 
 
 class Substrate(Params):
-    element: Element = Field("C", description="element of the film")
-    thickness_A: Length = Field(20.0, description="thickness of the film")
-    density_g_per_cm3: Positive = Field(2.0, description="mass density: 1.8 to 2.2 for evaporated carbon")
-    nearest_A: Pair = Field((1.40, 1.55), description="range of every atom's nearest-neighbour distance")
-    gap_A: NonNegative = Field(2.0, description="distance between the film and the nearest atom of the particle, along the beam")
-    side: Literal["below", "above"] = Field("below", description="where the beam leaves (below) or comes from")
-    radius_A: Length | None = Field(None, description="of the sphere that cuts it; default: what holds the particle, and 3 Å")
+    element: Element = Field("C", description="Element of the film")
+    thickness_A: Length = Field(20.0, description="Thickness of the film")
+    density_g_per_cm3: Positive = Field(2.0, description="Mass density: 1.8 to 2.2 for evaporated carbon")
+    nearest_A: Pair = Field((1.40, 1.55), description="Allowed range of the nearest-neighbour distance")
+    gap_A: NonNegative = Field(2.0, description="Gap between the film and the nearest atom of the particle along the beam")
+    side: Literal["below", "above"] = Field("below", description="Side of the particle: below (beam exit) or above (beam entrance)")
+    radius_A: Length | None = Field(
+        None, description="Radius of the sphere that cuts the film; default: 3 Å more than the particle needs"
+    )
 
     def under(self, atoms: Atoms, rng: np.random.Generator) -> Atoms:
         """Return the particle, where it is, with a film under it. Raises BenchsuiteError where the sphere does not reach it."""

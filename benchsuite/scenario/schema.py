@@ -37,41 +37,52 @@ FIGURES: tuple[FigureName, ...] = get_args(FigureName)
 
 
 class Analysis(Params):
-    species: Names = Field(description="elements to tell apart, lightest first")
-    blur_A: NonNegative = Field(0.4, description="standard deviation of the Gaussian applied to the volume before peaks are sought")
-    smooth_A: NonNegative = Field(0.3, description="standard deviation of the Gaussian applied before classification")
-    minimum_distance_A: Positive = Field(2.0, description="no two traced atoms are nearer than this")
-    threshold: float = Field(0.05, ge=0, lt=1, description="weakest peak kept, as a fraction of the strongest peaks")
-    peak_fit: Literal["parabola", "polynomial", "gaussian"] = "parabola"
-    search_residual: bool = Field(False, description="look again for weak atoms after the strong ones are subtracted")
+    species: Names = Field(description="Elements of the specimen, lightest first")
+    blur_A: NonNegative = Field(0.4, description="Standard deviation of the Gaussian blur before peak finding")
+    smooth_A: NonNegative = Field(0.3, description="Standard deviation of the Gaussian blur before classification")
+    minimum_distance_A: Positive = Field(2.0, description="Smallest distance between two traced atoms")
+    threshold: float = Field(
+        0.05, ge=0, lt=1, description="Intensity of the weakest peak that is kept, as a fraction of the strongest peaks"
+    )
+    peak_fit: Literal["parabola", "polynomial", "gaussian"] = Field("parabola", description="Model of the sub-voxel peak fit")
+    search_residual: bool = Field(False, description="Second search for weak atoms after subtraction of the strong ones")
     mask: Literal["none", "otsu", "particle"] = Field(
-        "none", description="discard peaks outside Otsu's mask of the smoothed volume, or of one blurred to the whole particle"
+        "none", description="Mask that discards peaks: Otsu's of the smoothed volume, or one blurred to the extent of the particle"
     )
-    non_atoms: bool = Field(True, description="seek a class of peaks that are no atoms, where the intensities show one")
-    match_cutoff_A: Positive | None = Field(None, description="default: half the nearest-neighbour distance, at most 1.2 Å")
-    registration: Literal["shift", "rigid"] = Field("shift", description="what is removed before positions are compared")
+    non_atoms: bool = Field(True, description="Further class for spurious peaks, if the intensity histogram supports it")
+    match_cutoff_A: Positive | None = Field(
+        None, description="Largest distance of matched atoms; default: half the nearest-neighbour distance, at most 1.2 Å"
+    )
+    registration: Literal["shift", "rigid"] = Field(
+        "shift", description="Rigid motion removed before positions are compared: shift, or shift and rotation"
+    )
     half_sets: bool | None = Field(
-        None, description="reconstruct every second tilt, twice, for a Fourier shell correlation; default: where there is no truth"
+        None,
+        description="Fourier shell correlation of odd against even tilts; default: only without a ground truth",
     )
-    metrics: Annotated[tuple[Any, ...], AsTuple] = Field((), description="metrics beyond the built-in scores: name, or name: {...}")
+    metrics: Annotated[tuple[Any, ...], AsTuple] = Field(
+        (), description="Metrics beyond those computed by default: name, or name: {...}"
+    )
 
 
 class Limits(Params):
     """Outside the content keys: changing a limit never makes a result stale."""
 
-    time_s: Positive = Field(7200.0, description="a stage that runs longer is killed: status timeout")
-    memory_GB: Positive | None = Field(None, description="more is killed: status oom; default: what is free")
+    time_s: Positive = Field(7200.0, description="Time limit of a stage, which ends with status timeout beyond it")
+    memory_GB: Positive | None = Field(
+        None, description="Memory limit of a stage, which ends with status oom beyond it; default: free memory"
+    )
 
 
 class Published(Params):
     """One row that a paper reports: the swept values it belongs to and its scores."""
 
-    where: dict[str, Any] = Field(default_factory=dict, description="swept keys and `reconstructor`, as in results.csv")
+    where: dict[str, Any] = Field(default_factory=dict, description="Swept keys and `reconstructor`, as in results.csv")
     source: str = ""
     rmsd_pm: float | None = None
     tracing_error_pct: float | None = None
     classification_rate_pct: float | None = None
-    scores: dict[str, float] = Field(default_factory=dict, description="any other column of results.csv")
+    scores: dict[str, float] = Field(default_factory=dict, description="Values of other columns of results.csv")
 
 
 class Scenario(Params):
@@ -83,10 +94,12 @@ class Scenario(Params):
     description: str = ""
     seed: Integer = 0
     repeats: Count = 1
-    redraw: Literal["noise", "all"] = Field("noise", description="what a repeat draws anew: the noise, or the specimen too")
-    phantom: dict[str, Any] | Literal["none"] = Field(description="none: the series is one's own, in files")
-    series: SeriesFile | None = Field(None, description="with phantom none: the files")
-    truth: Truth | None = Field(None, description="with phantom none: atoms to compare with, where they are known")
+    redraw: Literal["noise", "all"] = Field("noise", description="What each repeat re-samples: noise only, or specimen and noise")
+    phantom: dict[str, Any] | Literal["none"] = Field(
+        description="Specimen to simulate: a phantom with its parameters, or its name in `phantoms`; none: measured data"
+    )
+    series: SeriesFile | None = Field(None, description="Measured tilt series in files (requires `phantom: none`)")
+    truth: Truth | None = Field(None, description="Ground truth of measured data, if known (requires `phantom: none`)")
     phantoms: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Phantoms by name, for `phantom: NAME`")
     experiments: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Settings by name, for `experiment: NAME` of a reconstructor"
@@ -94,7 +107,9 @@ class Scenario(Params):
     analyses: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Analyses by name, for `analysis: NAME`")
     microscope: Microscope = Field(default_factory=Microscope)
     simulation: Simulation = Field(default_factory=Simulation)
-    acquisition: Acquisition | None = Field(None, description="required, but for phantom none")
+    acquisition: Acquisition | None = Field(
+        None, description="Tilts, scan, detector and dose of the simulation; required unless the data are measured"
+    )
     grid: VolumeGrid = Field(default_factory=VolumeGrid)
     reconstructors: Annotated[tuple[Any, ...], AsTuple]
     analysis: Analysis
