@@ -8,29 +8,35 @@ shares no code with any reconstructor: a wrong sign, axis or handedness shows.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import scipy.fft
 import scipy.special
 from ase import Atoms
+from scipy.spatial.distance import cdist
 
-from benchsuite import catalogue
+from benchsuite import catalogue, registry
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.metric import DIRECTIONS, AnyMetric, Scored, metric_misfit
 from benchsuite.contract.phantom import AnyPhantom
 from benchsuite.contract.preprocessing import AnyPreprocessing
 from benchsuite.contract.reconstructor import AnyReconstructor, Iterate
-from benchsuite.data import Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
+from benchsuite.data import Fit, Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.rotations import single_axis, tilt_angles
+from benchsuite.storage import load_reconstruction, save_reconstruction
 
 SIGMA_A = 0.5
 STEP_A = 0.5
 SIDE = 24
 CHIRAL_A = np.array([[2.5, 0.5, 0.0], [-1.5, 2.0, 1.5], [0.0, -2.5, 2.0], [-1.0, -0.5, -2.5]])
 TOLERANCE_A = 0.15
+_NAMES = ("phase", "edges_A", "slice_edges_A", "shift_A", "probe_focus_A", "slices_phase", "fit_focus_A", "volume", "history")
+POISON = {name: np.linspace(-10, 10, 3) for name in (*_NAMES, *(one.name for one in fields(Fit)))}
 
 
 def gaussian_series(positions: np.ndarray, rotations: np.ndarray, side: int = SIDE, step_A: float = STEP_A) -> TiltSeries:
@@ -141,6 +147,8 @@ def check_iterates(cls: type[AnyReconstructor]) -> None:
         assert last.volume.shape == grid.shape, f"volume of shape {last.volume.shape}, not {grid.shape}"
         assert last.volume.dtype == np.float32, f"volume of dtype {last.volume.dtype}, not float32"
         assert np.isfinite(last.volume).all(), "the volume is not finite"
+    answers = all(item.slices is not None for item in iterates) if cls.single_view else any(item.slices for item in iterates)
+    assert answers == cls.single_view, f"single_view is {cls.single_view}, but iterates have {'' if answers else 'no '}slices"
     losses = [item.loss for item in iterates if item.loss is not None]
     assert np.isfinite(losses).all(), "a loss is not finite"
     assert len(losses) < 2 or losses[-1] <= losses[0], f"the loss rises from {losses[0]:g} to {losses[-1]:g}"
@@ -205,6 +213,38 @@ def check_refuses(cls: type[AnyReconstructor]) -> None:
             assert refusal, f"a series of modality {modality} is not refused"
 
 
+def check_extras_are_free(cls: type[AnyReconstructor]) -> None:
+    """Arrays in `extras` change no score, whatever their names are, and are kept beside the answer."""
+    series, grid = problem_for(cls)
+    last = run(cls, series, grid)[-1]
+    plain, poisoned = (_scores(replace(last, extras=extras), series, grid, cls.single_view) for extras in ({}, POISON))
+    assert [*plain] == [*poisoned], f"arrays in extras add or remove scores: {sorted(set(plain) ^ set(poisoned))}"
+    changed = [name for name in plain if not np.array_equal(plain[name], poisoned[name], equal_nan=True)]
+    assert not changed, f"arrays in extras change the score {changed[0]}" if changed else ""
+
+
+def _scores(last: Iterate, series: TiltSeries, grid: Grid, single_view: bool) -> dict[str, float]:
+    """Return what the built-in metrics say of an answer that was stored."""
+    volume = None if last.volume is None else Volume(np.asarray(last.volume), grid.voxel_A)
+    answer = Reconstruction(volume, last.atoms, np.array([[1.0, 0.0]]), 1.0, last.slices, last.fit, last.extras)
+    with tempfile.TemporaryDirectory() as folder:
+        save_reconstruction(Path(folder), answer)
+        stored = load_reconstruction(Path(folder))
+    assert sorted(stored.extras) == sorted(last.extras), "arrays in extras are lost"
+    truth = traced = None
+    pairs = np.empty((0, 2), dtype=int)
+    if not single_view:
+        truth, traced = (Atoms("Cu4", positions) for positions in (CHIRAL_A, _found(last, grid)[:4]))
+        pairs = np.column_stack([np.arange(4), cdist(CHIRAL_A, traced.positions).argmin(axis=1)])
+    scored = Scored(truth, traced, pairs, stored, series, recorded=series)
+    values = {f"fit.{name}": float(np.abs(array).sum()) for name, array in stored.fit.arrays().items()}
+    values |= {} if stored.slices is None else {"slices": float(stored.slices.phase.sum())}
+    for name in registry.names("metric"):
+        if registry.metric(name).__module__.startswith("benchsuite."):
+            values |= registry.metric(name)().measure(scored)
+    return values
+
+
 def strongest_peaks(volume: np.ndarray, grid: Grid, count: int) -> np.ndarray:
     """Return (count, 3) centres of mass (x, y, z) in Å of 3×3×3 voxels around the strongest, well separated voxels."""
     rest, found = volume.astype(np.float64), []
@@ -240,6 +280,7 @@ RECONSTRUCTOR_CHECKS = (
     check_recovers,
     check_refines,
     check_refuses,
+    check_extras_are_free,
 )
 
 

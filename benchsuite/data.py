@@ -94,11 +94,16 @@ class TiltSeries:
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """What a preprocessing makes of a series. extras: named arrays for scores and figures, of a step that works tilt by tilt with
-    one entry per tilt as their first axis. remark: what a user should know, such as why nothing was changed.
+    """The answer of a preprocessing step.
+
+    shifts_A: (n_tilt, 2), the displacements (x, y) that an alignment removed; None of steps that align nothing.
+    extras: named arrays for figures and metrics of a user's own, which the harness never reads; one entry per tilt as their first
+        axis where a step works tilt by tilt.
+    remark: what a user should know, such as why nothing was changed.
     """
 
     series: TiltSeries
+    shifts_A: np.ndarray | None = None
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
     remark: str = ""
 
@@ -147,15 +152,63 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Slices:
+    """The specimen as a single view shows it: slices normal to the beam, too thick for atoms.
+
+    phase: (n, ny, nx) in rad, on the pixels of the reconstruction grid. edges_A: (n + 1,), the depths z between which they lie.
+    """
+
+    phase: np.ndarray
+    edges_A: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a reconstruction describes its data, and what it found out about the experiment; None for what a method does not say.
+
+    r_factor_per_image: (n,), Σ|I − I_calc| / Σ|I| of every image, or of all patterns of every tilt.
+    image_measured, image_calculated: (ny, nx), the least tilted view.
+    background: the constant under all images.
+    drift_A: (n, 2), displacement (x, y) of every view. angle_corrections_deg: (n, 3), rotation of every view.
+    positions_A: (n_tilt, n_focus, n, 2), probe positions (x, y).
+    apertures: (n_focus, ny, nx) complex64, aperture functions in the order of the FFT; (n_focus, modes, ny, nx) of several modes.
+    probes, probes_initial: (n_focus, n_depth, n, n), intensities of the fitted and of the initial probe at probe_depths_A
+        (n_depth,), on pixels of `probe_pixel_A`.
+    focus_A: (n_focus,), the defocus at which every probe was found to be sharpest.
+    """
+
+    r_factor_per_image: np.ndarray | None = None
+    image_measured: np.ndarray | None = None
+    image_calculated: np.ndarray | None = None
+    background: np.ndarray | None = None
+    drift_A: np.ndarray | None = None
+    angle_corrections_deg: np.ndarray | None = None
+    positions_A: np.ndarray | None = None
+    apertures: np.ndarray | None = None
+    probes: np.ndarray | None = None
+    probes_initial: np.ndarray | None = None
+    probe_depths_A: np.ndarray | None = None
+    probe_pixel_A: np.ndarray | None = None
+    focus_A: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what there is, by name."""
+        return {name: array for name, array in vars(self).items() if array is not None}
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """The answer of a reconstructor: a volume, or atoms, or both.
 
     history: (n, 2) float64, iteration and loss (nan where an iteration has no loss).
-    extras: named arrays for figures (probes, phases, masks).
+    slices: of a method for single views. fit: how it describes the data.
+    extras: named arrays for figures and metrics of a user's own; the harness and the built-in scores never read them.
     """
 
     volume: Volume | None
     atoms: Atoms | None
     history: np.ndarray
     seconds: float
+    slices: Slices | None = None
+    fit: Fit = field(default_factory=Fit)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from benchsuite.data import Optics, Preprocessed, Reconstruction, TiltSeries, Volume
+from benchsuite.data import Fit, Optics, Preprocessed, Reconstruction, Slices, TiltSeries, Volume
 
 
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -108,18 +108,23 @@ SERIES, EXTRAS = "series.zarr", "extras.zarr"
 def save_preprocessed(folder: Path, preprocessed: Preprocessed) -> None:
     """Write what a preprocessing made, beside whatever else is in the folder."""
     save_series(folder / SERIES, preprocessed.series.data, preprocessed.series)
-    save_arrays(folder / EXTRAS, preprocessed.extras, {"remark": preprocessed.remark})
+    arrays = _prefixed("extra_", preprocessed.extras)
+    if preprocessed.shifts_A is not None:
+        arrays["shifts_A"] = preprocessed.shifts_A
+    save_arrays(folder / EXTRAS, arrays, {"remark": preprocessed.remark})
 
 
 def load_preprocessed(folder: Path) -> Preprocessed:
     """Return what `save_preprocessed` wrote."""
-    extras, about = load_arrays(folder / EXTRAS)
-    return Preprocessed(load_series(folder / SERIES), extras, str(about["remark"]))
+    arrays, about = load_arrays(folder / EXTRAS)
+    return Preprocessed(load_series(folder / SERIES), arrays.get("shifts_A"), _named("extra_", arrays), str(about["remark"]))
 
 
 def save_reconstruction(folder: Path, result: Reconstruction) -> None:
-    """Write a reconstruction: its volume, atoms, history and extras."""
-    arrays = {"history": result.history, **{f"extra_{name}": array for name, array in result.extras.items()}}
+    """Write a reconstruction: its volume, atoms, slices, fit, history and extras."""
+    arrays = {"history": result.history, **_prefixed("fit_", result.fit.arrays()), **_prefixed("extra_", result.extras)}
+    if result.slices is not None:
+        arrays |= _prefixed("slices_", vars(result.slices))
     if result.volume is not None:
         arrays["volume"] = result.volume.data
     voxel = result.volume.voxel_A if result.volume else None
@@ -137,8 +142,19 @@ def load_reconstruction(folder: Path) -> Reconstruction:
         atoms=load_atoms(file) if file.is_file() else None,
         history=arrays["history"],
         seconds=about["seconds"],
-        extras={name.removeprefix("extra_"): array for name, array in arrays.items() if name.startswith("extra_")},
+        slices=Slices(**slices) if (slices := _named("slices_", arrays)) else None,
+        fit=Fit(**_named("fit_", arrays)),
+        extras=_named("extra_", arrays),
     )
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def _named(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 _XYZ_KINDS = {"f": "R", "i": "I", "b": "L", "U": "S"}

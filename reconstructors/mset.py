@@ -31,10 +31,10 @@ from pydantic import Field
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
-from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.data import Fit, Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, get_array_module
-from benchsuite.physics.multislice.objective import Loss, Objective, pattern_extras
+from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, window_pixels
 from benchsuite.physics.multislice.sliced_view import Interpolation, sheared
 from benchsuite.reconstructors.ptychography.refinement import Refinement
@@ -145,7 +145,7 @@ class Adaptive:
             count = self.model.probe_count * len(self.order[sweep])
             last = sweep == self.params.iterations - 1
             yield Iterate(
-                sweep + 1, loss / count, self.state["phase"] / np.float32(self.model.sigma), extras=self._extras() if last else {},
+                sweep + 1, loss / count, self.state["phase"] / np.float32(self.model.sigma), fit=self._fit() if last else Fit(),
                 state=self._snapshot(sweep + 1),
             )  # fmt: skip
 
@@ -179,8 +179,8 @@ class Adaptive:
         step = self.params.step_V * self.model.sigma * self.params.decay**sweep / (1 - MOMENTUM**self.steps)
         state["phase"] = xp.maximum(state["phase"] - np.float32(step) * state["mean"] / scale, 0)
 
-    def _extras(self) -> Mapping[str, Array]:
-        return pattern_extras(self.objective, lambda tilt: self.model.transmission(tilt, self.state["phase"]))
+    def _fit(self) -> Fit:
+        return pattern_fit(self.objective, lambda tilt: self.model.transmission(tilt, self.state["phase"]))
 
     def _snapshot(self, sweeps: int) -> dict[str, Array]:
         return {**self.state, **self.refinement.snapshot(), "sweeps": np.array([sweeps, self.steps])}
@@ -227,9 +227,9 @@ class LineSearch:
             else:
                 step *= BACKTRACKING
             done = sweep == self.params.iterations - 1 or step < SMALLEST_STEP * self.params.paper_step
-            extras = pattern_extras(self.objective, functools.partial(self._transmission, phase)) if done else {}
+            fit = pattern_fit(self.objective, functools.partial(self._transmission, phase)) if done else Fit()
             state = {"phase": phase, "progress": np.array([step, error, sweep + 1])}
-            yield Iterate(sweep + 1, error, phase / sigma, extras=extras, state=state)
+            yield Iterate(sweep + 1, error, phase / sigma, fit=fit, state=state)
             if done:
                 return
 

@@ -16,7 +16,7 @@ from ase import Atoms
 
 from benchsuite.contract.algorithm import Algorithm, Context, P
 from benchsuite.contract.cost import Cost
-from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.physics.backend import DEVICES, Array
 
 
@@ -24,13 +24,18 @@ from benchsuite.physics.backend import DEVICES, Array
 class Iterate:
     """The state after an iteration. `volume` has the grid's shape and stays on the device; nothing is copied.
 
-    `state`: named arrays from which a reconstruction that was interrupted can go on (`Context.resumed`); empty: it starts again.
+    slices: required of methods for single views (`single_view`), and of no others.
+    fit: how the estimate describes the data; the last iterate should say what it can.
+    extras: named arrays for figures and metrics of a user's own; the harness and the built-in scores never read them.
+    state: named arrays from which a reconstruction that was interrupted can go on (`Context.resumed`); empty: it starts again.
     """
 
     iteration: int
     loss: float | None
     volume: Array | None = None
     atoms: Atoms | None = None
+    slices: Slices | None = None
+    fit: Fit = field(default_factory=Fit)
     extras: Mapping[str, Array] = field(default_factory=dict)
     state: Mapping[str, Array] = field(default_factory=dict)
 
@@ -40,7 +45,7 @@ class Reconstructor(Algorithm[P]):
 
     modalities: ClassVar[tuple[Modality, ...]] = ("adf",)
     devices: ClassVar[tuple[str, ...]] = DEVICES
-    single_view: ClassVar[bool] = False  # whether it takes one untilted view instead of a tilt series, and does not resolve depth
+    single_view: ClassVar[bool] = False  # it takes one untilted view and answers with `slices`, of which no atoms are scored
     refines: ClassVar[bool] = False  # whether it can start from the atoms of another one, `Context.start`
 
     @abstractmethod

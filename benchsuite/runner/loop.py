@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.reconstructor import AnyReconstructor, Iterate
-from benchsuite.data import Reconstruction, TiltSeries, Volume
-from benchsuite.physics.backend import get_array_module, to_host
+from benchsuite.data import Fit, Reconstruction, Slices, TiltSeries, Volume
+from benchsuite.physics.backend import Array, get_array_module, to_host
 from benchsuite.runner.checkpoints import Checkpoints
 
 
@@ -57,12 +58,14 @@ def run_loop(
             atoms=iterate.atoms,
             history=np.array(history, dtype=np.float64).reshape(-1, 2),
             seconds=time.perf_counter() - started,
-            extras={name: to_host(array) for name, array in iterate.extras.items()},
+            slices=None if iterate.slices is None else Slices(**_on_host(vars(iterate.slices))),
+            fit=Fit(**_on_host(iterate.fit.arrays())),
+            extras=_on_host(iterate.extras),
         )
 
     for iterate in algorithm.reconstruct(series, context):
         try:
-            _check(iterate, context)
+            _check(iterate, algorithm, series, context)
         except CellFailure as failure:
             if failure.status == "diverged" and last is not None and not _overwritten(last, iterate):
                 failure.last = answer(last)
@@ -78,7 +81,11 @@ def run_loop(
     return answer(last)
 
 
-def _check(iterate: Iterate, context: Context) -> None:
+def _on_host(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
+    return {name: to_host(array) for name, array in arrays.items()}
+
+
+def _check(iterate: Iterate, algorithm: AnyReconstructor, series: TiltSeries, context: Context) -> None:
     if not isinstance(iterate, Iterate):
         raise CellFailure("error", f"yielded {type(iterate).__name__} instead of an Iterate")
     if iterate.loss is not None and not math.isfinite(iterate.loss):
@@ -89,9 +96,28 @@ def _check(iterate: Iterate, context: Context) -> None:
         raise CellFailure(
             "error", f"iterate {iterate.iteration} has a volume of shape {tuple(iterate.volume.shape)}, not {context.grid.shape}"
         )
+    if algorithm.single_view != (iterate.slices is not None):
+        kind = "single views needs" if algorithm.single_view else "tilt series must not answer with"
+        raise CellFailure("error", f"iterate {iterate.iteration}: a method for {kind} slices")
+    misfit = _misfit(iterate, series, context)
+    if misfit:
+        raise CellFailure("error", f"iterate {iterate.iteration} has {misfit}")
     if iterate.atoms is not None and not np.isfinite(iterate.atoms.positions).all():
         raise CellFailure("diverged", f"atom positions are not finite at iteration {iterate.iteration}")
     _check_finite(iterate.volume, iterate.iteration)
+
+
+def _misfit(iterate: Iterate, series: TiltSeries, context: Context) -> str:
+    """Return what of the slices and of the fit has another shape than their docstrings say."""
+    if (slices := iterate.slices) is not None:
+        expected = (len(slices.edges_A) - 1, *context.grid.shape[1:])
+        if tuple(slices.phase.shape) != expected:
+            return f"slices.phase of shape {tuple(slices.phase.shape)}, not {expected}"
+    if (focus_A := iterate.fit.focus_A) is not None and np.shape(focus_A) != series.defocus_A.shape:
+        return f"fit.focus_A of shape {np.shape(focus_A)}, not {series.defocus_A.shape}"
+    if (r_factor := iterate.fit.r_factor_per_image) is not None and np.ndim(r_factor) != 1:
+        return f"fit.r_factor_per_image with {np.ndim(r_factor)} axes, not one"
+    return ""
 
 
 def _overwritten(earlier: Iterate, later: Iterate) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -14,7 +15,7 @@ from ase import Atoms
 
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.reconstructor import Iterate
-from benchsuite.data import TiltSeries
+from benchsuite.data import Fit, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.backend import to_host
 from benchsuite.physics.electrons import wavelength_A
@@ -42,7 +43,7 @@ SOLVING_ROUNDS = 4  # of conjugate gradients for the weights of given atoms, whi
 FAINT_PERCENT, BACKGROUND_FROM = 1.0, 0.01  # pixels that show a background, and from which part of the brightest it is one
 
 
-class Fit:
+class ImageFit:
     """One reconstruction under way."""
 
     def __init__(self, params: LOTParams, series: TiltSeries, context: Context) -> None:
@@ -71,7 +72,7 @@ class Fit:
             loss = self._sweep(order[self.sweep])
             self.sweep += 1
             last = self.sweep == len(order)
-            yield Iterate(self.sweep, loss, atoms=self._atoms(), extras=self._extras() if last else {}, state=self._state())
+            yield Iterate(self.sweep, loss, atoms=self._atoms(), fit=self._fit() if last else Fit(), state=self._state())
 
     def _start(self) -> Orbitals:
         p, series = self.params, self.series
@@ -213,24 +214,29 @@ class Fit:
         atoms.set_array("width_A2", o.width)
         return atoms
 
-    def _extras(self) -> dict[str, np.ndarray]:
-        """What the figures show: fit of every image, the least tilted one, probes, and what was corrected."""
+    def _fit(self) -> Fit:
+        """R-factors of all images, the least tilted image, probes, and corrections."""
         calculated = [self.model.image(self.orbitals, view) + np.float32(self.background) for view in self.views]
         difference = [float(np.abs(a - b).sum(dtype=np.float64)) for a, b in zip(calculated, self.images, strict=True)]
         shown = int(np.argmax([np.trace(view.rotation) for view in self.views]))
-        extras = {
-            "r_factor_per_image": np.array(difference) / np.abs(self.images).sum(axis=(1, 2), dtype=np.float64),
-            "image_measured": self.images[shown] * np.float32(self.scale),
-            "image_calculated": calculated[shown] * np.float32(self.scale),
-            "drift_A": np.array([view.drift for view in self.views]),
-            "angle_corrections_deg": np.rad2deg([view.correction for view in self.views]),
-            "background": np.array(self.background * self.scale),
-        }
-        if (probes := self.model.probes) is not None:
-            extras |= {"probes": np.stack(probes.windows), "probes_initial": np.stack(probes.initial)}
-            extras |= {"probe_depths_A": probes.depths_A, "probe_pixel_A": np.array(self.model.grid.pixel_A)}
-            extras["probe_focus_A"] = probes.sharpest_depths_A() - _reference_A(self.series)
-        return extras
+        found = Fit(
+            r_factor_per_image=np.array(difference) / np.abs(self.images).sum(axis=(1, 2), dtype=np.float64),
+            image_measured=self.images[shown] * np.float32(self.scale),
+            image_calculated=calculated[shown] * np.float32(self.scale),
+            drift_A=np.array([view.drift for view in self.views]),
+            angle_corrections_deg=np.rad2deg([view.correction for view in self.views]),
+            background=np.array(self.background * self.scale),
+        )
+        if (probes := self.model.probes) is None:
+            return found
+        return replace(
+            found,
+            probes=np.stack(probes.windows),
+            probes_initial=np.stack(probes.initial),
+            probe_depths_A=probes.depths_A,
+            probe_pixel_A=np.array(self.model.grid.pixel_A),
+            focus_A=probes.sharpest_depths_A() - _reference_A(self.series),
+        )
 
     def _state(self) -> dict[str, np.ndarray]:
         o, probes = self.orbitals, self.model.probes

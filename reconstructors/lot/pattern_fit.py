@@ -16,7 +16,7 @@ from ase import Atoms
 
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.reconstructor import Iterate
-from benchsuite.data import TiltSeries
+from benchsuite.data import Fit, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.backend import to_host
 from benchsuite.physics.electrons import interaction_per_VA
@@ -86,9 +86,7 @@ class PatternFit:
             last = self.sweep == len(self.turns)
             assert self.accepted is not None
             atoms = self._last_answer(model) if last else self._answer()
-            yield Iterate(
-                self.sweep, self.accepted.loss, atoms=atoms, extras=self._extras(model) if last else {}, state=self._state()
-            )
+            yield Iterate(self.sweep, self.accepted.loss, atoms=atoms, fit=self._fit(model) if last else Fit(), state=self._state())
 
     # ---- where it starts
 
@@ -246,17 +244,17 @@ class PatternFit:
         """What a potential of 1 V Å³ weighs, in rad Å²."""
         return interaction_per_VA(self.series.optics.energy_keV)
 
-    def _extras(self, model: PatternModel) -> dict[str, np.ndarray]:
-        """What figures and tables show: R-factors per tilt, probes, and what was corrected."""
+    def _fit(self, model: PatternModel) -> Fit:
+        """R-factors per tilt, probes, and corrections."""
         assert self.accepted is not None
         views = self.accepted.views
-        return {
-            "r_factor_per_image": model.r_factors(self.accepted.atoms, views, self.kinds),
-            "apertures": to_host(model.forward.xp.stack(model.forward.apertures)),
-            "positions_A": model.forward.positions_A,
-            "drift_A": np.array([view.drift for view in views]),
-            "angle_corrections_deg": np.rad2deg([view.correction for view in views]),
-        }
+        return Fit(
+            r_factor_per_image=model.r_factors(self.accepted.atoms, views, self.kinds),
+            apertures=to_host(model.forward.xp.stack(model.forward.apertures)),
+            positions_A=model.forward.positions_A,
+            drift_A=np.array([view.drift for view in views]),
+            angle_corrections_deg=np.rad2deg([view.correction for view in views]),
+        )
 
     # ---- from where it can go on
 

@@ -41,7 +41,7 @@ from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.physics.multislice import series_model as patterns
 from benchsuite.reconstructors.images import reason_to_skip
 from benchsuite.reconstructors.lot.cost import pattern_cost
-from benchsuite.reconstructors.lot.image_fit import Fit
+from benchsuite.reconstructors.lot.image_fit import ImageFit
 from benchsuite.reconstructors.lot.image_schedule import GATHERING, GATHERING_SWEEPS, WEIGHT_SWEEPS
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_fit import PatternFit
@@ -90,7 +90,7 @@ class LOT(Reconstructor[LOTParams]):
         return self.params.iterations
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
-        fit = PatternFit if self.params.interaction == "multislice" else Fit
+        fit = PatternFit if self.params.interaction == "multislice" else ImageFit
         return fit(self.params, series, context).run()
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:

@@ -19,7 +19,7 @@ FEWEST = 3  # images that a volume can tie together
 
 
 class Align(Preprocessing[AlignParams]):
-    """Extras: `shift_A` (n_tilt, 2) that the images had, and `alignment_loss`, the relative residual of every round.
+    """Extras: `alignment_loss`, the relative residual of every round.
 
     Where an alignment is refused, the series is what the coarse steps made of it, and the remark says why.
     """
@@ -39,7 +39,7 @@ class Align(Preprocessing[AlignParams]):
     def preprocess(self, series: TiltSeries, context: Context) -> Preprocessed:
         found = align(series, context.grid, self.params, threads=context.threads)
         remark = f"alignment refused: {found.refused}; the series is used as it was before the refinement" if found.refused else ""
-        return Preprocessed(aligned(series, found), {"shift_A": found.shifts_A, "alignment_loss": found.losses}, remark)
+        return Preprocessed(aligned(series, found), found.shifts_A, {"alignment_loss": found.losses}, remark)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         p, voxels = self.params, float(math.prod(grid.shape))

@@ -31,4 +31,5 @@ class Background(Preprocessing[BackgroundParams]):
         frame = np.ones((ny, nx), dtype=bool)
         frame[width : ny - width, width : nx - width] = False
         level = np.median(series.data[:, :, frame], axis=2)
-        return Preprocessed(replace(series, data=series.data - level[:, :, None, None].astype(np.float32)), {"background": level})
+        data = series.data - level[:, :, None, None].astype(np.float32)
+        return Preprocessed(replace(series, data=data), extras={"background": level})

@@ -64,7 +64,7 @@ class Denoise(Preprocessing[DenoiseParams]):
             smooth = self._smoothed(stable, found, series.scan_step_A) if found > 0 else stable
             data[place] = restored(smooth, electrons)
         remark = "" if noise.all() else "denoise: no noise was found, and nothing changed"
-        return Preprocessed(replace(series, data=data), {"noise": noise}, remark)
+        return Preprocessed(replace(series, data=data), extras={"noise": noise}, remark=remark)
 
     def _smoothed(self, image: np.ndarray, noise: float, pixel_A: float) -> np.ndarray:
         p = self.params

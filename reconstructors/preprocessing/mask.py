@@ -68,7 +68,7 @@ class Mask(Preprocessing[MaskParams]):
         fine = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, subvoxels=2 * bins, threads=context.threads)
         inside = fine.forward(particle.astype(np.float32)) > THICKNESS * pixel
         data = np.where(inside[:, None], series.data, np.float32(0))
-        return Preprocessed(replace(series, data=data), {"masked": 1 - inside.mean(axis=(1, 2))})
+        return Preprocessed(replace(series, data=data), extras={"masked": 1 - inside.mean(axis=(1, 2))})
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         voxels = float(math.prod(grid.shape)) * (grid.voxel_A / max(self.params.pixel_A, grid.voxel_A)) ** 3

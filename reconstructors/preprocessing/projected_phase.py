@@ -46,9 +46,9 @@ class ProjectedPhase(Preprocessing[MSPParams]):
         for _ in fit.run():
             pass
         phase = continued(to_host(fit.phase).sum(axis=0), scanned(series, context.grid), context.grid.voxel_A)[None, None]
-        r_factor = np.asarray(fit.extras()["r_factor_per_image"])
+        r_factor = np.asarray(fit.fit().r_factor_per_image)
         made = replace(series, modality="phase", data=phase, scan_step_A=context.grid.voxel_A, reciprocal_step_per_A=None)
-        return Preprocessed(made, {"phase_r_factor": r_factor})
+        return Preprocessed(made, extras={"phase_r_factor": r_factor})
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         return MSP(self.params).cost(series_shape, grid)

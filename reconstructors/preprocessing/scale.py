@@ -39,4 +39,4 @@ class Scale(Preprocessing[ScaleParams]):
         sums = series.data.sum(axis=(1, 2, 3), dtype=np.float64)
         factors = sums[len(sums) // 2] / sums
         data = series.data * factors.astype(np.float32)[:, None, None, None]
-        return Preprocessed(replace(series, data=data), {"scale": factors})
+        return Preprocessed(replace(series, data=data), extras={"scale": factors})

@@ -41,7 +41,7 @@ class Sparsity(Preprocessing[SparsityParams]):
             for focus, image in enumerate(images):
                 data[tilt, focus], share = self._sparse(image, series.scan_step_A)
                 kept[tilt] += share / len(images)
-        return Preprocessed(replace(series, data=data), {"kept": kept})
+        return Preprocessed(replace(series, data=data), extras={"kept": kept})
 
     def _sparse(self, image: np.ndarray, pixel_A: float) -> tuple[np.ndarray, float]:
         spectrum = scipy.fft.rfft2(image.astype(np.float64))

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
-from benchsuite.data import Grid, Modality, TiltSeries
+from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.objective import Loss
@@ -80,9 +80,9 @@ class MSP(Reconstructor[MSPParams]):
         if context.resumed is not None:
             fit.resume(context.resumed)
         for loss in fit.run():
-            last = fit.sweep == self.params.iterations
-            extras = {**fit.extras(), "phase": fit.phase, "slice_edges_A": model.edges_A} if last else {}
-            yield Iterate(fit.sweep, loss, self._volume(fit, context), extras=extras, state=fit.snapshot())
+            found = fit.fit() if fit.sweep == self.params.iterations else Fit()
+            slices = Slices(fit.phase, model.edges_A)
+            yield Iterate(fit.sweep, loss, self._volume(fit, context), slices=slices, fit=found, state=fit.snapshot())
 
     def _volume(self, fit: Ptychography, context: Context) -> Array:
         """The potential in V on the grid."""

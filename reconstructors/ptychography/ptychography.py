@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchsuite.data import Fit
 from benchsuite.physics.backend import Array, fft_module
-from benchsuite.physics.multislice.objective import Loss, Objective, pattern_extras
+from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
 from benchsuite.physics.multislice.series_model import Chosen, SeriesModel
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 
@@ -96,9 +97,9 @@ class Ptychography:
         fft = fft_module(self.model.xp)
         return fft.irfftn(fft.rfftn(change) * self.filter, s=change.shape).astype(np.float32)
 
-    def extras(self) -> Mapping[str, Array]:
+    def fit(self) -> Fit:
         """Return the R-factor, and the probe and the positions as they were found."""
-        return pattern_extras(self.objective, lambda _tilt: self.model.kernel.transmission(self.phase))
+        return pattern_fit(self.objective, lambda _tilt: self.model.kernel.transmission(self.phase))
 
     def snapshot(self) -> dict[str, Array]:
         """Return arrays from which `resume` goes on."""

@@ -23,8 +23,8 @@ def depth_slices(run: Run) -> dict[str, Figure]:
         for (method, identity), cell_id in first_cells(run).items():
             cell = run.cell(cell_id)
             result = cell.reconstruction() if identity == condition_identity(point) and cell.row["status"] == "ok" else None
-            if result is not None and "slice_edges_A" in result.extras:
-                rows.append((method, result.extras["phase"], result.extras["slice_edges_A"]))
+            if result is not None and result.slices is not None:
+                rows.append((method, result.slices.phase, result.slices.edges_A))
         if rows:
             slug = "depth_slices" if not figures else f"depth_slices_{len(figures) + 1}"
             figures[slug] = _figure(rows, condition(point))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchsuite.data import Fit
 from benchsuite.reports.figures.panels import first_cells
 from benchsuite.reports.groups import condition_identity, conditions
 from benchsuite.reports.labels import condition
@@ -24,13 +23,16 @@ def difference_images(run: Run) -> dict[str, Figure]:
     """Measured, calculated and difference image of the least tilted view, a row per method; one figure per setting."""
     figures: dict[str, Figure] = {}
     for point in conditions(run)[:MOST_FIGURES]:
-        rows = [(m, e) for m, e in _fits(run, point) if "image_calculated" in e][:MOST_ROWS]
+        rows = [
+            (method, fit.image_measured, fit.image_calculated)
+            for method, fit in _fits(run, point)
+            if fit.image_measured is not None and fit.image_calculated is not None
+        ][:MOST_ROWS]
         if not rows:
             continue
         figure = new_figure(WIDTH_IN, 2.1 * len(rows) + 0.3)
         axes = figure.subplots(len(rows), 3, squeeze=False)
-        for row, (method, extras) in zip(axes, rows, strict=True):
-            measured, calculated = extras["image_measured"], extras["image_calculated"]
+        for row, (method, measured, calculated) in zip(axes, rows, strict=True):
             top = float(np.percentile(measured, 99.9)) or 1.0
             r = float(np.abs(measured - calculated).sum() / np.abs(measured).sum())
             views = ((measured, "measured"), (calculated, "calculated"), (measured - calculated, f"difference, R = {r:.3f}"))
@@ -53,18 +55,22 @@ def probe_sections(run: Run) -> dict[str, Figure]:
     """Probes at several depths as they began and as they ended, one row per focus; the sharpest of each row is framed."""
     figures: dict[str, Figure] = {}
     for point in conditions(run):
-        for method, extras in _fits(run, point):
-            changed = "probes" in extras and not np.array_equal(extras["probes"], extras["probes_initial"])
+        for method, fit in _fits(run, point):
+            changed = fit.probes is not None and not np.array_equal(fit.probes, np.asarray(fit.probes_initial))
             if changed and len(figures) < MOST_FIGURES:
                 title = ", ".join(part for part in (plain(method), condition(point)) if part)
                 slug = "probe_sections" if not figures else f"probe_sections_{len(figures) + 1}"
-                figures[slug] = _sections(extras, title)
+                figures[slug] = _sections(fit, title)
     return figures
 
 
-def _sections(extras: Mapping[str, np.ndarray], title: str) -> Figure:
-    depths, pixel = extras["probe_depths_A"], float(extras["probe_pixel_A"])
-    after, before = extras["probes"], extras["probes_initial"]
+def _sections(fit: Fit, title: str) -> Figure:
+    depths, after, before = fit.probe_depths_A, fit.probes, fit.probes_initial
+    assert depths is not None
+    assert after is not None
+    assert before is not None
+    assert fit.probe_pixel_A is not None
+    pixel = float(fit.probe_pixel_A)
     used = np.flatnonzero(np.abs(after - before).max(axis=(0, 2, 3)) > 0)
     chosen = used[np.unique(np.linspace(0, len(used) - 1, min(SECTIONS, len(used))).round().astype(int))]
     rows = [("initial", before[0])] if np.array_equal(before[0], before[-1]) else []
@@ -89,12 +95,12 @@ def _sections(extras: Mapping[str, np.ndarray], title: str) -> Figure:
     return figure
 
 
-def _fits(run: Run, point: dict[str, object]) -> list[tuple[str, Mapping[str, np.ndarray]]]:
-    """Return (method, extras) of the cells shown for one setting."""
+def _fits(run: Run, point: dict[str, object]) -> list[tuple[str, Fit]]:
+    """Return (method, fit) of the cells shown for one setting."""
     found = []
     for (method, identity), cell_id in first_cells(run).items():
         if identity == condition_identity(point) and run.cell(cell_id).row["status"] == "ok":
             result = run.cell(cell_id).reconstruction()
             if result is not None:
-                found.append((method, result.extras))
+                found.append((method, result.fit))
     return found

@@ -66,7 +66,7 @@ def test_every_atom_is_found_from_a_grid(truth, interaction, allowed_pm):
     if interaction == "rigid":
         assert iterate.atoms.arrays["width_A2"].mean() == pytest.approx(WIDTH, rel=0.1)
         assert iterate.atoms.arrays["intensity"].mean() == pytest.approx(0.06, rel=0.02)
-        assert iterate.extras["r_factor_per_image"].max() < 0.02
+        assert iterate.fit.r_factor_per_image.max() < 0.02
 
 
 def test_peaks_of_a_quick_tomogram_are_a_start_too(truth):
@@ -94,7 +94,7 @@ def test_a_constant_background_makes_no_atoms(truth, background):
     brighter = replace(series, data=series.data + np.float32(background) * series.data.max())
     iterate = last(brighter, interaction="rigid")
     assert rmsd_pm(truth, iterate.atoms) < 0.7
-    assert iterate.extras["background"] == pytest.approx(background * series.data.max(), rel=0.05)
+    assert iterate.fit.background == pytest.approx(background * series.data.max(), rel=0.05)
     refined = last(brighter, Atoms("X30", truth + np.random.default_rng(0).normal(0, 0.1, truth.shape)), interaction="rigid")
     assert rmsd_pm(truth, refined.atoms) < 0.7
 
@@ -105,13 +105,13 @@ def test_sections_that_do_not_know_their_focus_find_it():
     series = series_of(truth, 16, foci, semiangle=40.0)
     iterate = last(series, initial_defocus="zero", iterations=40, slice_A=3.0)
     assert rmsd_pm(truth, iterate.atoms) < 4
-    below, within, above = iterate.extras["probe_focus_A"]  # two foci are beyond the particle, which ends at 6.6 Å
+    below, within, above = iterate.fit.focus_A  # two foci are beyond the particle, which ends at 6.6 Å
     assert below < -4 < within < 4 < above
-    spread = [(probe.reshape(len(probe), -1) ** 2).sum(axis=1) for probe in iterate.extras["probes"]]
+    spread = [(probe.reshape(len(probe), -1) ** 2).sum(axis=1) for probe in iterate.fit.probes]
     assert spread[1].mean() > 2 * spread[0].mean()
     assert spread[1].mean() > 2 * spread[2].mean()
-    assert np.polyfit(iterate.extras["probe_depths_A"][1:-1], spread[0][1:-1], 1)[0] < 0
-    assert np.polyfit(iterate.extras["probe_depths_A"][1:-1], spread[2][1:-1], 1)[0] > 0
+    assert np.polyfit(iterate.fit.probe_depths_A[1:-1], spread[0][1:-1], 1)[0] < 0
+    assert np.polyfit(iterate.fit.probe_depths_A[1:-1], spread[2][1:-1], 1)[0] > 0
 
 
 def test_drift_and_angles_are_undone(truth):
@@ -122,7 +122,7 @@ def test_drift_and_angles_are_undone(truth):
     without = last(series, interaction="rigid", start="peaks")
     refined = last(series, interaction="rigid", start="peaks", refine_drift=True, refine_angles=True, iterations=60)
     assert rmsd_pm(truth, refined.atoms, "rigid") < 0.4 * rmsd_pm(truth, without.atoms, "rigid")
-    assert np.abs(refined.extras["drift_A"] - drift).std() < 0.5 * drift.std()
+    assert np.abs(refined.fit.drift_A - drift).std() < 0.5 * drift.std()
 
 
 def test_an_interrupted_fit_goes_on_with_equal_bits(truth):
@@ -137,7 +137,7 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(truth):
         again = list(algorithm.reconstruct(series, context(resumed=state)))
         assert len(again) == len(whole) - stop
         np.testing.assert_array_equal(again[-1].atoms.positions, whole[-1].atoms.positions)
-        np.testing.assert_array_equal(again[-1].extras["probes"], whole[-1].extras["probes"])
+        np.testing.assert_array_equal(again[-1].fit.probes, whole[-1].fit.probes)
     assert len(whole) == algorithm.total_iterations()
     assert len(list(algorithm.reconstruct(series, context(start=Atoms("X30", truth))))) == algorithm.refined_iterations()
 

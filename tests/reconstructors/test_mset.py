@@ -60,7 +60,7 @@ def test_noiseless_data_of_its_own_model_give_the_potential_back(problem):
     inside = np.linalg.norm(np.stack(np.meshgrid(*(np.arange(24) - 12,) * 3)), axis=0) < 9
     error = np.linalg.norm((found[-1].volume - truth)[inside]) / np.linalg.norm(truth[inside])
     assert error < 0.15
-    assert found[-1].extras["r_factor_per_image"].max() < 0.02
+    assert found[-1].fit.r_factor_per_image.max() < 0.02
 
 
 def test_the_line_search_never_lets_the_error_rise(problem):
@@ -83,7 +83,7 @@ def test_the_fast_update_needs_fewer_sweeps_than_the_paper_update(problem):
     series, grid = problem
     fast = run(MSET(MSETParams(slice_A=2.0, iterations=6, loss="amplitude")), series, grid)[-1]
     paper = run(MSET(MSETParams(slice_A=2.0, iterations=6, update="paper", batch=36)), series, grid)[-1]
-    assert fast.extras["r_factor_per_image"].mean() < paper.extras["r_factor_per_image"].mean()
+    assert fast.fit.r_factor_per_image.mean() < paper.fit.r_factor_per_image.mean()
 
 
 @pytest.mark.parametrize("params", [{}, {"refine_positions": True, "refine_probe": True}, {"update": "paper", "batch": 36}])
@@ -146,7 +146,7 @@ def test_positions_are_refined_towards_the_truth(problem):
         for refine in (False, True)
     )
     assert refined.loss < 0.5 * fixed.loss
-    found = refined.extras["positions_A"] - SeriesModel(made, grid, FINE).positions_A
+    found = refined.fit.positions_A - SeriesModel(made, grid, FINE).positions_A
     assert np.corrcoef(found.mean(axis=2).ravel(), drift.mean(axis=2).ravel())[0, 1] > 0.9
 
 

@@ -58,11 +58,11 @@ def correlation(found, truth):
 def test_both_slices_of_its_own_model_come_back(crime):
     phase, series = crime
     found = last(series, TWO)
-    assert min(correlation(*pair) for pair in zip(found.extras["phase"], phase, strict=True)) > 0.998
-    np.testing.assert_allclose(found.extras["phase"][:, INNER, INNER], phase[:, INNER, INNER], atol=0.05)
-    assert found.extras["r_factor_per_image"][0] < 1e-3
+    assert min(correlation(*pair) for pair in zip(found.slices.phase, phase, strict=True)) > 0.998
+    np.testing.assert_allclose(found.slices.phase[:, INNER, INNER], phase[:, INNER, INNER], atol=0.05)
+    assert found.fit.r_factor_per_image[0] < 1e-3
     assert found.volume[SIDE // 2 + 3].max() == pytest.approx(
-        found.extras["phase"][1].max() / (interaction_per_VA(300) * 60), rel=1e-3
+        found.slices.phase[1].max() / (interaction_per_VA(300) * 60), rel=1e-3
     )
     assert (found.volume[0] == found.volume[SIDE // 2 - 1]).all()
     assert not np.allclose(found.volume[0], found.volume[-1])
@@ -74,7 +74,7 @@ def test_a_wrong_defocus_is_undone_by_the_probe(crime):
     held = last(wrong, TWO)
     followed = last(wrong, TWO.model_copy(update={"refine_probe": True, "iterations": 150}))
     assert followed.loss < 1e-2 * held.loss
-    assert correlation(followed.extras["phase"].sum(axis=0), phase.sum(axis=0)) > 0.999
+    assert correlation(followed.slices.phase.sum(axis=0), phase.sum(axis=0)) > 0.999
 
 
 def test_displaced_positions_are_found(crime):
@@ -89,7 +89,7 @@ def test_displaced_positions_are_found(crime):
     drifting = replace(series, data=patterns.reshape(series.data.shape).astype(np.float32))
     found = list(fit.reconstruct(drifting, context()))[-1]
     raster = model.positions_A - moved
-    residual = found.extras["positions_A"] - raster - moved
+    residual = found.fit.positions_A - raster - moved
     residual = residual - residual.mean(axis=2, keepdims=True)
     assert residual.std() < 0.3 * moved.std()
 
@@ -105,7 +105,7 @@ def test_positions_a_third_of_an_angstrom_off_come_back(crime):
     patterns = np.fft.fftshift(model.through(0, 0, model.kernel.transmission(phase)), axes=(1, 2))
     displaced = replace(series, data=patterns.reshape(series.data.shape).astype(np.float32))
     found, held = last(displaced, params), last(displaced, TWO)
-    residual = found.extras["positions_A"] - raster - moved
+    residual = found.fit.positions_A - raster - moved
     residual = residual - residual.mean(axis=2, keepdims=True)
     assert np.sqrt((residual**2).mean()) < 0.05
     assert found.loss < 0.05 * held.loss
@@ -123,15 +123,15 @@ def test_a_partially_coherent_source_takes_two_modes(crime):
         patterns = patterns + model.through(0, 0, model.kernel.transmission(phase))
     mixed = replace(series, data=np.fft.fftshift(patterns, axes=(1, 2)).reshape(series.data.shape).astype(np.float32))
     one, two = (last(mixed, MSPParams(slices=2, slice_A=60.0, modes=modes, iterations=100)) for modes in (1, 2))
-    quality = [correlation(found.extras["phase"].sum(axis=0), phase.sum(axis=0)) for found in (one, two)]
+    quality = [correlation(found.slices.phase.sum(axis=0), phase.sum(axis=0)) for found in (one, two)]
     assert two.loss < 0.2 * one.loss
     assert 1 - quality[1] < 0.5 * (1 - quality[0])
-    modes = two.extras["apertures"][0]
+    modes = two.fit.apertures[0]
     assert modes.shape == (2, SIDE, SIDE)
     strong, weak = (abs(modes) ** 2).sum(axis=(1, 2))
     assert strong > weak > 0.08  # it began with 0.03, and grows slowly
     assert abs((modes[0] * modes[1].conj()).sum()) < 1e-6
-    assert one.extras["apertures"].shape == (1, SIDE, SIDE)
+    assert one.fit.apertures.shape == (1, SIDE, SIDE)
 
 
 def test_modes_need_a_probe_that_follows():
@@ -152,7 +152,7 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(crime, modes):
     again = list(MSP(params).reconstruct(series, context(resumed=state)))
     assert len(again) == 3
     np.testing.assert_array_equal(again[-1].volume, whole[-1].volume)
-    np.testing.assert_array_equal(again[-1].extras["positions_A"], whole[-1].extras["positions_A"])
+    np.testing.assert_array_equal(again[-1].fit.positions_A, whole[-1].fit.positions_A)
 
 
 def test_the_filter_in_depth_keeps_what_a_probe_tells_apart():

@@ -75,7 +75,7 @@ def test_atoms_20_pm_off_come_back_to_a_fraction_of_a_picometre(truth, series):
     assert found[-1].loss < 1e-4 * found[0].loss
     np.testing.assert_allclose(found[-1].atoms.arrays["intensity"] * UNIT, HEAVY, rtol=0.01)
     np.testing.assert_allclose(found[-1].atoms.arrays["width_A2"], WIDTH_A2, atol=0.005)
-    assert found[-1].extras["r_factor_per_image"].max() < 1e-3
+    assert found[-1].fit.r_factor_per_image.max() < 1e-3
 
 
 def test_noise_leaves_what_the_bound_allows(truth, series):
@@ -99,8 +99,8 @@ def test_two_foci_of_a_tilt_are_fitted_together(truth):
     two = series_of(truth, 8, (-80.0, -40.0))
     last = fitted(two, off(truth, 0.05), iterations=9)[-1]
     assert rmsd_pm(truth, last) < 0.5
-    assert last.extras["r_factor_per_image"].shape == (8,)
-    assert last.extras["drift_A"].shape == (16, 2)
+    assert last.fit.r_factor_per_image.shape == (8,)
+    assert last.fit.drift_A.shape == (16, 2)
 
 
 def test_elements_have_their_own_potentials():
@@ -234,14 +234,14 @@ def test_drift_and_angles_are_undone(truth, what, wanted):
     assert last.loss < 0.02 * model_of(wrong).sweep(truth, views_of(wrong)).loss
     assert rmsd_pm(truth, last, "rigid") < 0.4
     moved = {"drift": "drift_A", "turned": "angle_corrections_deg"}
-    for name, extra in moved.items():
-        assert last.extras[extra].any() == (name == what)
+    for name, correction in moved.items():
+        assert getattr(last.fit, correction).any() == (name == what)
 
 
 def test_what_is_not_asked_for_stays(truth):
     last = fitted(drifted(truth, "drift"), truth.positions, iterations=3)[-1]
-    assert not last.extras["drift_A"].any()
-    assert not last.extras["angle_corrections_deg"].any()
+    assert not last.fit.drift_A.any()
+    assert not last.fit.angle_corrections_deg.any()
 
 
 @pytest.mark.parametrize("oversampling", [1, 2])
@@ -251,14 +251,14 @@ def test_a_probe_of_a_wrong_defocus_is_refined(truth, series, oversampling):
         fitted(wrong, truth.positions, iterations=9, oversampling=oversampling, refine_probe=asked)[-1] for asked in (False, True)
     )
     assert refined.loss < 0.95 * fixed.loss
-    assert not np.array_equal(refined.extras["apertures"], fixed.extras["apertures"])
+    assert not np.array_equal(refined.fit.apertures, fixed.fit.apertures)
 
 
 @pytest.mark.slow
 def test_a_probe_that_is_right_already_stays_so(truth, series):
     noisy = counted(series, ELECTRONS)
     fixed, refined = (fitted(noisy, off(truth, 0.1), refine_probe=asked)[-1] for asked in (False, True))
-    assert refined.extras["r_factor_per_image"].mean() < 1.01 * fixed.extras["r_factor_per_image"].mean()
+    assert refined.fit.r_factor_per_image.mean() < 1.01 * fixed.fit.r_factor_per_image.mean()
 
 
 # ---- going on
@@ -288,8 +288,8 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling, probe, 
         assert [one.loss for one in rest] == [one.loss for one in whole[stop:]]
         for name, values in whole[-1].atoms.arrays.items():
             np.testing.assert_array_equal(rest[-1].atoms.arrays[name], values)
-        for name, values in whole[-1].extras.items():
-            np.testing.assert_array_equal(rest[-1].extras[name], values)
+        for name, values in whole[-1].fit.arrays().items():
+            np.testing.assert_array_equal(getattr(rest[-1].fit, name), values)
 
 
 def test_every_iterate_is_a_state_of_the_loss_that_it_tells(truth, series):

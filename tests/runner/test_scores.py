@@ -93,16 +93,16 @@ def test_an_alignment_that_finds_the_drift_has_no_error(recorded):
     turn = rotation("x", 30)
     perfect = replace(series, rotations=true @ turn)  # of a specimen that lies otherwise, and somewhere else
     found = drift_A + (true @ [1.0, -2.0, 3.0])[:, :2]
-    scores = preprocessed_scores([Preprocessed(perfect, {"shift_A": found})], particle, folder)
+    scores = preprocessed_scores([Preprocessed(perfect, found)], particle, folder)
     assert scores["alignment_error_px"] < 1e-6
     assert scores["alignment_error_deg"] < 1e-4
     assert "phase_correlation" not in scores  # nothing is left of the phases before the alignment
-    worse = preprocessed_scores([Preprocessed(series, {"shift_A": -found})], particle, folder)
+    worse = preprocessed_scores([Preprocessed(series, -found)], particle, folder)
     assert worse["alignment_error_px"] > 1
     assert worse["alignment_error_deg"] > 1
 
 
 def test_alignments_add_up(recorded):
     folder, particle, series, true, drift_A = recorded
-    steps = [Preprocessed(replace(series, rotations=true), {"shift_A": part * drift_A}) for part in (0.75, 0.25)]
+    steps = [Preprocessed(replace(series, rotations=true), part * drift_A) for part in (0.75, 0.25)]
     assert preprocessed_scores(steps, particle, folder)["alignment_error_px"] < 1e-6

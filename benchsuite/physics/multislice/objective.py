@@ -7,12 +7,13 @@ poisson     Σ I_calc − I + (I + ε) ln((I + ε)/(I_calc + ε)), unbiased wher
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from benchsuite.data import Fit
 from benchsuite.physics.backend import Array, to_host
 from benchsuite.physics.multislice.model import Back
 from benchsuite.physics.multislice.series_model import Chosen, SeriesModel, scaled
@@ -75,14 +76,11 @@ class Objective:
         return float(losses.sum()), gradient, Ends(offsets, *ends)
 
 
-def pattern_extras(objective: Objective, transmission: Callable[[int], Array]) -> Mapping[str, Array]:
-    """Return what figures and tables show of a fit: R-factors per tilt, from its transmission functions, probes and positions.
-
-    apertures: (focus, full, full) complex64, order of the FFT, or (focus, modes, full, full), orthogonal, the strongest first.
-    """
+def pattern_fit(objective: Objective, transmission: Callable[[int], Array]) -> Fit:
+    """Return R-factors per tilt, from the transmission functions of a fit, its orthogonal probes and their positions."""
     model = objective.model
     per_tilt = np.array([model.r_factor(tilt, transmission(tilt), energy) for tilt, energy in enumerate(objective.energy)])
     apertures = model.xp.stack(model.apertures)
     if model.how.modes > 1:  # any unitary mixture of modes makes the same patterns
         apertures = model.xp.asarray(orthogonal(to_host(apertures)))
-    return {"r_factor_per_image": per_tilt, "apertures": apertures, "positions_A": model.positions_A}
+    return Fit(r_factor_per_image=per_tilt, apertures=apertures, positions_A=model.positions_A)

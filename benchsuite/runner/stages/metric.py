@@ -64,8 +64,8 @@ class MetricStage(Stage):
         if (scores / TRUTH_SCORED).is_file():
             seen = scored(load_atoms(scores / TRUTH_SCORED), load_atoms(scores / TRACED_SCORED), result, series, rules)
         else:
-            thick = "slice_edges_A" in result.extras
-            traced = None if thick else load_atoms(atoms / TRACED)
+            single_view = self.scores.atoms.reconstruction.algorithm().single_view  # its slices are too thick for atoms
+            traced = None if single_view else load_atoms(atoms / TRACED)
             seen = Scored(None, traced, np.empty((0, 2), dtype=int), result, series)
         recorded = load_series(before[0] / SERIES) if before else series
         write_text(folder / VALUES, json.dumps(self._measured(replace(seen, recorded=recorded))))

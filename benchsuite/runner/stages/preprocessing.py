@@ -137,6 +137,8 @@ def _check(preprocessed: object, name: str, modality: Modality, shape: tuple[int
     told = (series.modality, tuple(series.data.shape), str(series.data.dtype))
     if told != (expected := (modality, shape, "float32")):
         raise CellFailure("error", f"{name} makes a series of {told}, not of {expected}")
+    if preprocessed.shifts_A is not None and preprocessed.shifts_A.shape != (shape[0], 2):
+        raise CellFailure("error", f"{name}: shifts_A has shape {preprocessed.shifts_A.shape}, not {(shape[0], 2)}")
     wrong = [key for key, array in preprocessed.extras.items() if by_tilt and np.shape(array)[:1] != shape[:1]]
     if wrong:
         raise CellFailure("error", f"{name}: the extras {wrong} do not have an entry per tilt as their first axis")
@@ -159,8 +161,10 @@ def _together(tilts: Sequence[Preprocessed]) -> Preprocessed:
     data, rotations = (np.concatenate([getattr(one, name) for one in series]) for name in ("data", "rotations"))
     dose = sum(one.dose_e_per_A2 for one in series)
     remark = "; ".join(dict.fromkeys(one.remark for one in tilts if one.remark))
+    shifts = [one.shifts_A for one in tilts if one.shifts_A is not None]
     extras = {name: np.concatenate([one.extras[name] for one in tilts]) for name in tilts[0].extras}
-    return Preprocessed(replace(series[0], data=data, rotations=rotations, dose_e_per_A2=dose), extras, remark)
+    whole = replace(series[0], data=data, rotations=rotations, dose_e_per_A2=dose)
+    return Preprocessed(whole, np.concatenate(shifts) if shifts else None, extras, remark)
 
 
 def _added(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.atomic import write_text
-from benchsuite.data import Grid, Preprocessed, TiltSeries, Volume, particle_of, scanned, substrate_of
+from benchsuite.data import Grid, Preprocessed, Slices, TiltSeries, Volume, particle_of, scanned, substrate_of
 from benchsuite.metrics.alignment import alignment_error
 from benchsuite.metrics.lattice import find_lattice, misorientation_deg
 from benchsuite.metrics.phase import correlation, correlations, slice_phases
@@ -77,23 +77,23 @@ class ScoresStage(Stage):
         series = load_series([recorded, *preprocessed][-1] / SERIES)
         result, traced = load_reconstruction(reconstruction / RECONSTRUCTION), load_atoms(atoms / TRACED)
         values, curves = half_set_scores(halves)
-        if "r_factor_per_image" in result.extras:  # of patterns: the algorithm knows its own forward model
-            curves["r_factor_per_image"] = result.extras["r_factor_per_image"]
+        if result.fit.r_factor_per_image is not None:  # of patterns: the algorithm knows its own forward model
+            curves["r_factor_per_image"] = result.fit.r_factor_per_image
             values["r_factor"] = float(curves["r_factor_per_image"].mean())
-        if "probe_focus_A" in result.extras:  # where a method found its probes sharpest
-            values["focus_error_A"] = float(np.abs(result.extras["probe_focus_A"] - series.defocus_A).max())
+        if result.fit.focus_A is not None:
+            values["focus_error_A"] = float(np.abs(result.fit.focus_A - series.defocus_A).max())
         if specimen is not None and isinstance(self.truth, PhantomStage):  # what was simulated is known in all its parts
             values |= preprocessed_scores([load_preprocessed(one) for one in preprocessed], specimen, recorded)
         told, confusion = list[str](), dict[str, dict[str, int]]()
-        slices = "slice_edges_A" in result.extras  # in depth of an untilted view: too thick for atoms
+        single_view = self.atoms.reconstruction.algorithm().single_view  # its slices are too thick for atoms
         least_fit = self._least_fit()
-        if specimen is not None and least_fit is not None and not slices:
+        if specimen is not None and least_fit is not None and not single_view:
             specimen, of_frame, told = registered(specimen, particle_of(specimen), traced, least_fit)
             values |= of_frame
-        if slices and specimen is not None:
+        if result.slices is not None and specimen is not None:
             values["n_true"] = len(particle_of(specimen))
-            values |= phase_scores(result.extras, specimen, series, self.atoms.reconstruction.grid())
-        elif not slices:
+            values |= phase_scores(result.slices, specimen, series, self.atoms.reconstruction.grid())
+        elif not single_view:
             shift = np.zeros(3)
             if specimen is not None:
                 scored = self._scored(specimen, traced)
@@ -140,7 +140,7 @@ def preprocessed_scores(preprocessed: Sequence[Preprocessed], specimen: Atoms, r
     hidden = json.loads((recorded / IMPERFECTIONS).read_text(encoding="utf-8"))
     rotations, drifts_A = np.array(hidden["true_rotations"]), np.array(hidden["drift_A"]).mean(axis=1)
     scores: dict[str, float] = {}
-    before = itertools.takewhile(lambda one: "shift_A" not in one.extras, preprocessed)
+    before = itertools.takewhile(lambda one: one.shifts_A is None, preprocessed)
     phases = [one.series for one in before if one.series.modality == "phase"]
     if phases:
         last = phases[-1]
@@ -148,11 +148,10 @@ def preprocessed_scores(preprocessed: Sequence[Preprocessed], specimen: Atoms, r
         views = zip(last.data[:, 0], rotations, drifts_A, strict=True)
         found = [correlation(image[inside], projected_phase(specimen, r, drift, last)[inside]) for image, r, drift in views]
         scores["phase_correlation"] = float(np.mean(found))
-    alignments = [one for one in preprocessed if "shift_A" in one.extras]
-    if alignments:
-        last_of_all = alignments[-1].series
-        shifts = np.sum([one.extras["shift_A"] for one in alignments], axis=0)
-        error = alignment_error(shifts, last_of_all.rotations, drifts_A, rotations)
+    shifts = [one.shifts_A for one in preprocessed if one.shifts_A is not None]
+    if shifts:
+        last_of_all = [one.series for one in preprocessed if one.shifts_A is not None][-1]
+        error = alignment_error(np.sum(shifts, axis=0), last_of_all.rotations, drifts_A, rotations)
         scores["alignment_error_px"] = error.shift_A / last_of_all.scan_step_A
         scores["alignment_error_deg"] = error.angle_deg
     return scores
@@ -207,15 +206,15 @@ def lattice_scores(volume: Volume, particle: Atoms) -> dict[str, float]:
     return {"lattice_rotation_deg": misorientation_deg(found.orientation, true), "lattice_strain_pct": 100 * strain}
 
 
-def phase_scores(extras: Mapping[str, np.ndarray], specimen: Atoms, series: TiltSeries, grid: Grid) -> dict[str, float]:
+def phase_scores(slices: Slices, specimen: Atoms, series: TiltSeries, grid: Grid) -> dict[str, float]:
     """Return how the slices of one view correlate with the true phases, within the scan.
 
     phase_correlation: of their sum. slice_correlation: of the worst slice that holds atoms. slice_confusion: of such a slice with
     the truth of another one, at worst.
     """
-    true = slice_phases(specimen, grid, extras["slice_edges_A"], series.optics.energy_keV)
+    true = slice_phases(specimen, grid, slices.edges_A, series.optics.energy_keV)
     inside = scanned(series, grid)
-    found, true = extras["phase"][:, *inside], true[:, *inside]
+    found, true = slices.phase[:, *inside], true[:, *inside]
     table = correlations(found, true)
     held = np.flatnonzero(true.max(axis=(1, 2)) > 0)
     own, others = table[held, held], table[np.ix_(held, held)][~np.eye(len(held), dtype=bool)]
