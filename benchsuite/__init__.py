@@ -13,12 +13,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 API = {
+    "Acquisition": "benchsuite.contract.settings",
     "Context": "benchsuite.contract.algorithm",
     "Cost": "benchsuite.contract.cost",
     "Count": "benchsuite.params",
     "Grid": "benchsuite.data",
     "Iterate": "benchsuite.contract.reconstructor",
     "Metric": "benchsuite.contract.metric",
+    "Microscope": "benchsuite.contract.settings",
     "NonNegative": "benchsuite.params",
     "Optics": "benchsuite.data",
     "Params": "benchsuite.params",
@@ -31,6 +33,8 @@ API = {
     "Reconstructor": "benchsuite.contract.reconstructor",
     "Run": "benchsuite.results",
     "Scored": "benchsuite.contract.metric",
+    "Simulation": "benchsuite.contract.settings",
+    "Simulator": "benchsuite.contract.simulator",
     "TiltSeries": "benchsuite.data",
     "Volume": "benchsuite.data",
 }  # public name: the module that defines it

@@ -49,12 +49,12 @@ MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
     "rmsd_<El>_pm",
     "site_displacement_<x|y|z>_pm",
 )
-CLASSES = ("phantom", "preprocessing", "reconstructor", "metric")
+CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric")
 KINDS = (*(registry.GROUPS[kind].removeprefix("benchsuite.") for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
-    """Return (name, title) of all phantoms, preprocessing steps, reconstructors, metrics or scenarios."""
+    """Return (name, title) of all phantoms, simulators, preprocessing steps, reconstructors, metrics or scenarios."""
     if what in KINDS[:-1]:
         kind = CLASSES[KINDS.index(what)]
         built_in = METRICS.items() if kind == "metric" else ()
@@ -96,6 +96,8 @@ def _describe_class(kind: str, name: str) -> str:
     if kind == "metric":
         better = "" if cls.direction == "neither" else f"; {cls.direction} is better"
         lines.append(f"unit: {cls.unit or 'none'}{better}")
+    if kind == "simulator":
+        lines.append(f"makes: {', '.join(cls.modalities)}")
     lines += ["parameters:", *_described(cls.Params)] if cls.Params.model_fields else ["parameters: none"]
     if kind == "phantom":
         lines += ["on a film, of any phantom (substrate: {...}):", *_described(Substrate)]

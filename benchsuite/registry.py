@@ -1,4 +1,4 @@
-"""Find reconstructors, preprocessing steps, phantoms and metrics by name, in entry points and in files given with --plugin."""
+"""Find whatever can be plugged in by its kind and name, in entry points and in files given with --plugin."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from benchsuite.contract.metric import AnyMetric, Metric
 from benchsuite.contract.phantom import AnyPhantom, Phantom
 from benchsuite.contract.preprocessing import AnyPreprocessing, Preprocessing
 from benchsuite.contract.reconstructor import AnyReconstructor, Reconstructor
+from benchsuite.contract.simulator import AnySimulator, Simulator
 from benchsuite.errors import BenchsuiteError, UnknownNameError
 
-BASES: dict[str, type] = {"reconstructor": Reconstructor, "phantom": Phantom, "preprocessing": Preprocessing, "metric": Metric}
+BASES: dict[str, type] = {
+    "reconstructor": Reconstructor,
+    "phantom": Phantom,
+    "preprocessing": Preprocessing,
+    "metric": Metric,
+    "simulator": Simulator,
+}
 GROUPS = {kind: f"benchsuite.{kind}" if kind == "preprocessing" else f"benchsuite.{kind}s" for kind in BASES}
 
 _plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
@@ -31,7 +38,7 @@ def _entry_points(kind: str) -> dict[str, Any]:
 
 
 def names(kind: str) -> list[str]:
-    """Return the sorted names of everything registered: kind "reconstructor", "preprocessing", "phantom" or "metric"."""
+    """Return the sorted names of everything registered of a kind, a key of `BASES`."""
     return sorted({*_entry_points(kind), *_plugins[kind]})
 
 
@@ -65,6 +72,17 @@ def preprocessing(name: str) -> type[AnyPreprocessing]:
 def metric(name: str) -> type[AnyMetric]:
     """Return the metric class of that name. Raises UnknownNameError with the nearest name."""
     return registered("metric", name)
+
+
+def simulator(name: str) -> type[AnySimulator]:
+    """Return the simulation engine of that name. Raises UnknownNameError with the nearest name."""
+    return registered("simulator", name)
+
+
+def libraries() -> list[str]:
+    """Return the packages whose versions are part of keys: ase, and what simulators and preprocessing steps name."""
+    classes = [registered(kind, name) for kind in ("simulator", "preprocessing") for name in names(kind)]
+    return sorted({"ase", *(library for cls in classes for library in cls.libraries)})
 
 
 def source_file(cls: type) -> Path:

@@ -58,6 +58,11 @@ class Run:
         return self._about["provenance"]
 
     @property
+    def caveats(self) -> Mapping[str, str]:
+        """What the simulated data lack, by the name of the engine."""
+        return self._about.get("caveats", {})
+
+    @property
     def published(self) -> list[dict[str, Any]]:
         return list(self.scenario.get("published") or [])
 

@@ -19,7 +19,6 @@ from benchsuite.reports.labels import condition, label, labels, number, plus_min
 from benchsuite.results import Run
 
 METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
-INCOHERENT = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
 OF_SPECTRUM = ("resolution_x_A", "resolution_y_A", "resolution_z_A")  # where the scenario asks for the figure
 TOLERANCE_PM = 10.0  # nLOT asks how many atoms are placed so well
 MORE_METRICS = (
@@ -63,9 +62,9 @@ def tables(run: Run) -> list[Table]:
     """Return every table that the run has something for."""
     found = [summary(run), published(run), sizes(run), confusion(run), remarks(run), failed(run)]
     kept = [table for table in found if table is not None and table.rows]
-    if "engine" in run.table and (run.table["engine"] == "incoherent").any():
-        kept = [replace(table, note=f"{table.note} {INCOHERENT}".strip()) for table in kept]
-    return kept
+    engines = set(run.table["engine"]) if "engine" in run.table else set()
+    caveats = [text for name, text in run.caveats.items() if name in engines]
+    return [replace(table, note=" ".join(filter(None, (table.note, *caveats)))) for table in kept]
 
 
 def summary(run: Run) -> Table:

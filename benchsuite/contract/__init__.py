@@ -6,5 +6,20 @@ from benchsuite.contract.metric import Metric, Scored
 from benchsuite.contract.phantom import Phantom
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
+from benchsuite.contract.settings import Acquisition, Microscope, Simulation
+from benchsuite.contract.simulator import Simulator
 
-__all__ = ["Context", "Cost", "Iterate", "Metric", "Phantom", "Preprocessing", "Reconstructor", "Scored"]
+__all__ = [
+    "Acquisition",
+    "Context",
+    "Cost",
+    "Iterate",
+    "Metric",
+    "Microscope",
+    "Phantom",
+    "Preprocessing",
+    "Reconstructor",
+    "Scored",
+    "Simulation",
+    "Simulator",
+]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
 
+from benchsuite.contract.plug import P, Plug
 from benchsuite.data import Grid, Modality, TiltSeries
-from benchsuite.params import Params
 from benchsuite.physics.backend import module_for, thread_count
-
-P = TypeVar("P", bound=Params)
 
 
 @dataclass(frozen=True)
@@ -42,17 +39,11 @@ class Context:
         return thread_count()
 
 
-class Algorithm(ABC, Generic[P]):
-    """What reconstructors and preprocessing steps have in common: frozen parameters, and the series that they take."""
+class Algorithm(Plug[P]):
+    """What reconstructors and preprocessing steps have in common: the series that they take, and where they run."""
 
-    Params: ClassVar[type[Params]]
     modalities: ClassVar[tuple[Modality, ...]]
     devices: ClassVar[tuple[str, ...]]
-    title: ClassVar[str]
-    reference: ClassVar[str]
-
-    def __init__(self, params: P | None = None) -> None:
-        self.params: P = params if params is not None else self.Params()  # type: ignore[assignment]
 
     def takes(self) -> tuple[Modality, ...]:
         """Return the kinds of series that it takes with these parameters; those of the class, unless a parameter decides."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from ase import Atoms
 
+from benchsuite.contract.plug import P, Plug
 from benchsuite.data import Reconstruction, TiltSeries
-from benchsuite.params import Params
-
-P = TypeVar("P", bound=Params)
-
 
 Direction = Literal["lower", "higher", "neither"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -53,21 +50,15 @@ class Scored:
         return (np.asarray(positions) + self.shift_A) @ self.rotation
 
 
-class Metric(ABC, Generic[P]):
+class Metric(Plug[P]):
     """Base of all scores beyond the built-in ones (`analysis.metrics` in a scenario).
 
     unit: of all its values, empty for numbers without one; the names of the values state it, too (`surface_rmsd_pm`).
     direction: which values are better.
     """
 
-    Params: ClassVar[type[Params]] = Params
-    title: ClassVar[str]
-    reference: ClassVar[str]
     unit: ClassVar[str] = ""
     direction: ClassVar[Direction]
-
-    def __init__(self, params: P | None = None) -> None:
-        self.params: P = params if params is not None else self.Params()  # type: ignore[assignment]
 
     @abstractmethod
     def measure(self, scored: Scored) -> Mapping[str, float]:

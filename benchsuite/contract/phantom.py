@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, TypeVar
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from benchsuite.params import Params
-
-P = TypeVar("P", bound=Params)
+from benchsuite.contract.plug import P, Plug
 
 
-class Phantom(ABC, Generic[P]):
+class Phantom(Plug[P]):
     """Base of all specimens: parameters and a seed in, atoms out (positions in Å about the centre of the box)."""
-
-    Params: ClassVar[type[Params]]
-    title: ClassVar[str]
-    reference: ClassVar[str]
-
-    def __init__(self, params: P) -> None:
-        self.params = params
 
     def outside_content(self) -> str:
         """Return a hash of whatever is read from outside the parameters (a file), so that a changed file is noticed."""

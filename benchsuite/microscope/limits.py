@@ -14,20 +14,19 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
+from benchsuite.contract.settings import Acquisition, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError, choices
-from benchsuite.microscope.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
 from benchsuite.physics.electrons import wavelength_A
 
 AIRY = 0.61  # radius of a focused probe, in units of λ/α
-LEAST_OVERLAP = 0.5  # of the diameters of neighbouring probes
+MIN_OVERLAP = 0.5  # of the diameters of neighbouring probes
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
-WIDEST_MRAD = 250.0  # of the incoherent engine
-MOST_PIXELS = 100_000  # on a side
-MOST_ELECTRONS = 1e15  # per position: beyond it counting noise is far below single precision
+MAX_SIDE_PX = 100_000
+MAX_ELECTRONS_PER_POSITION = 1e15  # beyond it counting noise is far below single precision
 
-ORDERS = (12, 21, 23, 30, 32, 34, 41, 43, 45, 50, 52, 54, 56)
-ABERRATIONS = (*(f"C{n}" for n in ORDERS), *(f"phi{n}_deg" for n in ORDERS if n % 10))
+ABERRATION_ORDERS = (12, 21, 23, 30, 32, 34, 41, 43, 45, 50, 52, 54, 56)
+ABERRATION_NAMES = (*(f"C{n}" for n in ABERRATION_ORDERS), *(f"phi{n}_deg" for n in ABERRATION_ORDERS if n % 10))
 
 
 def grid_points(simulation: Simulation, box_A: float) -> int:
@@ -42,7 +41,7 @@ def grid_points(simulation: Simulation, box_A: float) -> int:
 
 def prism_factor(simulation: Simulation) -> int:
     """Return the interpolation factor f in use: 1 for direct multislice."""
-    return simulation.prism_interpolation if simulation.method == "prism" and simulation.engine != "incoherent" else 1
+    return simulation.prism_interpolation if simulation.method == "prism" else 1
 
 
 def band_limit_mrad(energy_keV: float, pixels: int, box_A: float) -> float:
@@ -55,22 +54,28 @@ def band_limit_mrad(energy_keV: float, pixels: int, box_A: float) -> float:
     return across // 2 * 1e3 * wavelength_A(energy_keV) / box_A
 
 
-def check_physics(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
-    """Return every reason why this experiment cannot be simulated, each as "section.key: message"."""
-    side = field_of_view_A(acquisition.scan) / simulation.sampling_A
-    if side > MOST_PIXELS:
-        return [f"simulation.sampling_A: a box (acquisition.scan) of {side:.2g} pixels on a side; at most {MOST_PIXELS:,}"]
-    return [
-        *_check_detectors(acquisition, simulation),
-        *_check_angles(microscope, simulation, acquisition),
+def too_many_pixels(simulation: Simulation, scan: Scan) -> str | None:
+    """Return that the box has more pixels than any engine should be asked about, as "section.key: message", or None."""
+    side = field_of_view_A(scan) / simulation.sampling_A
+    if side <= MAX_SIDE_PX:
+        return None
+    return f"simulation.sampling_A: a box (acquisition.scan) of {side:.2g} pixels on a side; at most {MAX_SIDE_PX:,}"
+
+
+def common_problems(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
+    """Return every reason why no engine can simulate this experiment, each as "section.key: message"."""
+    problems = [
         *_check_room(microscope, simulation, acquisition),
         *_check_aberrations(microscope),
         *_check_dose(acquisition),
         *_check_tilts(acquisition),
     ]
+    if acquisition.mode == "adf" and acquisition.detector is None:
+        problems.append("acquisition.detector: images need an annulus (inner_mrad, outer_mrad); null is for mode 4dstem")
+    return problems
 
 
-def warnings_physics(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
+def common_warnings(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
     """Return what is possible but unusual about an experiment, each as "section.key: message"."""
     found = []
     nyquist = wavelength_A(microscope.energy_keV) / (4 * microscope.semiangle_mrad * 1e-3)
@@ -112,20 +117,27 @@ def check_fits(atoms: Atoms, rotations: np.ndarray, box_A: float | Sequence[floa
             )
 
 
-def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
-    box, factor, detector = field_of_view_A(acquisition.scan), prism_factor(simulation), acquisition.detector
-    pixels = grid_points(simulation, box)
-    wavelength = wavelength_A(microscope.energy_keV)
-    if simulation.engine == "incoherent":
-        return _check_incoherent(microscope, simulation, detector, wavelength)
+def probe_spread_A(microscope: Microscope, simulation: Simulation, scan: Scan) -> float:
+    """Return the largest diameter that the probe has in the box, over all foci."""
+    depth = box_depth_A(scan, simulation)
+    semiangle = microscope.semiangle_mrad * 1e-3
+    above, below = (depth / 2, depth / 2) if microscope.focal_plane == "centre" else (0.0, depth)
+    out_of_focus = max(max(abs(above + defocus), abs(below - defocus)) for defocus in microscope.defoci_A)
+    return 2 * (semiangle * out_of_focus + PROBE_TAILS * wavelength_A(microscope.energy_keV) / semiangle)
+
+
+def multislice_problems(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
+    """Return why a multislice calculation on the grid of `grid_points` cannot simulate this: angles beyond its band limit."""
+    patterns, detector = acquisition.mode == "4dstem", acquisition.detector
+    if patterns and simulation.method == "prism":
+        return ["simulation.method: prism has no patterns of the full field; mode 4dstem needs multislice"]
+    box, factor = field_of_view_A(acquisition.scan), prism_factor(simulation)
+    pixels, wavelength = grid_points(simulation, box), wavelength_A(microscope.energy_keV)
     # PRISM detects on the pixels of its window, which are f times coarser in angle
     limit = min(band_limit_mrad(microscope.energy_keV, p, b) for p, b in ((pixels, box), (pixels // factor, box / factor)))
-    pixel = 1e3 * wavelength / box * factor
+    pixel = 1e3 * wavelength / (camera_field_A(acquisition) if patterns else box / factor)
     problems = []
-    if acquisition.mode == "4dstem":
-        pixel = 1e3 * wavelength / camera_field_A(acquisition)
-        problems += _check_camera_field(simulation, acquisition, box, pixels)
-    camera = max(acquisition.camera.pixels) / 2 * pixel if acquisition.mode == "4dstem" else 0.0
+    camera = max(acquisition.camera.pixels) / 2 * pixel if patterns else 0.0
     if camera > limit:
         problems.append(
             f"acquisition.camera.pixels: {max(acquisition.camera.pixels)} pixels of {pixel:.3g} mrad reach {camera:.1f} mrad, "
@@ -150,70 +162,24 @@ def _check_angles(microscope: Microscope, simulation: Simulation, acquisition: A
     return problems
 
 
-def _check_camera_field(simulation: Simulation, acquisition: Acquisition, box: float, pixels: int) -> list[str]:
-    """The waves of a camera whose pixels are wider than 1/box live in a part of the box, of whole pixels."""
-    field = acquisition.camera.field_A
-    if field is None:
-        return []
-    if simulation.engine != "native":
-        return [
-            f"acquisition.camera.field_A: engine {simulation.engine} has patterns of the whole field of view; say engine: native"
-        ]
-    exact = field * pixels / box
-    if field > box or abs(exact - round(exact)) > 1e-6 * exact:
-        return [
-            f"acquisition.camera.field_A: {field:g} Å is not a whole number of the simulation's pixels of {box / pixels:.6g} Å "
-            f"within its box of {box:g} Å; choose another field or simulation.sampling_A"
-        ]
-    return []
-
-
-def _check_incoherent(
-    microscope: Microscope, simulation: Simulation, detector: AnnularDetector | None, wavelength: float
-) -> list[str]:
-    """The pixels must resolve the intensity of the probe; the detector's angles are those of a single, finely drawn atom."""
-    problems, finest = [], wavelength / (4e-3 * microscope.semiangle_mrad)
-    if simulation.sampling_A > finest * 1.001:
-        problems.append(
-            f"simulation.sampling_A: {simulation.sampling_A:g} Å does not resolve the probe; the incoherent engine needs at most "
-            f"λ/(4α) = {finest:.3f} Å"
-        )
-    if detector is not None and detector.outer_mrad > WIDEST_MRAD:
-        problems.append(
-            f"acquisition.detector.outer_mrad: {detector.outer_mrad:g} mrad; the incoherent engine allows {WIDEST_MRAD:g} mrad"
-        )
-    return problems
-
-
-def _check_detectors(acquisition: Acquisition, simulation: Simulation) -> list[str]:
-    problems = []
-    if acquisition.mode == "adf" and acquisition.detector is None:
-        problems.append("acquisition.detector: images need an annulus (inner_mrad, outer_mrad); null is for mode 4dstem")
-    if acquisition.mode == "4dstem" and simulation.method == "prism":
-        problems.append("simulation.method: prism has no patterns of the full field; mode 4dstem needs multislice")
-    if acquisition.mode == "4dstem" and simulation.engine == "incoherent":
-        problems.append("simulation.engine: incoherent makes images only; mode 4dstem needs abtem or native")
-    return problems
-
-
 def _warnings_overlap(microscope: Microscope, scan: Scan) -> list[str]:
     """Neighbouring probes must share much of the specimen, or the phases between them are not determined."""
     semiangle, found = microscope.semiangle_mrad * 1e-3, []
     for defocus in microscope.defoci_A:
         diameter = 2 * (semiangle * abs(defocus) + AIRY * wavelength_A(microscope.energy_keV) / semiangle)
         overlap = 1 - scan.step_A / diameter
-        if overlap < LEAST_OVERLAP:
+        if overlap < MIN_OVERLAP:
             found.append(
                 f"acquisition.scan.step_A: steps of {scan.step_A:g} Å leave probes of {diameter:.1f} Å (defocus {defocus:g} Å) an "
-                f"overlap of {100 * max(overlap, 0):.0f}%; ptychographic methods want {100 * LEAST_OVERLAP:.0f}% and more"
+                f"overlap of {100 * max(overlap, 0):.0f}%; ptychographic methods want {100 * MIN_OVERLAP:.0f}% and more"
             )
     return found
 
 
 def _check_room(microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
-    """The probe must fit its window (PRISM) or the box at the entrance, at the exit and at its waist; atoms need room, too."""
+    """The probe must fit the box at the entrance, at the exit and at its waist; atoms need room, too."""
     scan = acquisition.scan
-    box, factor = field_of_view_A(scan), prism_factor(simulation)
+    box = field_of_view_A(scan)
     problems = []
     depth = box_depth_A(scan, simulation)
     if 2 * simulation.margin_A >= min(box, depth):
@@ -221,10 +187,7 @@ def _check_room(microscope: Microscope, simulation: Simulation, acquisition: Acq
         problems.append(f"simulation.margin_A: {simulation.margin_A:g} Å on both sides leaves no room in a box of {least:g} Å")
     if simulation.depth_A is not None and microscope.focal_plane == "entrance":
         problems.append("simulation.depth_A: the plane of focus must then be the centre (microscope.focal_plane)")
-    semiangle = microscope.semiangle_mrad * 1e-3
-    above, below = (depth / 2, depth / 2) if microscope.focal_plane == "centre" else (0.0, depth)
-    out_of_focus = max(max(abs(above + defocus), abs(below - defocus)) for defocus in microscope.defoci_A)
-    spread = 2 * (semiangle * out_of_focus + PROBE_TAILS * wavelength_A(microscope.energy_keV) / semiangle)
+    spread = probe_spread_A(microscope, simulation, scan)
     if spread > box:
         problems.append(
             f"microscope.defocus_A: the probe spreads over {spread:.1f} Å, more than the box of {box:g} Å; "
@@ -232,15 +195,6 @@ def _check_room(microscope: Microscope, simulation: Simulation, acquisition: Acq
         )
     elif acquisition.mode == "4dstem" and spread > (field := camera_field_A(acquisition)):
         problems.append(f"acquisition.camera.field_A: {field:g} Å is less than the {spread:.1f} Å over which the probe spreads")
-    elif simulation.window_A is not None and simulation.window_A < spread:
-        problems.append(
-            f"simulation.window_A: {simulation.window_A:g} Å is less than the {spread:.1f} Å over which the probe spreads"
-        )
-    elif spread > box / factor:
-        problems.append(
-            f"simulation.prism_interpolation: {factor} gives a probe window of {box / factor:.1f} Å, but the probe spreads over "
-            f"{spread:.1f} Å; at most {math.floor(box / spread)}"
-        )
     return problems
 
 
@@ -249,8 +203,8 @@ def _check_aberrations(microscope: Microscope) -> list[str]:
     for name in microscope.aberrations_A:
         if name in ("C10", "C1", "defocus"):
             problems.append(f"microscope.aberrations_A.{name}: the defocus is given by microscope.defocus_A")
-        elif name not in ABERRATIONS:
-            problems.append(f"microscope.aberrations_A.{name}: unknown coefficient; {choices(name, ABERRATIONS)}")
+        elif name not in ABERRATION_NAMES:
+            problems.append(f"microscope.aberrations_A.{name}: unknown coefficient; {choices(name, ABERRATION_NAMES)}")
         elif (match := re.fullmatch(r"phi(\d\d)_deg", name)) and f"C{match[1]}" not in microscope.aberrations_A:
             problems.append(f"microscope.aberrations_A.{name}: the direction of an aberration C{match[1]} that is not given")
     return problems
@@ -258,7 +212,7 @@ def _check_aberrations(microscope: Microscope) -> list[str]:
 
 def _check_dose(acquisition: Acquisition) -> list[str]:
     electrons = acquisition.dose_e_per_A2 * acquisition.scan.step_A**2
-    if math.isfinite(electrons) and electrons > MOST_ELECTRONS:
+    if math.isfinite(electrons) and electrons > MAX_ELECTRONS_PER_POSITION:
         return [f"acquisition.dose_e_per_A2: {acquisition.dose_e_per_A2:g} is beyond any noise; say .inf for noise-free data"]
     return []
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from benchsuite.microscope.settings import Acquisition, Imperfections, Tilts
+from benchsuite.contract.settings import Acquisition, Imperfections, Tilts
 from benchsuite.microscope.tilts import rotations
 from benchsuite.physics.rotations import rotation
 

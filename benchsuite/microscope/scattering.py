@@ -1,4 +1,4 @@
-"""What images and diffraction patterns share: the specimen in its box, moving atoms, sliced potentials, and abTEM's settings.
+"""What multislice engines share: the specimen in its box, frozen phonons, sliced potentials, the scan, and abTEM's settings.
 
 Frozen phonons: Loane, Xu & Silcox, Acta Cryst. A 47 (1991) 267, doi:10.1107/S0108767391000375. abTEM: Madsen & Susi, Open Research
 Europe 1 (2021) 24, doi:10.12688/openreseurope.13015.2.
@@ -18,17 +18,20 @@ from typing import Any, TypeVar
 import numpy as np
 from ase import Atoms
 
+from benchsuite.contract.settings import Acquisition, FrozenPhonons, Microscope, Scan, Simulation
+from benchsuite.contract.simulator import Allocate
+from benchsuite.data import Modality
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import check_fits, grid_points
-from benchsuite.microscope.settings import FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
 from benchsuite.physics.backend import thread_count
 from benchsuite.physics.fft.plans import MEASURED, with_kept_plans
 
-PATTERNS, ADF = "patterns", "adf"  # what 4D-STEM records
-Detect = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-_T = TypeVar("_T")
+PROBES_AT_ONCE = 16
+POSITIONS_AT_ONCE = 64
 ABTEM_DEVICES = {"cpu": "cpu", "cuda": "gpu"}
+Detect = Callable[[np.ndarray], Mapping[Modality, np.ndarray]]  # of positions (n, 2) in Å from the corner of the box
+_T = TypeVar("_T")
 
 
 def with_abtem(device: str, compute: Callable[[], _T]) -> _T:
@@ -137,6 +140,43 @@ def sliced_potential(atoms: Atoms, positions: np.ndarray, simulation: Simulation
         projection="infinite",
     )
     return Sliced(potential.build(lazy=False), thickness, depth, height)
+
+
+def scanned_patterns(
+    scatter: Callable[[Sliced, float], Detect],
+    atoms: Atoms,
+    rotation: np.ndarray,
+    microscope: Microscope,
+    simulation: Simulation,
+    acquisition: Acquisition,
+    seed: int,
+    drift_A: np.ndarray | None,
+    allocate: Allocate,
+) -> Mapping[Modality, np.ndarray]:
+    """Return the patterns of one tilt, and its virtual images where there is an annular detector, averaged over phonons.
+
+    `scatter(sliced, defocus_A)` gives what the detectors record of a sliced potential, the defocus counted from its entrance.
+    Beyond the arrays that `allocate` gives, memory is bounded whatever the number of positions.
+    """
+    scan, camera, phonons = acquisition.scan, acquisition.camera, acquisition.frozen_phonons
+    (ny, nx), foci = scan.positions, len(microscope.defoci_A)
+    positions = in_the_box(atoms, rotation, simulation, scan)
+    probes = probe_positions_A(scan, field_of_view_A(scan)).reshape(-1, 2)
+    shifts = np.zeros((foci, 2)) if drift_A is None else np.asarray(drift_A)
+    configurations = phonons.count if phonons else 1
+    results: dict[Modality, np.ndarray] = {"4dstem": allocate("4dstem", (foci, ny, nx, *camera.pixels))}
+    if acquisition.detector is not None:
+        results["adf"] = allocate("adf", (foci, ny, nx))
+    for displaced in thermal_configurations(atoms, positions, phonons, seed):
+        sliced = sliced_potential(atoms, displaced, simulation, scan)
+        for focus, defocus in enumerate(microscope.defoci_A):
+            detect = scatter(sliced, sliced.entrance_defocus_A(defocus, microscope))
+            flat = {modality: array[focus].reshape(ny * nx, *array.shape[3:]) for modality, array in results.items()}
+            for first in range(0, len(probes), POSITIONS_AT_ONCE):
+                batch = slice(first, first + POSITIONS_AT_ONCE)
+                for modality, measured in detect(probes[batch] - shifts[focus]).items():
+                    flat[modality][batch] += measured / np.float32(configurations)
+    return results
 
 
 def abtem_aperture(microscope: Microscope) -> dict[str, Any]:

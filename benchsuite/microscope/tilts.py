@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from benchsuite.contract.settings import Acquisition, Scan, Simulation, Tilts, VolumeGrid
 from benchsuite.data import Grid
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope.settings import Acquisition, Scan, Simulation, Tilts, VolumeGrid
 from benchsuite.physics.rotations import euler, is_rotation, single_axis, tilt_angles
 
 

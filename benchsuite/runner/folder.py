@@ -8,11 +8,12 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchsuite import registry
 from benchsuite.atomic import clear_disk_errors, write_text
 from benchsuite.errors import BenchsuiteError
 from benchsuite.provenance import provenance
@@ -61,6 +62,7 @@ class RunFolder:
             "sweep_keys": list(self.loaded.sweep_keys),
             "store": relative,
             "cells": [cell.id for cell in self.loaded.cells],
+            "caveats": _caveats(self.loaded.cells),
             "provenance": provenance(),
         }
         write_text(self.folder / RUN_FILE, json.dumps(about, indent=1))
@@ -101,6 +103,12 @@ class RunFolder:
         write_table(self.folder, [self.rows[key] for key in sorted(self.rows)], list(self.loaded.sweep_keys))
         ended = time.monotonic()
         self._next_table_s = ended + max(1.0, 20 * (ended - started))  # a long table must not be all that is done
+
+
+def _caveats(cells: Sequence[Cell]) -> dict[str, str]:
+    """What the data of the simulation engines lack, by the name of the engine."""
+    engines = {cell.experiment.engine for cell in cells if cell.experiment.measured is None}
+    return {name: caveat for name in sorted(engines) if (caveat := registry.simulator(name).caveat)}
 
 
 def _row_of(file: Path, key: str | None) -> dict[str, Any] | None:

@@ -38,7 +38,6 @@ ALWAYS = (
     "benchsuite.runner.task", "benchsuite.physics.fft.plans", "ase.io.extxyz", "scipy.fft", "scipy.ndimage", "scipy.optimize",
     "scipy.spatial", "zarr.codecs",
 )  # fmt: skip
-SIMULATIONS = ("benchsuite.microscope.adf", "benchsuite.microscope.diffraction", "benchsuite.microscope.incoherent", "abtem")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,9 @@ class Server:
             if (kind, name) not in self.used:
                 self.used.add((kind, name))
                 with contextlib.suppress(Exception):
-                    registry.registered(kind, name)
+                    cls = registry.registered(kind, name)
+                    for library in cls.libraries if kind == "simulator" else ():
+                        importlib.import_module(library)
                 code_version.hold_imported()
                 settle_threads()
 
@@ -213,7 +214,7 @@ def why_unsafe() -> str | None:
 def main() -> None:
     """Serve on the socket whose descriptor is the first argument; the second says what to import."""
     wanted = json.loads(sys.argv[2])
-    preload([*ALWAYS, *(SIMULATIONS if wanted["simulates"] else ())], wanted["plugins"])
+    preload(ALWAYS, wanted["plugins"])
     Server(socket.socket(fileno=int(sys.argv[1]))).serve()
 
 

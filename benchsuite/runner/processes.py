@@ -87,7 +87,9 @@ def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
         entry if isinstance(entry, str) else entry.get("use", next(iter(entry))) for entry in experiment["analysis"]["metrics"]
     ]
     phantom = experiment["phantom"]  # None of a series from files
+    simulators = [experiment["simulation"]["engine"]] if request["kind"] in SIMULATING else []
     return [
+        *(("simulator", name) for name in simulators),
         *([("phantom", phantom["name"])] if phantom else []),
         ("reconstructor", chosen["name"]),
         *(("preprocessing", step["name"]) for step in chosen["preprocess"]),
@@ -169,7 +171,7 @@ class ForkServer:
 
     def __init__(self, setting: Setting) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        wanted = json.dumps({"simulates": setting.simulates, "plugins": list(setting.plugins)})
+        wanted = json.dumps({"plugins": list(setting.plugins)})
         self._lock = threading.Lock()
         self.unusable = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the server

@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchsuite import registry
 from benchsuite.atomic import clear_disk_errors, write_text
 from benchsuite.code_version import imported_files, look_again, project_version
 from benchsuite.errors import BenchsuiteError
@@ -25,7 +26,6 @@ from benchsuite.errors import BenchsuiteError
 log = logging.getLogger(__name__)
 
 FOLDER = "cluster"  # in the store
-IN_KEYS = ("abtem", "ase")  # libraries whose versions are part of keys
 DECIDING = ("numba", "numpy", "pyfftw", "scikit-image", "scipy")  # libraries that may change a last bit
 PATIENCE_S = 5.0  # for a network file system to show a new file
 KEPT_S = 30 * 86_400.0
@@ -45,7 +45,9 @@ def write_terms(store: Path, plugins: Sequence[str]) -> Path:
         write_text(copy, content.decode())
         copies[plugin] = {"sha256": seen, "copy": str(copy)}
     file = store / FOLDER / f"{uuid.uuid4().hex}.json"
-    write_text(file, json.dumps({"code": project_version(), "libraries": _libraries(), "plugins": copies}))
+    in_keys = registry.libraries()
+    libraries = {name: _version(name) for name in (*in_keys, *DECIDING)}
+    write_text(file, json.dumps({"code": project_version(), "libraries": libraries, "in_keys": in_keys, "plugins": copies}))
     return file
 
 
@@ -62,9 +64,9 @@ def agree(file: str) -> None:
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise BenchsuiteError(f"other code in {', '.join(changed[:3])}{more}; install there what the runner has")
-    for name, found in _libraries().items():
-        asked = terms["libraries"][name]
-        if found != asked and name in IN_KEYS:
+    for name, asked in terms["libraries"].items():
+        found = _version(name)
+        if found != asked and name in terms["in_keys"]:
             raise BenchsuiteError(f"{name} {found}, the runner has {asked}; install the same version there")
         if found != asked:
             log.warning("%s %s, the runner has %s: results may differ in the last bits", name, found, asked)
@@ -99,10 +101,6 @@ def _check_writable(folder: Path) -> None:
     with clear_disk_errors(folder):
         probe.mkdir()
         shutil.rmtree(probe, ignore_errors=True)
-
-
-def _libraries() -> dict[str, str | None]:
-    return {name: _version(name) for name in (*IN_KEYS, *DECIDING)}
 
 
 def _version(name: str) -> str | None:

@@ -10,11 +10,11 @@ from ase import Atoms
 from pydantic import SerializeAsAny, ValidationInfo, field_serializer, field_validator
 from pydantic_core import to_json
 
-from benchsuite import registry
+from benchsuite import microscope, registry
 from benchsuite.content_hash import content_hash
+from benchsuite.contract.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.data import Modality
 from benchsuite.measured.settings import SeriesFile, Truth
-from benchsuite.microscope.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario.schema import Analysis, Limits
@@ -129,11 +129,8 @@ class Experiment(Params):
 
     @property
     def engine(self) -> str:
-        """What simulates: the native engine has no images, the incoherent one no patterns; "file" where nothing does."""
-        if self.measured is not None:
-            return "file"
-        chosen, images = self.simulation.engine, self.acquisition.mode == "adf"
-        return "abtem" if chosen == ("native" if images else "incoherent") else chosen
+        """The name of the engine that simulates; "file" of measured data."""
+        return "file" if self.measured is not None else microscope.engine_name(self.simulation, self.acquisition.mode)
 
     def specimen_repeat(self, repeat: int) -> int:
         """Return the repeat that seeds specimen and phonons: 0 for all repeats that redraw the noise only."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite import microscope, registry
+from benchsuite.contract.settings import Simulation
 from benchsuite.errors import BenchsuiteError, Problem, ScenarioError, choices
 from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library, named
@@ -180,7 +181,8 @@ def _sections(
     specs = _reconstructors(document, problems)
     _check_elements(document, sections, problems)
     check_metrics(document, problems)
-    if sections["microscope"] and sections["simulation"] and sections["acquisition"] and not is_measured(raw):
+    engine = sections["simulation"] and not is_measured(raw) and _engine(document, sections["simulation"], problems)
+    if engine and sections["microscope"] and sections["acquisition"]:
         for message in microscope.check_physics(sections["microscope"], sections["simulation"], sections["acquisition"]):
             key, _, text = message.partition(": ")
             problems.append(Problem(document.place(tuple(key.split("."))), key, text))
@@ -234,6 +236,16 @@ def _phantom(document: Document, problems: list[Problem]) -> PhantomSpec | None:
     if params is None:
         return None
     return PhantomSpec(name=kind, params=params, label=str(raw.get("label", kind)), substrate=substrate)
+
+
+def _engine(document: Document, simulation: Simulation, problems: list[Problem]) -> bool:
+    """Whether the engine of a simulation exists and accepts its parameters; adds a problem where not."""
+    try:
+        model = registry.simulator(simulation.engine).Params
+    except BenchsuiteError as error:
+        problems.append(Problem(document.place(("simulation", "engine")), "simulation.engine", str(error)))
+        return False
+    return validate(model, simulation.params, document, ("simulation", "params"), problems) is not None
 
 
 def _reconstructors(document: Document, problems: list[Problem]) -> list[ReconstructorSpec]:

@@ -1,4 +1,4 @@
-"""The sections of a scenario on one page; those of the microscope are in `microscope.settings`.
+"""The sections of a scenario on one page; those of the microscope are in `contract.settings`.
 
 `phantom` and each entry of `reconstructors` are open here: their keys are the `Params` of the registered class they name,
 and are validated against it by the loader.
@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from benchsuite.contract.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.measured.settings import SeriesFile, Truth
-from benchsuite.microscope.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.params import AsTuple, Count, Integer, Names, NonNegative, Params, Positive
 
 FigureName = Literal[

@@ -8,12 +8,12 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from benchsuite.microscope.diffraction import simulate_diffraction
 
 from benchsuite import registry
 from benchsuite.contract import Context
+from benchsuite.contract.settings import Acquisition, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.data import Grid, Optics, TiltSeries
-from benchsuite.microscope.diffraction import simulate_diffraction
-from benchsuite.microscope.settings import Acquisition, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.model import Multislice

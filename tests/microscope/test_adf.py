@@ -9,11 +9,11 @@ import pytest
 from ase import Atoms
 from scipy.ndimage import center_of_mass
 
+from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import simulate_adf, simulate_cost
 from benchsuite.microscope.cost import STARTING_S
 from benchsuite.microscope.scattering import thermal_configurations
-from benchsuite.microscope.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.rotations import random_rotation
 
 CHIRAL = Atoms("Au4", [[2.4, 0.3, -0.4], [-0.6, 2.0, 0.7], [0.2, -0.8, 2.6], [-1.5, -1.2, -0.9]])

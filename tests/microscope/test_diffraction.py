@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-
-from benchsuite.errors import PhysicsError
 from benchsuite.microscope.adf import simulate_adf
 from benchsuite.microscope.diffraction import cropped, simulate_diffraction
 from benchsuite.microscope.native import central
-from benchsuite.microscope.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
+
+from benchsuite.contract.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
+from benchsuite.errors import PhysicsError
 from benchsuite.physics.rotations import random_rotation
 
 CHIRAL = Atoms("Au4", [[1.4, 0.3, -0.4], [-0.6, 1.6, 0.7], [0.2, -0.8, 1.6], [-1.5, -1.2, -0.9]])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
+from benchsuite.microscope.incoherent import _phase_of_one, simulate_incoherent
 
+from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import check_physics, simulate_cost
-from benchsuite.microscope.incoherent import _phase_of_one, simulate_incoherent
-from benchsuite.microscope.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import rotation
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from benchsuite.contract.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import check_fits, check_physics, warnings_physics
 from benchsuite.microscope.limits import band_limit_mrad, grid_points
-from benchsuite.microscope.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import rotation
 

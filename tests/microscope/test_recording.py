@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchsuite.contract.settings import Acquisition, Imperfections, Scan, Tilts
 from benchsuite.microscope import record, rotations, true_drift_A, true_rotations
 from benchsuite.microscope.recording import electrons_per_position, shifted
-from benchsuite.microscope.settings import Acquisition, Imperfections, Scan, Tilts
 from benchsuite.physics.rotations import rotation
 
 TILTS = Tilts(range_deg=(-60.0, 60.0), count=5)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchsuite.contract.settings import Acquisition, Scan, Tilts, VolumeGrid
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import reconstruction_grid, rotations
-from benchsuite.microscope.settings import Acquisition, Scan, Tilts, VolumeGrid
 from benchsuite.physics.rotations import rotation
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchsuite.contract.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import check_physics, simulate_adf
-from benchsuite.microscope.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.phantoms.stack import Stack
 
 

@@ -55,7 +55,6 @@ class Stage(ABC):
     """One step of the flow. Subclasses are frozen dataclasses; equal stages have equal keys."""
 
     name: ClassVar[str]
-    libraries: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def inputs(self) -> Mapping[str, Any]:
@@ -68,6 +67,11 @@ class Stage(ABC):
     @abstractmethod
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         """Fill the folder from the folders of the upstream stages."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The packages whose versions decide the result."""
+        return ()
 
     def code(self) -> dict[str, str]:
         """Return the version of the code that makes this stage."""

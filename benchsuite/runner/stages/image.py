@@ -11,19 +11,18 @@ import numpy as np
 
 from benchsuite import microscope, seeds
 from benchsuite.contract.cost import Cost
+from benchsuite.contract.simulator import AnySimulator
 from benchsuite.data import Modality
 from benchsuite.runner.stages.base import Bench, Stage, once
-from benchsuite.runner.stages.phantom import PhantomStage, truth
+from benchsuite.runner.stages.phantom import PhantomStage, class_version, truth
 from benchsuite.scenario import Experiment
 
-IMAGE, PATTERNS = "image.npy", "patterns.npy"
+FILES: dict[Modality, str] = {"adf": "image.npy", "4dstem": "patterns.npy"}
 
 
 @dataclass(frozen=True)
 class ImageStage(Stage):
     name = "image"
-    libraries = ("abtem", "ase")
-
     experiment: Experiment
     repeat: int
     tilt: int
@@ -32,31 +31,34 @@ class ImageStage(Stage):
         """The (3, 3) rotation that the specimen really has, tilt error included."""
         return true_rotations(self.experiment, self.repeat)[self.tilt]
 
+    def simulator(self) -> AnySimulator:
+        """The engine that simulates, with its own parameters."""
+        return microscope.simulator_of(self.experiment.simulation, self.experiment.acquisition.mode)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return ("ase", *self.simulator().libraries)
+
     def inputs(self) -> Mapping[str, Any]:
-        e = self.experiment
+        e, simulator = self.experiment, self.simulator()
         phonons, detector = e.acquisition.frozen_phonons, e.acquisition.detector
         inputs = {
             "rotation": np.round(self.rotation(), 12).tolist(),
+            "engine": e.engine,
+            "params": simulator.params.model_dump(mode="json"),
             "microscope": e.microscope.model_dump(mode="json"),
-            "simulation": e.simulation.model_dump(mode="json", exclude=self._unused()),
+            "simulation": e.simulation.model_dump(mode="json", exclude={"engine", "params", *simulator.unread}),
             "scan": e.acquisition.scan.model_dump(mode="json"),
             "detector": detector.model_dump(mode="json") if detector else None,
             "phonons": phonons.model_dump(mode="json") if phonons else None,
             "seed": self.seed() if phonons else None,
         }
-        if self._patterns():
+        if e.acquisition.mode == "4dstem":
             inputs |= {"camera": e.acquisition.camera.model_dump(mode="json"), "drift_A": self.drift_A().tolist()}
         return inputs
 
-    def _unused(self) -> set[str]:
-        return (
-            {"abtem": {"engine", "window_A"}, "incoherent": {"method", "prism_interpolation", "window_A"}}[self.experiment.engine]
-            if not self._patterns()
-            else set()
-        )
-
-    def _patterns(self) -> bool:
-        return self.experiment.acquisition.mode == "4dstem"
+    def code(self) -> dict[str, str]:
+        return class_version(type(self.simulator()), type(self))
 
     def drift_A(self) -> np.ndarray:
         """The (n_focus, 2) shifts of the specimen in the scans of this tilt; an image is shifted later, when it is recorded."""
@@ -74,28 +76,14 @@ class ImageStage(Stage):
         return microscope.simulate_cost(e.microscope, e.simulation, e.acquisition)
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
-        e, acquisition = self.experiment, self.experiment.acquisition
-        specimen = (truth(sources[0]), self.rotation(), e.microscope, e.simulation)
-        if self._patterns():
-            from benchsuite.microscope.diffraction import simulate_diffraction
+        def on_disk(modality: Modality, shape: tuple[int, ...]) -> np.ndarray:
+            return np.lib.format.open_memmap(folder / FILES[modality], mode="w+", dtype=np.float32, shape=shape)
 
-            def on_disk(name: str, shape: tuple[int, ...]) -> np.ndarray:
-                file = {"patterns": PATTERNS, "adf": IMAGE}[name]
-                return np.lib.format.open_memmap(folder / file, mode="w+", dtype=np.float32, shape=shape)
-
-            simulate_diffraction(*specimen, acquisition, self.seed(), self.drift_A(), allocate=on_disk)
-            return
-        assert acquisition.detector is not None  # check_physics has seen to it
-        recorded = (acquisition.scan, acquisition.detector, acquisition.frozen_phonons)
-        if e.engine == "incoherent":
-            from benchsuite.microscope.incoherent import simulate_incoherent
-
-            image = simulate_incoherent(*specimen, *recorded)
-        else:
-            from benchsuite.microscope.adf import simulate_adf
-
-            image = simulate_adf(*specimen, *recorded, self.seed())
-        np.save(folder / IMAGE, image, allow_pickle=False)
+        e, more = self.experiment, {"seed": self.seed(), "drift_A": self.drift_A(), "allocate": on_disk}
+        made = microscope.simulate(truth(sources[0]), self.rotation(), e.microscope, e.simulation, e.acquisition, **more)
+        for modality, array in made.items():
+            if not isinstance(array, np.memmap):
+                np.save(folder / FILES[modality], array, allow_pickle=False)
 
 
 def true_rotations(experiment: Experiment, repeat: int) -> np.ndarray:
@@ -113,4 +101,4 @@ def true_drift_A(experiment: Experiment, repeat: int) -> np.ndarray:
 
 def load_image(folder: Path, modality: Modality = "adf") -> np.ndarray:
     """Return the (n_focus, ny, nx) image of an entry, or its (n_focus, ny, nx, q_y, q_x) patterns, mapped from disk."""
-    return np.load(folder / (IMAGE if modality == "adf" else PATTERNS), mmap_mode="r", allow_pickle=False)
+    return np.load(folder / FILES[modality], mmap_mode="r", allow_pickle=False)

@@ -25,7 +25,6 @@ class MeasuredTruthStage(Stage):
     """Atoms whose frame is to be found (`register`) are stored as the file has them, about their mean."""
 
     name = "truth"
-    libraries = ("ase",)
 
     experiment: Experiment
 
@@ -43,6 +42,10 @@ class MeasuredTruthStage(Stage):
         """The frame that is stated, or the one from which the search for it starts."""
         truth = self.truth()
         return Frame(centre="mean") if truth.register_ else truth.frame
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return ("ase",)
 
     def upstream(self) -> Sequence[Stage]:
         return ()

@@ -21,7 +21,6 @@ FILE = "truth.extxyz"
 @dataclass(frozen=True)
 class PhantomStage(Stage):
     name = "phantom"
-    libraries = ("ase",)
 
     experiment: Experiment
     repeat: int
@@ -37,6 +36,10 @@ class PhantomStage(Stage):
             "repeat": self.experiment.specimen_repeat(self.repeat),
         }
         return inputs if spec.substrate is None else {**inputs, "substrate": spec.substrate.model_dump(mode="json")}
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return ("ase",)
 
     def upstream(self) -> Sequence[Stage]:
         return ()

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +54,15 @@ class PreprocessingStage(Stage):
         spec, grid = self.cell.reconstructor.preprocess[self.number], self.grid()
         return {
             "step": spec.name,
-            "step_libraries": {library: version(library) for library in self.algorithm().libraries},
             "params": spec.params.model_dump(mode="json"),
             "grid": {"shape": list(grid.shape), "voxel_A": grid.voxel_A},
             "device": self._device(),
             "seed": self.cell.experiment.seed,
         }
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return self.algorithm().libraries
 
     def _device(self) -> str:
         """Where it runs: on the device asked for, if it can."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from benchsuite import microscope, seeds
 from benchsuite.atomic import write_text
+from benchsuite.contract.settings import Acquisition
 from benchsuite.data import Modality, Optics, TiltSeries
-from benchsuite.microscope.settings import Acquisition
 from benchsuite.runner.stages.base import Bench, Stage, once
 from benchsuite.runner.stages.image import ImageStage, load_image, true_drift_A, true_rotations
 from benchsuite.scenario import Experiment

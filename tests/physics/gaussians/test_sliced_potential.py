@@ -12,8 +12,6 @@ from ase import Atoms
 from benchsuite.contract_suite import CHIRAL_A, SIGMA_A, small_problem
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.microscope.diffraction import simulate_diffraction
-from benchsuite.microscope.settings import Acquisition, Camera, Microscope, Scan, Simulation, Tilts
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.pattern_model import PatternModel

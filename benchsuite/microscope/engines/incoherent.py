@@ -18,16 +18,21 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from benchsuite.data import Optics
+from benchsuite.contract.cost import Cost
+from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
+from benchsuite.contract.simulator import Allocate, Simulator, in_memory
+from benchsuite.data import Modality, Optics
 from benchsuite.errors import PhysicsError
+from benchsuite.microscope.cost import INCOHERENT_FOCUS_S, INCOHERENT_SLICE_S, PROCESS_BYTES, STARTUP_S, work_of
 from benchsuite.microscope.limits import check_fits
-from benchsuite.microscope.settings import AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.microscope.tilts import box_depth_A, specimen_box_A
+from benchsuite.params import Params
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.gaussians.engine_numba import add_product, in_slices, splat
@@ -35,10 +40,62 @@ from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD
 from benchsuite.physics.probe import probe_transfer
 
-ALONE_A, ALONE_PIXELS = 14.4, 1152  # the field of the single atom whose scattering angles are asked for: 0.0125 Å pixels
+SINGLE_ATOM_FIELD_A, SINGLE_ATOM_FIELD_PX = 14.4, 1152  # pixels of 0.0125 Å
 
 
-def simulate_incoherent(
+MAX_ANGLE_MRAD = 250.0  # of the field of a single atom
+
+
+class Incoherent(Simulator[Params]):
+    title = "Images without multiple scattering, for many atoms"
+    reference = "Mao, Cui & Yu 2024 (LOT), eq. 7; Bosch & Lazić 2019"
+    modalities = ("adf",)
+    libraries = ("abtem",)
+    forward_model = "gaussians.image_model"
+    unread = ("method", "prism_interpolation", "window_A")
+    caveat = "Images by the incoherent engine: single scattering of a probe in free space, no channelling."
+
+    def check(self, microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
+        """The pixels must resolve the intensity of the probe; the detector's angles are those of a single, finely drawn atom."""
+        problems, detector = [], acquisition.detector
+        finest = wavelength_A(microscope.energy_keV) / (4e-3 * microscope.semiangle_mrad)
+        if simulation.sampling_A > finest * 1.001:
+            problems.append(
+                f"simulation.sampling_A: {simulation.sampling_A:g} Å does not resolve the probe; the incoherent engine needs at "
+                f"most λ/(4α) = {finest:.3f} Å"
+            )
+        if detector is not None and detector.outer_mrad > MAX_ANGLE_MRAD:
+            problems.append(
+                f"acquisition.detector.outer_mrad: {detector.outer_mrad:g} mrad; the incoherent engine allows "
+                f"{MAX_ANGLE_MRAD:g} mrad"
+            )
+        return problems
+
+    def cost(self, microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> Cost:
+        work, grid = work_of(microscope, simulation, acquisition), fine_grid(acquisition.scan, simulation)
+        fine = math.prod(grid.shape)
+        seconds = work.slices * fine * math.log2(fine) * (INCOHERENT_SLICE_S + work.foci * INCOHERENT_FOCUS_S)
+        return Cost(STARTUP_S + seconds, PROCESS_BYTES + 4.0 * fine * work.slices * work.foci + 30 * fine)
+
+    def simulate(
+        self,
+        atoms: Atoms,
+        rotation: np.ndarray,
+        microscope: Microscope,
+        simulation: Simulation,
+        acquisition: Acquisition,
+        *,
+        seed: int = 0,
+        drift_A: np.ndarray | None = None,
+        device: str = "cpu",
+        allocate: Allocate = in_memory,
+    ) -> Mapping[Modality, np.ndarray]:
+        assert acquisition.detector is not None  # the checks of an experiment have seen to it
+        recorded = (acquisition.scan, acquisition.detector, acquisition.frozen_phonons)
+        return {"adf": _images(atoms, rotation, microscope, simulation, *recorded)}
+
+
+def _images(
     atoms: Atoms,
     rotation: np.ndarray,
     microscope: Microscope,
@@ -47,11 +104,7 @@ def simulate_incoherent(
     detector: AnnularDetector,
     phonons: FrozenPhonons | None,
 ) -> np.ndarray:
-    """Return one noise-free tilt, float32 (n_focus, ny, nx): fractions of the incident electrons.
-
-    Arguments as for `simulate_adf`. Raises PhysicsError where the particle does not fit with the margin, or where an element
-    has no thermal displacement.
-    """
+    """Return (n_focus, ny, nx) images. Raises PhysicsError where an element has no thermal displacement."""
     check_fits(atoms, rotation, specimen_box_A(scan, simulation), simulation.margin_A)
     symbols = np.array(atoms.get_chemical_symbols())
     elements = sorted(set(symbols.tolist()))
@@ -165,14 +218,14 @@ def _collected(
 
     Of what is scattered by an angle, the part counts that reaches the annulus from somewhere in the illuminating cone.
     """
-    fine = ALONE_A / ALONE_PIXELS
-    scattered = np.exp(1j * _phase_of_one(element, potential, energy_keV, ALONE_PIXELS, fine)) - 1
-    q = np.fft.fftfreq(ALONE_PIXELS, fine)
+    fine = SINGLE_ATOM_FIELD_A / SINGLE_ATOM_FIELD_PX
+    scattered = np.exp(1j * _phase_of_one(element, potential, energy_keV, SINGLE_ATOM_FIELD_PX, fine)) - 1
+    q = np.fft.fftfreq(SINGLE_ATOM_FIELD_PX, fine)
     angle = 1e3 * wavelength_A(energy_keV) * np.hypot(q[:, None], q)
-    power = np.abs(np.fft.fft2(scattered)) ** 2 * fine**2 / ALONE_PIXELS**2
+    power = np.abs(np.fft.fft2(scattered)) ** 2 * fine**2 / SINGLE_ATOM_FIELD_PX**2
     cone, annulus = angle <= semiangle_mrad, (angle >= annulus_mrad[0]) & (angle < annulus_mrad[1])
     reached = np.fft.ifft2(np.fft.fft2(cone) * np.fft.fft2(annulus)).real / cone.sum()
-    pixels = 2 * math.ceil(ALONE_A / pixel_A / 2)
+    pixels = 2 * math.ceil(SINGLE_ATOM_FIELD_A / pixel_A / 2)
     coarse = _phase_of_one(element, potential, energy_keV, pixels, pixel_A)
     return float((power * reached).sum()) / float((1 - np.cos(coarse)).sum() * pixel_A**2)
 

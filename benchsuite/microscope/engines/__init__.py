@@ -1,0 +1,1 @@
+"""The simulation engines that are built in, one a file."""
