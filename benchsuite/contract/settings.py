@@ -19,12 +19,8 @@ Row3 = Annotated[tuple[Vector3, Vector3, Vector3], AsTuple]
 class Microscope(Params):
     energy_keV: float = Field(300.0, gt=0, description="Acceleration voltage in kV.")
     semiangle_mrad: float = Field(21.0, gt=0, description="Convergence semi-angle of the probe.")
-    defocus_A: float | Numbers = Field(
-        0.0, description="Defocus, positive for underfocus; a list gives a focal series."
-    )
-    focal_plane: Literal["entrance", "centre"] = Field(
-        "centre", description="Plane of the box where zero defocus focuses."
-    )
+    defocus_A: float | Numbers = Field(0.0, description="Defocus, positive for underfocus; a list gives a focal series.")
+    focal_plane: Literal["entrance", "centre"] = Field("centre", description="Plane of the box where zero defocus focuses.")
     aberrations_A: dict[str, float] = Field(
         default_factory=dict,
         description="Polar aberration coefficients beyond defocus, such as C30 in Å, with their directions, such as phi12_deg.",
@@ -39,9 +35,7 @@ class Simulation(Params):
     engine: str = Field("abtem", description="Name of the simulation engine; `benchsuite list simulators` shows all.")
     params: dict[str, Any] = Field(default_factory=dict, description="Further parameters of the engine; `benchsuite info ENGINE`.")
     window_A: Positive | None = Field(None, description="Side of the window of a probe (native); default: the whole box.")
-    method: Literal["multislice", "prism"] = Field(
-        "multislice", description="Direct multislice or PRISM (abtem)."
-    )
+    method: Literal["multislice", "prism"] = Field("multislice", description="Direct multislice or PRISM (abtem).")
     sampling_A: Positive = Field(0.1, description="Pixel width of potential and wave; the band limit is λ/(3·sampling).")
     slice_A: Positive = Field(2.0, description="Slice thickness.")
     depth_A: Positive | None = Field(None, description="Height of the specimen box along the beam; default: a cube.")

@@ -8,12 +8,12 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from benchsuite.microscope.diffraction import simulate_diffraction
 
 from benchsuite import registry
 from benchsuite.contract import Context
 from benchsuite.contract.settings import Acquisition, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.data import Grid, Optics, TiltSeries
+from benchsuite.microscope import simulate
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.model import Multislice
@@ -97,9 +97,9 @@ def test_native_simulation_against_abtem(benchmark, window_A):
     )
 
     def simulated(engine: str, window: float | None = None) -> np.ndarray:
-        settings = Simulation(engine=engine, window_A=window, sampling_A=0.1)  # type: ignore[arg-type]
-        arguments = (atoms, rotation("y", 30), Microscope(defocus_A=-200.0), settings, acquisition, 1)
-        return simulate_diffraction(*arguments)["patterns"]
+        settings = Simulation(engine=engine, window_A=window, sampling_A=0.1)
+        arguments = (atoms, rotation("y", 30), Microscope(defocus_A=-200.0), settings, acquisition)
+        return simulate(*arguments, seed=1)["4dstem"]
 
     ours = benchmark(simulated, "native", window_A)
     theirs, best = simulated("abtem"), np.inf

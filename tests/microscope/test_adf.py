@@ -11,8 +11,8 @@ from scipy.ndimage import center_of_mass
 
 from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope import simulate_adf, simulate_cost
-from benchsuite.microscope.cost import STARTING_S
+from benchsuite.microscope import simulate, simulate_cost
+from benchsuite.microscope.cost import STARTUP_S
 from benchsuite.microscope.scattering import thermal_configurations
 from benchsuite.physics.rotations import random_rotation
 
@@ -24,15 +24,11 @@ SIMULATION = Simulation(sampling_A=0.1, slice_A=1.6, margin_A=1.0)
 
 
 def simulated(atoms: Atoms, rotation: np.ndarray | None = None, **changed: Any) -> np.ndarray:
-    settings: dict[str, Any] = {
-        "microscope": MICROSCOPE,
-        "simulation": SIMULATION,
-        "scan": SCAN,
-        "detector": DETECTOR,
-        "phonons": None,
-        "seed": 0,
-    }
-    return simulate_adf(atoms, np.eye(3) if rotation is None else rotation, **settings | changed)
+    optics, simulation = changed.pop("microscope", MICROSCOPE), changed.pop("simulation", SIMULATION)
+    seed = changed.pop("seed", 0)
+    settings: dict[str, Any] = {"tilts": Tilts(angles_deg=(0.0,)), "scan": SCAN, "detector": DETECTOR} | changed
+    turn = np.eye(3) if rotation is None else rotation
+    return simulate(atoms, turn, optics, simulation, Acquisition(**settings), seed=seed)["adf"]
 
 
 def acquisition(phonons: FrozenPhonons | None = None) -> Acquisition:
@@ -156,9 +152,9 @@ def test_heavier_atoms_scatter_more_and_fractions_stay_fractions() -> None:
 
 def test_phonons_are_averaged_over_the_configurations_of_the_seed() -> None:
     phonons = FrozenPhonons(count=2, rms_A={"Au": 0.15})
-    averaged = simulated(CHIRAL, phonons=phonons, seed=7)
-    np.testing.assert_array_equal(averaged, simulated(CHIRAL, phonons=phonons, seed=7))
-    assert np.abs(averaged - simulated(CHIRAL, phonons=phonons, seed=8)).max() > 0.02 * averaged.max()
+    averaged = simulated(CHIRAL, frozen_phonons=phonons, seed=7)
+    np.testing.assert_array_equal(averaged, simulated(CHIRAL, frozen_phonons=phonons, seed=7))
+    assert np.abs(averaged - simulated(CHIRAL, frozen_phonons=phonons, seed=8)).max() > 0.02 * averaged.max()
     displaced = list(thermal_configurations(CHIRAL, CHIRAL.positions, phonons, 7))
     alone = [simulated(Atoms(CHIRAL.symbols, positions)) for positions in displaced]
     np.testing.assert_allclose(averaged, np.mean(alone, axis=0), atol=1e-5 * averaged.max())
@@ -175,7 +171,7 @@ def test_thermal_displacements_have_their_rms_per_axis_and_element() -> None:
 
 def test_an_element_without_a_thermal_displacement_is_named() -> None:
     with pytest.raises(PhysicsError, match="no thermal displacement for Au"):
-        simulated(CHIRAL, phonons=FrozenPhonons(rms_A={"Cu": 0.1}))
+        simulated(CHIRAL, frozen_phonons=FrozenPhonons(rms_A={"Cu": 0.1}))
 
 
 def test_a_particle_too_large_is_refused_never_wrapped() -> None:
@@ -186,7 +182,7 @@ def test_a_particle_too_large_is_refused_never_wrapped() -> None:
         simulated(
             Atoms("Au40", np.tile([[4.7, 0, 0]], (40, 1))),
             simulation=SIMULATION.model_copy(update={"margin_A": 0.0}),
-            phonons=FrozenPhonons(rms_A={"Au": 0.2}),
+            frozen_phonons=FrozenPhonons(rms_A={"Au": 0.2}),
         )
 
 
@@ -205,9 +201,9 @@ def test_predicted_cost_grows_with_the_work() -> None:
     simulation, phonons = Simulation(), FrozenPhonons(count=8, rms_A={"Au": 0.1})
     base = simulate_cost(Microscope(), simulation, acquisition())
     averaged = simulate_cost(Microscope(), simulation, acquisition(phonons))
-    assert averaged.seconds - STARTING_S == pytest.approx(8 * (base.seconds - STARTING_S))
+    assert averaged.seconds - STARTUP_S == pytest.approx(8 * (base.seconds - STARTUP_S))
     focal = simulate_cost(Microscope(defocus_A=(0.0, 10.0)), simulation, acquisition())
-    assert focal.seconds - STARTING_S == pytest.approx(2 * (base.seconds - STARTING_S))
+    assert focal.seconds - STARTUP_S == pytest.approx(2 * (base.seconds - STARTUP_S))
     assert simulate_cost(Microscope(), Simulation(method="prism"), acquisition()).seconds < 0.3 * base.seconds
     assert base.bytes < simulate_cost(Microscope(), Simulation(method="prism", prism_interpolation=1), acquisition()).bytes
 

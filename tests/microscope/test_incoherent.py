@@ -5,22 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
-from benchsuite.microscope.incoherent import _phase_of_one, simulate_incoherent
 
 from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope import check_physics, simulate_cost
+from benchsuite.microscope import check_physics, simulate, simulate_cost
+from benchsuite.microscope.engines.incoherent import _phase_of_one
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import rotation
 
 SCAN = Scan(step_A=0.2, positions=(60, 60))
 DETECTOR = AnnularDetector(inner_mrad=60, outer_mrad=150)
 STILL = np.eye(3)
+TILTS = {"range_deg": (-60, 60), "count": 5}
 
 
 def simulated(atoms, turned=STILL, scan=SCAN, phonons=None, sampling_A=0.1, slice_A=2.0, **microscope):
     settings = Simulation(engine="incoherent", sampling_A=sampling_A, slice_A=slice_A)
-    return simulate_incoherent(atoms, turned, Microscope(semiangle_mrad=25.0, **microscope), settings, scan, DETECTOR, phonons)
+    acquisition = Acquisition(tilts=TILTS, scan=scan, detector=DETECTOR, frozen_phonons=phonons)
+    return simulate(atoms, turned, Microscope(semiangle_mrad=25.0, **microscope), settings, acquisition)["adf"]
 
 
 def scattered_into_the_detector(element, semiangle_mrad=25.0, raster=32, pixels_per_step=24, pixel_A=0.0125):
@@ -64,9 +66,10 @@ def test_the_depth_in_focus_is_the_defocus():
     """Positive defocus puts the crossover below the centre, as everywhere."""
     optics = Microscope(semiangle_mrad=50.0, defocus_A=(-5.0, 5.0))
     settings = Simulation(engine="incoherent", sampling_A=0.05, slice_A=1.0, margin_A=0.5)
+    images = Acquisition(tilts=TILTS, scan=SCAN, detector=DETECTOR)
     for depth, sharp in ((-5.0, 0), (5.0, 1)):
         atom = Atoms("Si", [(0, 0, depth)])
-        peaks = simulate_incoherent(atom, STILL, optics, settings, SCAN, DETECTOR, None).max(axis=(1, 2))
+        peaks = simulate(atom, STILL, optics, settings, images)["adf"].max(axis=(1, 2))
         assert peaks[sharp] > 1.1 * peaks[1 - sharp]
 
 
@@ -95,22 +98,20 @@ def test_atoms_of_one_slice_add_their_phases_and_of_two_their_intensities():
 
 
 def test_what_the_engine_cannot_do_is_refused():
-    tilts = {"range_deg": (-60, 60), "count": 5}
     engine = Simulation(engine="incoherent", sampling_A=0.3)
-    images = Acquisition(tilts=tilts, detector={"inner_mrad": 60, "outer_mrad": 300})
+    images = Acquisition(tilts=TILTS, detector={"inner_mrad": 60, "outer_mrad": 300})
     found = "\n".join(check_physics(Microscope(semiangle_mrad=25.0), engine, images))
     assert "simulation.sampling_A: 0.3 Å does not resolve the probe; the incoherent engine needs at most λ/(4α) = 0.197 Å" in found
     assert "acquisition.detector.outer_mrad: 300 mrad" in found
-    patterns = Acquisition(mode="4dstem", tilts=tilts)
+    patterns = Acquisition(mode="4dstem", tilts=TILTS)
     assert "incoherent makes images only" in "\n".join(check_physics(Microscope(), Simulation(engine="incoherent"), patterns))
-    fine = Acquisition(tilts=tilts, detector={"inner_mrad": 60, "outer_mrad": 195})
+    fine = Acquisition(tilts=TILTS, detector={"inner_mrad": 60, "outer_mrad": 195})
     assert check_physics(Microscope(semiangle_mrad=25.0), Simulation(engine="incoherent", sampling_A=0.15), fine) == []
 
 
 def test_the_prediction_grows_with_slices_and_foci():
-    tilts = {"range_deg": (-60, 60), "count": 5}
     costs = [
-        simulate_cost(Microscope(defocus_A=foci), Simulation(engine="incoherent", slice_A=thick), Acquisition(tilts=tilts))
+        simulate_cost(Microscope(defocus_A=foci), Simulation(engine="incoherent", slice_A=thick), Acquisition(tilts=TILTS))
         for foci, thick in (((0.0,), 2.0), ((0.0,), 1.0), ((0.0, 10.0), 2.0))
     ]
     assert costs[1].seconds > 1.5 * (costs[0].seconds - 1)

@@ -79,14 +79,14 @@ def test_defaults_are_possible() -> None:
         ),
         ({"mode": "4dstem", "camera": Camera(pixels=(64, 200))}, "acquisition.camera.pixels", "200 pixels .* at most 170 pixels"),
         (
-            {"mode": "4dstem", "microscope": {"defocus_A": -200.0}, "simulation": {"window_A": 8.0}},
+            {"mode": "4dstem", "microscope": {"defocus_A": -200.0}, "simulation": {"engine": "native", "window_A": 8.0}},
             "simulation.window_A",
             "8 Å is less than the 11.8 Å over which the probe spreads",
         ),
         (
             {"mode": "4dstem", "camera": Camera(pixels=(40, 40), field_A=12.8)},
             "acquisition.camera.field_A",
-            "engine abtem has patterns of the whole field of view; say engine: native",
+            "abtem has patterns of the whole field of view; say engine: native",
         ),
         (
             {"mode": "4dstem", "camera": Camera(pixels=(40, 40), field_A=12.83), "simulation": {"engine": "native"}},

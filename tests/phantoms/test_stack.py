@@ -7,7 +7,7 @@ import pytest
 
 from benchsuite.contract.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope import check_physics, simulate_adf
+from benchsuite.microscope import check_physics, simulate
 from benchsuite.phantoms.stack import Stack
 
 
@@ -29,10 +29,10 @@ def test_a_box_may_be_higher_than_wide():
     atoms = stack(separation_A=40.0, radius_A=4.0)
     scan, detector = Scan(step_A=0.8, positions=(24, 24)), AnnularDetector(inner_mrad=24, outer_mrad=30)
     high = Simulation(method="multislice", sampling_A=0.2, slice_A=4.0, depth_A=60.0)
-    image = simulate_adf(atoms, np.eye(3), Microscope(), high, scan, detector, None, 0)
+    acquisition = Acquisition(tilts={"angles_deg": [0]}, scan=scan, detector=detector)
+    image = simulate(atoms, np.eye(3), Microscope(), high, acquisition)["adf"]
     assert image.shape == (1, 24, 24)
     assert image.max() > 10 * image[0, 0, 0]
     with pytest.raises(PhysicsError, match="does not fit its box"):
-        simulate_adf(atoms, np.eye(3), Microscope(), high.model_copy(update={"depth_A": None}), scan, detector, None, 0)
-    acquisition = Acquisition(tilts={"angles_deg": [0]}, scan=scan, detector=detector)
+        simulate(atoms, np.eye(3), Microscope(), high.model_copy(update={"depth_A": None}), acquisition)
     assert "simulation.depth_A" in "\n".join(check_physics(Microscope(focal_plane="entrance"), high, acquisition))

@@ -12,6 +12,7 @@ from ase import Atoms
 from benchsuite.contract_suite import CHIRAL_A, SIGMA_A, small_problem
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
+from benchsuite.microscope import simulate
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.pattern_model import PatternModel
@@ -239,9 +240,7 @@ def native_series(atoms, rotations):
         frozen_phonons=None,
     )
     settings = Simulation(engine="native", sampling_A=0.1, slice_A=1.0)
-    patterns = [
-        simulate_diffraction(atoms, turn, Microscope(defocus_A=-60.0), settings, acquisition, 1)["patterns"] for turn in rotations
-    ]
+    patterns = [simulate(atoms, turn, Microscope(defocus_A=-60.0), settings, acquisition, seed=1)["4dstem"] for turn in rotations]
     microscope = Microscope(defocus_A=-60.0)
     known = Optics(microscope.energy_keV, microscope.semiangle_mrad, {}, microscope.focal_plane)
     return TiltSeries(
