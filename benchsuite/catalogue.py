@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from benchsuite import registry
+from benchsuite.contract.settings import Simulation
 from benchsuite.errors import UnknownNameError
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
@@ -99,14 +100,18 @@ def _describe_class(kind: str, name: str) -> str:
     if kind == "simulator":
         lines.append(f"makes: {', '.join(cls.modalities)}")
     lines += ["parameters:", *_described(cls.Params)] if cls.Params.model_fields else ["parameters: none"]
+    if kind == "simulator":
+        lines += ["settings of all engines that it reads (simulation: {...}):", *_described(Simulation, ("engine", *cls.unread))]
     if kind == "phantom":
         lines += ["on a film, of any phantom (substrate: {...}):", *_described(Substrate)]
     return "\n".join(lines)
 
 
-def _described(params: type[Params]) -> list[str]:
+def _described(params: type[Params], hidden: Sequence[str] = ()) -> list[str]:
     lines = []
     for key, field in params.model_fields.items():
+        if key in hidden:
+            continue
         default = "required" if field.is_required() else f"default {field.default!r}"
         lines.append(f"  {key:<22} {default:<24} {field.description or ''}".rstrip())
     return lines
