@@ -101,7 +101,10 @@ def _describe_class(kind: str, name: str) -> str:
         lines.append(f"makes: {', '.join(cls.modalities)}")
     lines += ["parameters:", *_described(cls.Params)] if cls.Params.model_fields else ["parameters: none"]
     if kind == "simulator":
-        lines += ["settings of all engines that it reads (simulation: {...}):", *_described(Simulation, ("engine", *cls.unread))]
+        lines += [
+            "settings of all engines that it reads (simulation: {...}):",
+            *_described(Simulation, ("engine", "params", *cls.unread)),
+        ]
     if kind == "phantom":
         lines += ["on a film, of any phantom (substrate: {...}):", *_described(Substrate)]
     return "\n".join(lines)

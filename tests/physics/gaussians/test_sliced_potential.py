@@ -9,6 +9,7 @@ import pytest
 from abtem.parametrizations import LobatoParametrization
 from ase import Atoms
 
+from benchsuite.contract.settings import Acquisition, Camera, Microscope, Scan, Simulation, Tilts
 from benchsuite.contract_suite import CHIRAL_A, SIGMA_A, small_problem
 from benchsuite.data import Grid, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
