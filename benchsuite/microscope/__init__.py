@@ -2,6 +2,13 @@
 
 from benchsuite.microscope.limits import check_fits
 from benchsuite.microscope.recording import record, true_drift_A, true_rotations
+from benchsuite.microscope.series import (
+    dose_generator,
+    drawn_drift_A,
+    drawn_rotations,
+    empty_series,
+    simulate_series,
+)
 from benchsuite.microscope.simulation import (
     check_physics,
     engine_name,
@@ -16,6 +23,10 @@ __all__ = [
     "camera_field_A",
     "check_fits",
     "check_physics",
+    "dose_generator",
+    "drawn_drift_A",
+    "drawn_rotations",
+    "empty_series",
     "engine_name",
     "field_of_view_A",
     "reconstruction_grid",
@@ -23,6 +34,7 @@ __all__ = [
     "rotations",
     "simulate",
     "simulate_cost",
+    "simulate_series",
     "simulator_of",
     "specimen_box_A",
     "true_drift_A",

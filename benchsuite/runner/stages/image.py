@@ -88,15 +88,12 @@ class ImageStage(Stage):
 
 def true_rotations(experiment: Experiment, repeat: int) -> np.ndarray:
     """Return the (n, 3, 3) rotations that the specimen really has: the nominal ones with the drawn tilt errors."""
-    rng = seeds.generator(experiment.seed, "tilt_error", repeat)
-    rotations, _errors_deg = microscope.true_rotations(experiment.acquisition.tilts, experiment.acquisition.imperfections, rng)
-    return rotations
+    return microscope.drawn_rotations(experiment.acquisition, experiment.seed, repeat)
 
 
 def true_drift_A(experiment: Experiment, repeat: int) -> np.ndarray:
     """Return the (n_tilt, n_focus, 2) shifts (x, y) in Å of the specimen in every scan."""
-    rng = seeds.generator(experiment.seed, "drift", repeat)
-    return microscope.true_drift_A(experiment.acquisition, len(experiment.microscope.defoci_A), rng)
+    return microscope.drawn_drift_A(experiment.microscope, experiment.acquisition, experiment.seed, repeat)
 
 
 def load_image(folder: Path, modality: Modality = "adf") -> np.ndarray:
