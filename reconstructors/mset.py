@@ -35,8 +35,9 @@ from benchsuite.data import Fit, Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, get_array_module
 from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
-from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, window_pixels
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip
 from benchsuite.physics.multislice.sliced_view import Interpolation, sheared
+from benchsuite.physics.multislice.waves import window_pixels
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 
 MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
@@ -157,9 +158,9 @@ class Adaptive:
         for start in range(0, model.probe_count, size):
             some = slice(start, min(start + size, model.probe_count))
             transmission = model.transmission(tilt, self.state["phase"])
-            loss, gradient, ends = self.objective(tilt, focus, transmission, some, back=refining and self.refinement.back)
+            loss, gradient, ends = self.objective(tilt, focus, transmission, some, self.refinement.ends if refining else "none")
             total += loss
-            self._step(model.views[tilt].adjoint(model.kernel.unpadded(gradient)), sweep)
+            self._step(model.views[tilt].adjoint(model.waves.unpadded(gradient)), sweep)
             if refining and ends is not None:
                 self.refinement.follow(tilt, focus, some, ends, self.params.decay ** (sweep + 1 - REFINE_FROM))
         return total
@@ -205,11 +206,11 @@ class LineSearch:
         if nz != nx:
             raise ValueError(f"update: paper turns square planes (z, x), the grid has {nz} × {nx}; take update: adaptive")
         entrance = model.probes(0, 0)[1].entrance
-        self.stable = 1 / (2 * model.kernel.slices * float((abs(entrance) ** 2).max()))
+        self.stable = 1 / (2 * model.waves.slices * float((abs(entrance) ** 2).max()))
         owner = np.clip(np.searchsorted(model.edges_A, model.grid.voxel_A * (np.arange(nz) - nz // 2), side="right") - 1, 0, None)
-        self.slice_of = model.xp.asarray(np.minimum(owner, model.kernel.slices - 1))
+        self.slice_of = model.xp.asarray(np.minimum(owner, model.waves.slices - 1))
         self.support = model.seen_in_every_view() if params.support == "seen" else np.float32(1)
-        self.voxels_in = model.xp.asarray(np.bincount(owner, minlength=model.kernel.slices).astype(np.float32))
+        self.voxels_in = model.xp.asarray(np.bincount(owner, minlength=model.waves.slices).astype(np.float32))
 
     def run(self, context: Context) -> Iterator[Iterate]:
         xp, sigma = self.model.xp, np.float32(self.model.sigma)
@@ -243,7 +244,7 @@ class LineSearch:
                 for start in range(0, model.probe_count, size):
                     some = slice(start, min(start + size, model.probe_count))
                     _, gradient, _ = self.objective(tilt, focus, model.kernel.transmission(slices), some)
-                    slices -= np.float32(step * self.stable) * model.kernel.unpadded(gradient)
+                    slices -= np.float32(step * self.stable) * model.waves.unpadded(gradient)
             change = (slices - before) / (self.voxels_in * voxel)[:, None, None]
             phase = xp.maximum(phase + sheared(change[self.slice_of], -angle), 0) * self.support
         return phase
@@ -251,7 +252,7 @@ class LineSearch:
     def _slices(self, phase: Array, angle_deg: float) -> Array:
         """The projected slices of the turned volume."""
         xp, turned = self.model.xp, sheared(phase, angle_deg)
-        slices = xp.zeros((self.model.kernel.slices, *turned.shape[1:]), np.float32)
+        slices = xp.zeros((self.model.waves.slices, *turned.shape[1:]), np.float32)
         for z, number in enumerate(self.slice_of.tolist()):
             slices[number] += turned[z] * np.float32(self.model.grid.voxel_A)
         return slices

@@ -18,10 +18,9 @@ from benchsuite.contract.settings import Acquisition, Microscope, Scan, Simulati
 from benchsuite.errors import PhysicsError, choices
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
 from benchsuite.physics.electrons import wavelength_A
+from benchsuite.physics.probe import AIRY_RADIUS, PROBE_TAILS
 
-AIRY = 0.61  # radius of a focused probe, in units of λ/α
 MIN_OVERLAP = 0.5  # of the diameters of neighbouring probes
-PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
 MAX_SIDE_PX = 100_000
 MAX_ELECTRONS_PER_POSITION = 1e15  # beyond it counting noise is far below single precision
 
@@ -166,7 +165,7 @@ def _warnings_overlap(microscope: Microscope, scan: Scan) -> list[str]:
     """Neighbouring probes must share much of the specimen, or the phases between them are not determined."""
     semiangle, found = microscope.semiangle_mrad * 1e-3, []
     for defocus in microscope.defoci_A:
-        diameter = 2 * (semiangle * abs(defocus) + AIRY * wavelength_A(microscope.energy_keV) / semiangle)
+        diameter = 2 * (semiangle * abs(defocus) + AIRY_RADIUS * wavelength_A(microscope.energy_keV) / semiangle)
         overlap = 1 - scan.step_A / diameter
         if overlap < MIN_OVERLAP:
             found.append(

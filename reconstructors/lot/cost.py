@@ -6,7 +6,7 @@ import math
 
 from benchsuite.contract.cost import Cost
 from benchsuite.data import Grid
-from benchsuite.physics.multislice.series_model import window_pixels
+from benchsuite.physics.multislice.waves import window_pixels
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_schedule import turns
 

@@ -24,6 +24,7 @@ from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.fisher import covariance, deviations, disagreement
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import Shape, tabulated
+from benchsuite.physics.multislice.waves import Ends
 from benchsuite.reconstructors.lot import model_selection as census
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_schedule import Turn, turns
@@ -162,8 +163,8 @@ class PatternFit:
                 self.refinement.resume(self.saved_probes)
         total, every = 0.0, slice(0, model.forward.probe_count)
         by_atom, by_view = np.empty((len(self.views), len(self.atoms), 5)), np.empty((len(self.views), 5))
-        back = self.refinement.back if self.refinement is not None else False
-        for number, seen, loss, slope, ends in model.slopes(self.atoms, self.views, self.kinds, back):
+        wanted: Ends = self.refinement.ends if self.refinement is not None else "none"
+        for number, seen, loss, slope, ends in model.slopes(self.atoms, self.views, self.kinds, wanted):
             total += loss
             by_atom[number], by_view[number] = model.potential.gradient(seen, slope)
             if self.refinement is not None and ends is not None:

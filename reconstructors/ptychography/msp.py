@@ -22,7 +22,8 @@ from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.objective import Loss
-from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, too_far_apart, window_pixels
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, too_far_apart
+from benchsuite.physics.multislice.waves import window_pixels
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography, Settings
 
 UNTILTED = 1e-3  # how far a rotation may be from none

@@ -20,7 +20,7 @@ import numpy as np
 from benchsuite.data import Fit
 from benchsuite.physics.backend import Array, fft_module
 from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
-from benchsuite.physics.multislice.series_model import Chosen, SeriesModel
+from benchsuite.physics.multislice.series_model import Selection, SeriesModel
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 
 MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
@@ -48,11 +48,11 @@ class Ptychography:
         self.model, self.settings, self.rng, self.image = model, settings, rng, (tilt, focus)
         self.objective = Objective(model, settings.loss)
         self.refinement = Refinement(self.objective, settings.refine_probe, settings.refine_positions)
-        shape = (model.kernel.slices, *model.grid.shape[1:])
+        shape = (model.waves.slices, *model.grid.shape[1:])
         self.phase, self.mean, self.square = (model.xp.zeros(shape, np.float32) for _ in range(3))
         self.steps = self.sweep = 0
         self.seed = int(rng.integers(2**62))
-        sampling = (model.grid.voxel_A, model.kernel.slice_A, model.series.optics.semiangle_mrad * 1e-3)
+        sampling = (model.grid.voxel_A, model.waves.slice_A, model.series.optics.semiangle_mrad * 1e-3)
         self.filter = model.xp.asarray(depth_filter(shape, *sampling, settings.layers))
 
     def run(self) -> Iterator[float]:
@@ -70,13 +70,13 @@ class Ptychography:
         batches = np.array_split(order, max(1, round(count / self.settings.batch)))
         return sum(self.batch(some, fade, refining) for some in batches) / count
 
-    def batch(self, some: Chosen, fade: float, refining: bool) -> float:
+    def batch(self, some: Selection, fade: float, refining: bool) -> float:
         """Take a step, as a fraction of the first, for some probes, and return the sum of their losses before it."""
         kernel = self.model.kernel
         loss, gradient, ends = self.objective(
-            *self.image, kernel.transmission(self.phase), some, back=refining and self.refinement.back
+            *self.image, kernel.transmission(self.phase), some, self.refinement.ends if refining else "none"
         )
-        self._step(kernel.unpadded(gradient), fade)
+        self._step(self.model.waves.unpadded(gradient), fade)
         if ends is not None:
             self.refinement.follow(*self.image, some, ends, fade)
         return loss

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchsuite.physics.backend import Array, get_array_module
-from benchsuite.physics.multislice.model import Back
-from benchsuite.physics.multislice.objective import Ends, Objective
-from benchsuite.physics.multislice.series_model import Chosen
+from benchsuite.physics.multislice.objective import EndGradients, Objective
+from benchsuite.physics.multislice.series_model import Selection
+from benchsuite.physics.multislice.waves import Ends
 
 MOMENTUM, MEMORY = 0.7, 0.99  # of the averages of what is visited once a sweep
 DAMPING = 1e-2  # of the largest scale, added to all
@@ -34,16 +34,16 @@ class Refinement:
         return self.probe or self.positions
 
     @property
-    def back(self) -> Back:
-        """What of the objective `follow` needs: positions need every probe, apertures only the sums of each kind."""
-        return True if self.positions else "kinds" if self.probe else False
+    def ends(self) -> Ends:
+        """What of the objective `follow` needs: positions need every probe, apertures only the sums over equal shifts."""
+        return "per_probe" if self.positions else "summed" if self.probe else "none"
 
-    def follow(self, tilt: int, focus: int, some: Chosen, ends: Ends, step: float) -> None:
+    def follow(self, tilt: int, focus: int, some: Selection, ends: EndGradients, step: float) -> None:
         """Take a step, as a fraction of the first, from ∂L/∂ψ* at the entrance and at the detector of some probes."""
         model = self.model
         aperture = model.apertures[focus]
-        root = np.float32(math.sqrt(self.objective.energy[tilt, focus]))
-        waves = (ends.offsets_A, ends.at_entrance, ends.at_detector)
+        root = np.float32(math.sqrt(self.objective.intensity_scales[tilt, focus]))
+        waves = (ends.shifts_A, ends.at_entrance, ends.at_detector)
         if not self.positions:
             gradient = model.kernel.aperture_gradient(*waves).reshape(aperture.shape)
         else:
@@ -62,7 +62,7 @@ class Refinement:
             new = aperture - np.float32(PROBE_STEP * step) * modulus.max() * change
             model.apertures[focus] = new / model.xp.sqrt(squared(new).sum())
 
-    def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | Chosen, ...], gradient: Array) -> Array:
+    def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | Selection, ...], gradient: Array) -> Array:
         """Return the normalised step for a part of some parameters; its averages are part of the state."""
         xp, real = get_array_module(gradient), gradient.real.dtype
         mean = self.state.setdefault(f"{name}_mean", xp.zeros(shape, gradient.dtype))

@@ -17,6 +17,7 @@ from benchsuite.microscope import simulate
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.model import Multislice
+from benchsuite.physics.multislice.waves import WaveGrid
 from benchsuite.physics.probe import aperture_function
 from benchsuite.physics.rotations import rotation, single_axis, tilt_angles
 from benchsuite.reconstructors.mset import MSET, MSETParams
@@ -56,8 +57,8 @@ def _patient_plan(array: np.ndarray) -> int:
 
 
 def problem(side: int, slices: int, probes: int) -> tuple[Any, ...]:
-    kernel = Multislice(wavelength_A(300), PIXEL_A, 1.6, slices, side, (side, side), threads=1)
-    corners, offsets = kernel.corners(np.zeros((probes, 2)), (side, side))
+    kernel = Multislice(WaveGrid(wavelength_A(300), PIXEL_A, 1.6, slices, side, (side, side)))
+    corners, offsets = kernel.grid.window_origins(np.zeros((probes, 2)), (side, side))
     waves = kernel.waves(aperture_function(OPTICS, -200.0, side, PIXEL_A, wavelength_A(300)), offsets)
     transmission = kernel.transmission(np.zeros((slices, side, side), np.float32))
     return kernel, transmission, corners, waves, np.ones((probes, side, side), np.float32)

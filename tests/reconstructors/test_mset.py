@@ -14,7 +14,7 @@ from benchsuite.contract_suite import CHIRAL_A, small_problem, strongest_peaks
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.multislice.objective import Objective
-from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, field_pixels, window_pixels
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
 from benchsuite.reconstructors.mset import MSET, SSET, MSETParams, SSETParams, total_variation_gradient
 
 FINE = Discretisation(2.0, None, "cubic")
@@ -211,12 +211,3 @@ def test_grids_that_do_not_fit_are_refused_with_the_numbers(problem):
     tilted = dataclasses.replace(series, rotations=np.roll(series.rotations, 1, axis=(1, 2)))
     with pytest.raises(ValueError, match="update: paper turns the volume about y only"):
         run(MSET(MSETParams(update="paper")), tilted, Grid((24, 24, 24), 0.5))
-
-
-def test_windows_and_fields():
-    assert window_pixels(None, 0.4, 64) == 64
-    assert window_pixels(16.0, 0.4, 64) == 40
-    assert window_pixels(34.0, 0.4, 128) == 96  # 88 has a factor of 11
-    series, _ = small_problem("4dstem")
-    assert field_pixels(series, 0.5) == 24
-    assert field_pixels(series, 0.25) == 48

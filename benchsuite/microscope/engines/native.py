@@ -26,7 +26,8 @@ from benchsuite.microscope.tilts import camera_field_A, field_of_view_A
 from benchsuite.params import Params
 from benchsuite.physics.backend import fft_module, thread_count
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
-from benchsuite.physics.multislice.model import Multislice, band_limit
+from benchsuite.physics.multislice.model import Multislice
+from benchsuite.physics.multislice.waves import WaveGrid, band_limit, window_pixels
 from benchsuite.physics.probe import aperture_function
 
 ANTIALIASING = 2 / 3
@@ -60,11 +61,12 @@ class Native(Simulator[Params]):
 
     def cost(self, microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> Cost:
         work, field = work_of(microscope, simulation, acquisition), camera_field_A(acquisition)
-        full = field / work.box_A * work.side
-        wave = window_pixels(simulation.window_A, field, round(full)) ** 2
-        per_probe = NATIVE_SLICE_S * (work.slices * wave * math.log2(wave) + full**2 * math.log2(full**2))
+        pixel = work.box_A / work.side
+        field_px = field / pixel
+        wave = window_pixels(simulation.window_A, pixel, round(field_px)) ** 2
+        per_probe = NATIVE_SLICE_S * (work.slices * wave * math.log2(wave) + field_px**2 * math.log2(field_px**2))
         seconds = work.configurations * work.foci * work.positions * per_probe
-        held = 2 * work.potential_bytes + 8.0 * (8 * work.slices * wave + POSITIONS_AT_ONCE * full**2)
+        held = 2 * work.potential_bytes + 8.0 * (8 * work.slices * wave + POSITIONS_AT_ONCE * field_px**2)
         return Cost(STARTUP_S + seconds, PROCESS_BYTES + held)
 
     def simulate(
@@ -85,13 +87,6 @@ class Native(Simulator[Params]):
         return with_abtem(device, lambda: scanned_patterns(scatter, *specimen))
 
 
-def window_pixels(window_A: float | None, box_A: float, pixels: int) -> int:
-    """Return the side of a probe's window: a multiple of 8 pixels, or the whole field where none is given."""
-    if window_A is None or window_A >= box_A:
-        return pixels
-    return min(math.ceil(window_A / box_A * pixels / 8) * 8, pixels)
-
-
 def _scattered(
     sliced: Sliced, defocus_A: float, microscope: Microscope, simulation: Simulation, acquisition: Acquisition
 ) -> Detect:
@@ -101,24 +96,24 @@ def _scattered(
     pixels = projected.shape[-1]
     wavelength, pixel = wavelength_A(microscope.energy_keV), box_A / pixels
     field_A = camera_field_A(acquisition)
-    full = round(field_A / pixel)  # `check` has seen to it that it is whole
+    field_px = round(field_A / pixel)  # `check` has seen to it that it is whole
     qy, qx = acquisition.camera.pixels
     annulus = acquisition.detector
     angle = 1e3 * wavelength / field_A  # mrad per pixel of the pattern
     beyond = 2 * (int(annulus.outer_mrad / angle) + 1) + 1 if annulus is not None else 0
-    recorded = (min(max(qy, beyond), full), min(max(qx, beyond), full))
-    kernel = Multislice(
+    recorded = (min(max(qy, beyond), field_px), min(max(qx, beyond), field_px))
+    grid = WaveGrid(
         wavelength,
         pixel,
         sliced.slice_A,
         len(projected),
-        full,
+        field_px,
         recorded,
-        window_pixels(simulation.window_A, field_A, full),
+        window_pixels(simulation.window_A, pixel, field_px),
         ANTIALIASING,
         margin_A=box_A / 8,  # for drift
-        threads=thread_count(),
     )
+    kernel = Multislice(grid, threads=thread_count())
     q = np.fft.fftfreq(pixels, pixel)
     mask = band_limit(q[:, None] ** 2 + q**2, pixel, ANTIALIASING).astype(np.float32)
     phase = interaction_per_VA(microscope.energy_keV) * projected.swapaxes(1, 2)  # abTEM's axes are (x, y)
@@ -126,14 +121,14 @@ def _scattered(
     unlimited = np.exp(1j * phase.astype(np.complex64))
     transmission = kernel.padded(fft.ifft2(fft.fft2(unlimited, workers=threads) * mask, workers=threads))
     optics = Optics(microscope.energy_keV, microscope.semiangle_mrad, dict(microscope.aberrations_A))
-    aperture = aperture_function(optics, defocus_A, full, pixel, wavelength)
-    along_y, along_x = (1e3 * wavelength * kernel.frequencies(full)[kernel.kept(count)] for count in recorded)
+    aperture = aperture_function(optics, defocus_A, field_px, pixel, wavelength)
+    along_y, along_x = (1e3 * wavelength * grid.frequencies(field_px)[grid.detector_frequencies(count)] for count in recorded)
     radius = np.hypot(along_y[:, None], along_x)
     ring = (radius >= annulus.inner_mrad) & (radius < annulus.outer_mrad) if annulus is not None else None
 
     def detect(positions: np.ndarray) -> Mapping[Modality, np.ndarray]:
-        corners, offsets = kernel.corners(positions - pixel * (pixels // 2), (pixels, pixels))
-        intensities = kernel.intensities(transmission, corners, kernel.waves(aperture, offsets))
+        origins, shifts = grid.window_origins(positions - pixel * (pixels // 2), (pixels, pixels))
+        intensities = kernel.intensities(transmission, origins, kernel.waves(aperture, shifts))
         found: dict[Modality, np.ndarray] = {"4dstem": central(intensities, (qy, qx))}
         if ring is not None:
             found["adf"] = intensities[:, ring].sum(axis=1, dtype=np.float64)

@@ -18,12 +18,12 @@ from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.fisher import Information
 from benchsuite.physics.gaussians.shapes import Shape
 from benchsuite.physics.gaussians.sliced_potential import SeenAtoms, SlicedPotential
-from benchsuite.physics.multislice.model import Back
-from benchsuite.physics.multislice.objective import Ends, Loss, Objective
-from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, scaled
+from benchsuite.physics.multislice.objective import EndGradients, Loss, Objective
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
+from benchsuite.physics.multislice.waves import Ends
 
 POISSON_FLOOR = 1e-3  # electrons per pixel: few atoms need no bound on what dark pixels tell, which at low dose is a quarter
-LARGE = 1e3  # of the random residuals, beside which amplitudes of 1 and less are nothing
+SIGN_AMPLITUDE = 1e3  # of the random residuals, beside which amplitudes of 1 and less are nothing
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class PatternModel:
         return self.forward.kernel.transmission(self.potential.phase(seen))
 
     def slopes(
-        self, atoms: Orbitals, views: Sequence[View], kinds: np.ndarray | None = None, back: Back = False
-    ) -> Iterator[tuple[int, SeenAtoms, float, Array, Ends | None]]:
+        self, atoms: Orbitals, views: Sequence[View], kinds: np.ndarray | None = None, ends: Ends = "none"
+    ) -> Iterator[tuple[int, SeenAtoms, float, Array, EndGradients | None]]:
         """Yield for every image its number, the atoms as it sees them, its loss, ∂L/∂φ of the slices, and that at both ends."""
         for number, ((tilt, focus), view) in enumerate(zip(self.images, views, strict=True)):
             seen = self.seen(atoms, view, kinds)
             every = slice(0, self.forward.probe_count)
-            loss, slope, ends = self.objective(tilt, focus, self.transmission(seen), every, back)
-            yield number, seen, loss, self.forward.kernel.unpadded(slope), ends
+            loss, slope, found = self.objective(tilt, focus, self.transmission(seen), every, ends)
+            yield number, seen, loss, self.forward.waves.unpadded(slope), found
 
     def random_slopes(
         self, atoms: Orbitals, views: Sequence[View], rng: np.random.Generator, along: int, kinds: np.ndarray | None = None
@@ -101,15 +101,15 @@ class PatternModel:
             seen = self.seen(atoms, view, kinds)
             transmission = self.transmission(seen)
             for group in range(along**2):
-                some = np.flatnonzero(groups == group)
-                if len(some) == 0:
+                probes = np.flatnonzero(groups == group)
+                if len(probes) == 0:
                     continue
-                signs = rng.integers(0, 2, (len(some), *model.kernel.detector), dtype=np.int8)
-                residual = model.xp.asarray((2 * LARGE * signs - LARGE).astype(np.float32))
-                corners, waves = model.probes(tilt, focus, some)
-                waves = scaled(waves, self.objective.energy[tilt, focus])
-                _, slope, _ = model.kernel.gradient(transmission, corners, waves, residual)
-                yield number, seen, model.kernel.unpadded(slope) / np.float32(LARGE)
+                signs = rng.integers(0, 2, (len(probes), *model.waves.detector), dtype=np.int8)
+                residual = model.xp.asarray((2 * SIGN_AMPLITUDE * signs - SIGN_AMPLITUDE).astype(np.float32))
+                origins, waves = model.probes(tilt, focus, probes)
+                waves = waves.scaled(self.objective.intensity_scales[tilt, focus])
+                _, slope, _ = model.kernel.gradient(transmission, origins, waves, residual)
+                yield number, seen, model.waves.unpadded(slope) / np.float32(SIGN_AMPLITUDE)
 
     def sweep(self, atoms: Orbitals, views: Sequence[View], kinds: np.ndarray | None = None) -> Sweep:
         """Return loss and gradient of all images."""
@@ -140,8 +140,8 @@ class PatternModel:
         wrong, all_of_it = np.zeros((2, len(self.forward.series.rotations)))
         for (tilt, focus), view in zip(self.images, views, strict=True):
             measured = self.forward.measured(tilt, focus)
-            energy = float(self.objective.energy[tilt, focus])
-            found = self.forward.through(tilt, focus, self.transmission(self.seen(atoms, view, kinds)), energy)
+            scale = float(self.objective.intensity_scales[tilt, focus])
+            found = self.forward.through(tilt, focus, self.transmission(self.seen(atoms, view, kinds)), scale)
             wrong[tilt] += float(abs(found - measured).sum(dtype=np.float64))
             all_of_it[tilt] += float(measured.sum(dtype=np.float64))
         return np.divide(wrong, all_of_it, out=np.zeros_like(wrong), where=all_of_it > 0)

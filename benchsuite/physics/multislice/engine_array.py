@@ -2,103 +2,101 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import numpy as np
 
-from benchsuite.physics.backend import Array, fft_module, get_array_module
-
-if TYPE_CHECKING:
-    from benchsuite.physics.multislice.model import Back, Multislice, Waves
+from benchsuite.physics.backend import Array, fft_module
+from benchsuite.physics.multislice.waves import Ends, WaveGrid, Waves
 
 BATCH_BYTES = {True: 1 << 22, False: 1 << 30}  # waves of one batch: a cache on the CPU, a share of memory on a GPU
 
 
 class ArrayEngine:
-    """Runs a `Multislice` with array operations. The same methods as `CpuEngine`."""
+    """Runs a `Multislice` with array operations."""
 
-    def __init__(self, kernel: Multislice) -> None:
-        self.kernel, self.xp = kernel, kernel.xp
-        self.fft = fft_module(self.xp)
-        wave = 8 * kernel.window**2 * (kernel.slices + 2) + 16 * kernel.full**2
-        self.batch = max(1, BATCH_BYTES[self.xp is np] // wave)
-        self.rows, self.columns = (self.xp.asarray(kernel.kept(count)) for count in kernel.detector)
+    def __init__(self, grid: WaveGrid, xp: ModuleType) -> None:
+        self.grid, self.xp, self.fft = grid, xp, fft_module(xp)
+        wave = 8 * grid.window_px**2 * (grid.slices + 2) + 16 * grid.field_px**2
+        self.batch = max(1, BATCH_BYTES[xp is np] // wave)
+        self.rows, self.columns = (xp.asarray(grid.detector_frequencies(count)) for count in grid.detector)
+        self.propagator = xp.asarray(grid.fresnel_propagator(grid.window_px, grid.slice_A))
 
-    def intensities(self, transmission: Array, corners: np.ndarray, waves: Waves) -> Array:
-        result = self.xp.empty((len(corners), *self.kernel.detector), np.float32)
-        for some in self._batches(len(corners), waves.entrance.shape[1]):
-            states = self._through(transmission, corners[some], waves, waves.which[some])
-            wave = self._to_detector(states[-1]) + waves.rest[waves.which[some]]
-            result[some] = (wave.real**2 + wave.imag**2).sum(axis=1)
+    def intensities(self, transmission: Array, origins: np.ndarray, waves: Waves) -> Array:
+        result = self.xp.empty((len(origins), *self.grid.detector), np.float32)
+        for batch in self._batches(len(origins), waves.entrance.shape[1]):
+            states = self._through(transmission, origins[batch], waves, waves.shift_index[batch])
+            wave = self._to_detector(states[-1]) + waves.unwindowed_far_field[waves.shift_index[batch]]
+            result[batch] = (wave.real**2 + wave.imag**2).sum(axis=1)
         return result
 
     def gradient(
         self,
         transmission: Array,
-        corners: np.ndarray,
+        origins: np.ndarray,
         waves: Waves,
         measured: Array,
         floor: float | None,
-        back: Back,
-        chosen: np.ndarray | None,
+        ends: Ends,
+        pattern_index: np.ndarray | None,
     ) -> tuple[Array, Array, tuple[Array, Array] | None]:
-        xp, k = self.xp, self.kernel
-        measured = measured if chosen is None else measured[xp.asarray(chosen)]
-        losses = xp.empty(len(corners), np.float64)
+        xp, grid = self.xp, self.grid
+        measured = measured if pattern_index is None else measured[xp.asarray(pattern_index)]
+        losses = xp.empty(len(origins), np.float64)
         total = xp.zeros(transmission.shape, np.float32)
-        shape = (len(corners) if back else 0, waves.entrance.shape[1])
-        at_entrance = xp.empty((*shape, k.window, k.window), np.complex64)
-        at_detector = xp.empty((*shape, *k.detector), np.complex64)
-        for some in self._batches(len(corners), waves.entrance.shape[1]):
-            states = self._through(transmission, corners[some], waves, waves.which[some])
-            wave = self._to_detector(states[-1]) + waves.rest[waves.which[some]]
-            losses[some], wave = self._residual(wave, measured[some], floor)
+        shape = (len(origins) if ends != "none" else 0, waves.entrance.shape[1])
+        at_entrance = xp.empty((*shape, grid.window_px, grid.window_px), np.complex64)
+        at_detector = xp.empty((*shape, *grid.detector), np.complex64)
+        for batch in self._batches(len(origins), waves.entrance.shape[1]):
+            states = self._through(transmission, origins[batch], waves, waves.shift_index[batch])
+            wave = self._to_detector(states[-1]) + waves.unwindowed_far_field[waves.shift_index[batch]]
+            losses[batch], wave = self._residual(wave, measured[batch], floor)
             chi = self._from_detector(wave)
-            parts = xp.empty((k.slices, len(chi), k.window, k.window), np.float32)
-            for m in range(k.slices - 1, -1, -1):
+            parts = xp.empty((grid.slices, len(chi), grid.window_px, grid.window_px), np.float32)
+            for m in range(grid.slices - 1, -1, -1):
                 parts[m] = 2 * (states[m].real * chi.imag - states[m].imag * chi.real).sum(axis=1)
-                chi *= self._windows(transmission[m], corners[some]).conj()
+                chi *= self._windows(transmission[m], origins[batch]).conj()
                 if m:
-                    chi = self.fft.ifft2(self.fft.fft2(chi) * k.propagator.conj())
-            for number, (y, x) in enumerate(corners[some]):  # one after the other: equal bits in every run
-                total[:, y : y + k.window, x : x + k.window] += parts[:, number]
-            if back:
-                at_entrance[some], at_detector[some] = chi, wave
-        inside = k.unpadded(total).copy()
+                    chi = self.fft.ifft2(self.fft.fft2(chi) * self.propagator.conj())
+            for number, (y, x) in enumerate(origins[batch]):  # one after the other: equal bits in every run
+                total[:, y : y + grid.window_px, x : x + grid.window_px] += parts[:, number]
+            if ends != "none":
+                at_entrance[batch], at_detector[batch] = chi, wave
+        inside = grid.unpadded(total).copy()
         total[...] = 0
-        k.unpadded(total)[...] = inside
-        if back == "kinds":
-            at_entrance, at_detector = (summed(ends, waves) for ends in (at_entrance, at_detector))
-        return losses, total, (at_entrance, at_detector) if back else None
+        grid.unpadded(total)[...] = inside
+        if ends == "summed":
+            at_entrance, at_detector = waves.summed(at_entrance), waves.summed(at_detector)
+        return losses, total, (at_entrance, at_detector) if ends != "none" else None
 
     def _batches(self, probes: int, modes: int) -> list[slice]:
         batch = max(1, self.batch // modes)
         return [slice(first, min(first + batch, probes)) for first in range(0, probes, batch)]
 
-    def _windows(self, plane: Array, corners: np.ndarray) -> Array:
+    def _windows(self, plane: Array, origins: np.ndarray) -> Array:
         """What probes see of a plane, (n, 1, window, window): the same in all modes."""
-        along = self.xp.arange(self.kernel.window)
-        y, x = (self.xp.asarray(corners[:, axis]) for axis in (0, 1))
+        along = self.xp.arange(self.grid.window_px)
+        y, x = (self.xp.asarray(origins[:, axis]) for axis in (0, 1))
         return plane[y[:, None, None] + along[:, None], x[:, None, None] + along][:, None]
 
-    def _through(self, transmission: Array, corners: np.ndarray, waves: Waves, which: Array) -> list[Array]:
-        wave, states = waves.entrance[which], list[Array]()
-        for m in range(self.kernel.slices):
-            states.append(wave * self._windows(transmission[m], corners))
-            if m < self.kernel.slices - 1:
-                wave = self.fft.ifft2(self.fft.fft2(states[-1]) * self.kernel.propagator)
+    def _through(self, transmission: Array, origins: np.ndarray, waves: Waves, shift_index: Array) -> list[Array]:
+        wave, states = waves.entrance[shift_index], list[Array]()
+        for m in range(self.grid.slices):
+            states.append(wave * self._windows(transmission[m], origins))
+            if m < self.grid.slices - 1:
+                wave = self.fft.ifft2(self.fft.fft2(states[-1]) * self.propagator)
         return states
 
     def _to_detector(self, exit_wave: Array) -> Array:
-        full = self.kernel.full
-        along = self.fft.fft(exit_wave, n=full, axis=-1, norm="ortho")[..., self.columns]
-        return self.fft.fft(along, n=full, axis=-2, norm="ortho")[..., self.rows, :]
+        field = self.grid.field_px
+        along = self.fft.fft(exit_wave, n=field, axis=-1, norm="ortho")[..., self.columns]
+        return self.fft.fft(along, n=field, axis=-2, norm="ortho")[..., self.rows, :]
 
     def _from_detector(self, wave: Array) -> Array:
-        full, window = self.kernel.full, self.kernel.window
-        columns = self.xp.zeros((*wave.shape[:-2], full, wave.shape[-1]), np.complex64)
+        field, window = self.grid.field_px, self.grid.window_px
+        columns = self.xp.zeros((*wave.shape[:-2], field, wave.shape[-1]), np.complex64)
         columns[..., self.rows, :] = wave
-        rows = self.xp.zeros((*wave.shape[:-2], window, full), np.complex64)
+        rows = self.xp.zeros((*wave.shape[:-2], window, field), np.complex64)
         rows[..., self.columns] = self.fft.ifft(columns, axis=-2, norm="ortho")[..., :window, :]
         return self.fft.ifft(rows, axis=-1, norm="ortho")[..., :window]
 
@@ -113,12 +111,3 @@ class ArrayEngine:
         amplitude = xp.sqrt(intensity)
         difference = amplitude - measured
         return (difference**2).sum(axis=(1, 2), dtype=np.float64), wave * (difference / amplitude)[:, None]
-
-
-def summed(ends: Array, waves: Waves) -> Array:
-    """Return the sums (k, …) over the probes (n, …) of each kind."""
-    xp = get_array_module(ends)
-    result = xp.zeros((len(waves.entrance), *ends.shape[1:]), ends.dtype)
-    for kind in range(len(result)):
-        result[kind] = ends[waves.which == kind].sum(axis=0)
-    return result

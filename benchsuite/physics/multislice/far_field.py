@@ -1,10 +1,12 @@
-"""Compiled loops between exit wave and pattern, for `cpu`: to the detector, the residual there, and the way back.
+"""Compiled loops between exit wave and pattern, for `engine_numba`: to the detector, the residual there, and the way back.
 
 A field that is neither windowed nor cropped takes one transform of the whole plane. Otherwise rows are transformed in a field of
-zeros, and of the columns only those that the detector has: `rows` (window, full) holds them; it has no rows in the first case.
+zeros, and of the columns only those that the detector has: `Buffers.rows` holds them; it has no rows in the first case.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +20,30 @@ TINY = np.float32(1e-20)  # added to calculated intensities: their roots and log
 LN2, HALF_ROOT = np.float32(np.log(2)), np.int32(0x3F3504F3)  # bits of √½
 
 
+class Tables(NamedTuple):
+    """What all probes share: FFTW's plans, the propagator (window, window), and the detector's rows and columns in the field."""
+
+    plans: np.ndarray
+    propagator: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+class Buffers(NamedTuple):
+    """What one piece of the probes works on: waves behind every slice (modes, slices, ≥ window²) and one wave (window, window);
+    rows (window, field) of a field of zeros; patterns (modes, ≥ field · columns of the detector).
+    """
+
+    states: np.ndarray
+    wave: np.ndarray
+    rows: np.ndarray
+    patterns: np.ndarray
+
+
 @compiled
-def to_detector(plans, state, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
-    """Transform the exit wave, unscaled, to the detector's columns (full, kept); all rows of the full pattern are there."""
-    window = len(rows)
+def to_detector(tables, state, rows, columns):  # type: ignore[no-untyped-def]
+    """Transform the exit wave, unscaled, to the detector's columns (field, columns); all rows of the field are there."""
+    plans, window = tables.plans, len(rows)
     if window == 0:
         execute(plans[EXECUTOR], plans[OUT_OF_STATE], state.ctypes.data, columns.ctypes.data)
         return
@@ -30,61 +52,61 @@ def to_detector(plans, state, kept_columns, rows, columns):  # type: ignore[no-u
         rows[i, :window] = state[i * window : (i + 1) * window]
     execute(plans[EXECUTOR], plans[ROWS], rows.ctypes.data, rows.ctypes.data)
     for i in range(window):
-        for j in range(len(kept_columns)):
-            columns[i, j] = rows[i, kept_columns[j]]
+        for j in range(len(tables.columns)):
+            columns[i, j] = rows[i, tables.columns[j]]
     columns[window:] = 0
     execute(plans[EXECUTOR], plans[COLUMNS], columns.ctypes.data, columns.ctypes.data)
 
 
 @compiled
-def from_detector(plans, work, kept_columns, rows, columns):  # type: ignore[no-untyped-def]
+def from_detector(tables, wave, rows, columns):  # type: ignore[no-untyped-def]
     """The adjoint of `to_detector`: from the pattern's columns to the window."""
-    window = len(rows)
+    plans, window = tables.plans, len(rows)
     if window == 0:
-        execute(plans[EXECUTOR], plans[BACK_OUT], columns.ctypes.data, work.ctypes.data)
+        execute(plans[EXECUTOR], plans[BACK_OUT], columns.ctypes.data, wave.ctypes.data)
         return
     execute(plans[EXECUTOR], plans[COLUMNS_BACK], columns.ctypes.data, columns.ctypes.data)
     rows[:] = 0
     for i in range(window):
-        for j in range(len(kept_columns)):
-            rows[i, kept_columns[j]] = columns[i, j]
+        for j in range(len(tables.columns)):
+            rows[i, tables.columns[j]] = columns[i, j]
     execute(plans[EXECUTOR], plans[ROWS_BACK], rows.ctypes.data, rows.ctypes.data)
-    work[:] = rows[:, :window]
+    wave[:] = rows[:, :window]
 
 
 @compiled
-def residual(columns, full, kept_rows, rest, measured, floor, lines, bits, seen):  # type: ignore[no-untyped-def]
-    """Replace the unscaled waves at the detector by 1/full · ∂L/∂Ψ* and return L; `seen`, unless empty, is increased by ∂L/∂Ψ*.
+def residual(patterns, field, detector_rows, unwindowed, measured, floor, lines, bits, gradient):  # type: ignore[no-untyped-def]
+    """Replace the unscaled waves at the detector by 1/field · ∂L/∂Ψ*, add ∂L/∂Ψ* to `gradient`, unless it is empty, and return L.
 
-    columns: (modes, ≥ full · kept), a pattern in each row; rest, seen: (modes, rows, kept); lines: (5, kept) float32 to work in,
+    patterns: (modes, ≥ field · columns); unwindowed, gradient: (modes, rows, columns); lines: (5, columns) float32 to work in,
     `bits` the third as int32. Modes add up in the pattern and share a factor. A view costs as much as ten pixels: none in the loop.
     """
-    scale, count = np.float32(1.0 / full), lines.shape[1]
-    step, size = BYTES * columns.shape[1], BYTES * len(kept_rows) * count
+    scale, count = np.float32(1.0 / field), lines.shape[1]
+    step, size = BYTES * patterns.shape[1], BYTES * len(detector_rows) * count
     intensity, factor, ratio, exponent, total = lines[0], lines[1], lines[2], lines[3], lines[4]
     total[:] = 0
     before = 0
-    for i in range(len(kept_rows)):
-        row = kept_rows[i]
+    for i in range(len(detector_rows)):
+        row = detector_rows[i]
         if row > before:
-            columns[:, before * count : row * count] = 0
+            patterns[:, before * count : row * count] = 0
         before = row + 1
         intensity[:] = TINY
-        wave, beside = columns.ctypes.data + BYTES * row * count, BYTES * i * count
-        for o in range(len(columns)):
-            add_intensity(intensity.ctypes.data, wave + o * step, rest.ctypes.data + o * size + beside, scale, count)
+        wave, offset = patterns.ctypes.data + BYTES * row * count, BYTES * i * count
+        for o in range(len(patterns)):
+            add_intensity(intensity.ctypes.data, wave + o * step, unwindowed.ctypes.data + o * size + offset, scale, count)
         if floor >= 0:
             _poisson(intensity, measured, i, floor, factor, ratio, bits, exponent, total)
         else:
             _amplitude(intensity, measured, i, factor, total)
-        if seen.size:
-            for o in range(len(columns)):
-                add_weighted(seen.ctypes.data + o * size + beside, wave + o * step, factor.ctypes.data, count)
+        if gradient.size:
+            for o in range(len(patterns)):
+                add_weighted(gradient.ctypes.data + o * size + offset, wave + o * step, factor.ctypes.data, count)
         for j in range(count):
             factor[j] *= scale
-        for o in range(len(columns)):
+        for o in range(len(patterns)):
             weight(wave + o * step, wave + o * step, factor.ctypes.data, count)
-    columns[:, before * count :] = 0
+    patterns[:, before * count :] = 0
     loss = 0.0
     for j in range(count):
         loss += float(total[j])

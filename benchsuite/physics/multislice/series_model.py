@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
@@ -11,16 +11,15 @@ import numpy as np
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.backend import Array
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
-from benchsuite.physics.multislice.model import Multislice, Waves
+from benchsuite.physics.multislice.model import Multislice
 from benchsuite.physics.multislice.sliced_view import Interpolation, SlicedView, slice_edges_A
-from benchsuite.physics.probe import aperture_function, incoherent_modes
+from benchsuite.physics.multislice.waves import WaveGrid, Waves, window_pixels
+from benchsuite.physics.probe import AIRY_RADIUS, PROBE_TAILS, aperture_function, incoherent_modes
 from benchsuite.physics.rotations import is_rotation
 
-Chosen = slice | np.ndarray  # some of the probes of an image, by places or indices
-FITS = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number
-MOVES_A = 2.0  # how far a refined position may leave the volume
-AIRY = 0.61  # radius of a focused probe, in units of λ/α
-PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
+Selection = slice | np.ndarray  # some of the probes of an image, by slice or indices
+FIELD_TOLERANCE = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number, as a part of it
+POSITION_MARGIN_A = 2.0  # how far a refined position may leave the volume
 
 
 def reason_to_skip(name: str, series: TiltSeries) -> str | None:
@@ -47,7 +46,7 @@ def reason_to_skip(name: str, series: TiltSeries) -> str | None:
 def too_far_apart(name: str, series: TiltSeries) -> str | None:
     """Why the probes of a scan tell nothing of the phases between them, or None."""
     semiangle = series.optics.semiangle_mrad * 1e-3
-    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY * wavelength_A(series.optics.energy_keV) / semiangle
+    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY_RADIUS * wavelength_A(series.optics.energy_keV) / semiangle
     if series.scan_step_A < 2 * radius:
         return None
     return (
@@ -61,14 +60,14 @@ def field_pixels(series: TiltSeries, voxel_A: float) -> int:
     Raises ValueError where voxels do not divide it: wave and volume must share their pixels.
     """
     exact = 1 / (float(series.reciprocal_step_per_A or np.nan) * voxel_A)
-    full = round(exact)
-    if abs(exact - full) > FITS * exact:
+    field_px = round(exact)
+    if abs(exact - field_px) > FIELD_TOLERANCE * exact:
         field = exact * voxel_A
         raise ValueError(
             f"voxels of {voxel_A:g} Å do not divide the field of {field:.4g} Å that patterns of step {1 / field:.4g} 1/Å resolve; "
             f"the nearest that do are {field / np.ceil(exact):.4f} and {field / np.floor(exact):.4f} Å (grid.voxel_A)"
         )
-    return int(full)
+    return int(field_px)
 
 
 @dataclass(frozen=True)
@@ -104,33 +103,26 @@ class SeriesModel:
         wavelength = wavelength_A(series.optics.energy_keV)
         self.edges_A = how.edges_A(grid)
         thickness = float(self.edges_A[1] - self.edges_A[0])
-        full = field_pixels(series, grid.voxel_A)
-        qy, qx = (min(have, full) for have in series.data.shape[4:])
+        field_px = field_pixels(series, grid.voxel_A)
+        qy, qx = (min(have, field_px) for have in series.data.shape[4:])
         ny, nx = series.scan_shape
         self.box_A = series.scan_step_A * max(ny, nx)
         self.entrance_A = float(self.edges_A[0] + self.edges_A[1]) / 2  # slices act in their middle
-        window = window_pixels(how.window_A, grid.voxel_A, full)
-        self._check_window(window, wavelength)
-        self.kernel = Multislice(
-            wavelength,
-            grid.voxel_A,
-            thickness,
-            len(self.edges_A) - 1,
-            full,
-            (qy, qx),
-            window,
-            margin_A=MOVES_A,
-            xp=xp,
-            threads=threads,
+        window_px = window_pixels(how.window_A, grid.voxel_A, field_px)
+        self._check_window(window_px, wavelength)
+        slices = len(self.edges_A) - 1
+        self.waves = WaveGrid(
+            wavelength, grid.voxel_A, thickness, slices, field_px, (qy, qx), window_px, margin_A=POSITION_MARGIN_A
         )
+        self.kernel = Multislice(self.waves, xp, threads)
         x, y = (series.scan_step_A * (np.arange(count) - count // 2) for count in (nx, ny))
         raster = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1).reshape(-1, 2)
         self._check_scan(raster)
         self.positions_A = np.broadcast_to(raster, (*series.data.shape[:2], *raster.shape)).copy()
         self.apertures = [
-            xp.asarray(self._aperture(self._defocus_A(float(defocus)), full, wavelength)) for defocus in series.defocus_A
+            xp.asarray(self._aperture(self._defocus_A(float(defocus)), field_px, wavelength)) for defocus in series.defocus_A
         ]
-        self._waves: dict[int, tuple[Array, np.ndarray, np.ndarray, Waves]] = {}
+        self._cached: dict[int, tuple[Array, np.ndarray, np.ndarray, Waves]] = {}
         self._latest: tuple[tuple[int, int, bool], Array] | None = None
         self.probes(0, 0)
 
@@ -141,9 +133,9 @@ class SeriesModel:
             SlicedView(rotation, self.grid, self.edges_A, self.how.interpolation, self.xp) for rotation in self.series.rotations
         ]
 
-    def _aperture(self, defocus_A: float, full: int, wavelength_A: float) -> np.ndarray:
-        """The aperture function (full, full), or (modes, full, full)."""
-        coherent = aperture_function(self.series.optics, defocus_A, full, self.grid.voxel_A, wavelength_A)
+    def _aperture(self, defocus_A: float, field_px: int, wavelength_A: float) -> np.ndarray:
+        """The aperture function (field, field), or (modes, field, field)."""
+        coherent = aperture_function(self.series.optics, defocus_A, field_px, self.grid.voxel_A, wavelength_A)
         return coherent if self.how.modes == 1 else incoherent_modes(coherent, self.how.modes)
 
     def _defocus_A(self, defocus_A: float) -> float:
@@ -151,14 +143,14 @@ class SeriesModel:
         reference = 0.0 if self.series.optics.focal_plane == "centre" else -self.box_A / 2
         return defocus_A + reference - self.entrance_A
 
-    def _check_window(self, window: int, wavelength_A: float) -> None:
+    def _check_window(self, window_px: int, wavelength_A: float) -> None:
         semiangle = self.series.optics.semiangle_mrad * 1e-3
         depth = -2 * self.entrance_A
         furthest = max(max(abs(d), abs(d - depth)) for d in (self._defocus_A(float(f)) for f in self.series.defocus_A))
         spread = 2 * (semiangle * furthest + PROBE_TAILS * wavelength_A / semiangle)
-        if window * self.grid.voxel_A < spread:
+        if window_px * self.grid.voxel_A < spread:
             raise ValueError(
-                f"a probe window of {window * self.grid.voxel_A:.1f} Å is less than the {spread:.1f} Å over which the probe "
+                f"a probe window of {window_px * self.grid.voxel_A:.1f} Å is less than the {spread:.1f} Å over which the probe "
                 "spreads; enlarge window_A (or the field of view)"
             )
 
@@ -192,28 +184,25 @@ class SeriesModel:
     def probe_count(self) -> int:
         return int(self.positions_A.shape[2])
 
-    def probes(self, tilt: int, focus: int, some: Chosen | None = None) -> tuple[np.ndarray, Waves]:
-        """Return corners and waves of the probes of one image, or of some of them.
+    def probes(self, tilt: int, focus: int, selection: Selection | None = None) -> tuple[np.ndarray, Waves]:
+        """Return origins of windows (n, 2) and waves of the probes of one image, or of a selection of them.
 
-        Waves of a whole image are kept while neither aperture nor positions change; then those of `some` are made for them alone.
+        Waves of a whole image are kept while neither aperture nor positions change; then a selection's are made for it alone.
         """
         aperture, positions = self.apertures[focus], self.positions_A[tilt, focus]
-        known = self._waves.get(focus)
-        if known is None or known[0] is not aperture or not np.array_equal(known[1], positions):
-            if known is not None and some is not None:
-                corners, offsets = self.kernel.corners(positions[some], self.grid.shape[1:])
-                return corners, self.kernel.waves(aperture, offsets)
-            corners, offsets = self.kernel.corners(positions, self.grid.shape[1:])
-            known = self._waves[focus] = (aperture, positions.copy(), corners, self.kernel.waves(aperture, offsets))
-        _, _, corners, waves = known
-        if some is None:
-            return corners, waves
-        there = some if isinstance(some, slice) else self.xp.asarray(some)  # corners stay on the host
-        return corners[some], replace(waves, which=waves.which[there])
+        cached = self._cached.get(focus)
+        if cached is None or cached[0] is not aperture or not np.array_equal(cached[1], positions):
+            if cached is not None and selection is not None:
+                origins, shifts = self.waves.window_origins(positions[selection], self.grid.shape[1:])
+                return origins, self.kernel.waves(aperture, shifts)
+            origins, shifts = self.waves.window_origins(positions, self.grid.shape[1:])
+            cached = self._cached[focus] = (aperture, positions.copy(), origins, self.kernel.waves(aperture, shifts))
+        _, _, origins, waves = cached
+        return (origins, waves) if selection is None else (origins[selection], waves.selected(selection))
 
-    def offsets_A(self, tilt: int, focus: int, some: Chosen) -> np.ndarray:
-        """Return (n, 2) = (y, x) distances of some probes from the centres of their windows."""
-        return self.kernel.corners(self.positions_A[tilt, focus, some], self.grid.shape[1:])[1]
+    def shifts_A(self, tilt: int, focus: int, selection: Selection) -> np.ndarray:
+        """Return (n, 2) = (y, x) distances of selected probes from the centres of their windows."""
+        return self.waves.window_origins(self.positions_A[tilt, focus, selection], self.grid.shape[1:])[1]
 
     def measured(self, tilt: int, focus: int, roots: bool = False) -> Array:
         """Return the intensities (n, rows, columns) of one image, or their roots, cropped to what voxels resolve, zero beam first.
@@ -224,7 +213,7 @@ class SeriesModel:
             return self._latest[1]
         patterns = np.asarray(self.series.data[tilt, focus], dtype=np.float32)
         patterns = patterns.reshape(-1, *patterns.shape[2:])
-        (qy, qx), (have_y, have_x) = self.kernel.detector, patterns.shape[1:]
+        (qy, qx), (have_y, have_x) = self.waves.detector, patterns.shape[1:]
         top, left = have_y // 2 - qy // 2, have_x // 2 - qx // 2
         centred = patterns[:, top : top + qy, left : left + qx]
         ordered = self.xp.asarray(np.ascontiguousarray(np.fft.ifftshift(centred, axes=(1, 2))))
@@ -237,44 +226,21 @@ class SeriesModel:
         """Return the transmission functions of the tilted slices, with vacuum round them."""
         return self.kernel.transmission(self.views[tilt].forward(phase))
 
-    def calculated(self, tilt: int, focus: int, phase: Array, energy: float = 1.0) -> Array:
+    def calculated(self, tilt: int, focus: int, phase: Array, intensity_scale: float = 1.0) -> Array:
         """Return the patterns (n, rows, columns) of one image, zero beam first."""
-        return self.through(tilt, focus, self.transmission(tilt, phase), energy)
+        return self.through(tilt, focus, self.transmission(tilt, phase), intensity_scale)
 
-    def through(self, tilt: int, focus: int, transmission: Array, energy: float = 1.0) -> Array:
+    def through(self, tilt: int, focus: int, transmission: Array, intensity_scale: float = 1.0) -> Array:
         """Return the patterns (n, rows, columns) of one image behind given transmission functions."""
-        corners, waves = self.probes(tilt, focus)
-        return self.kernel.intensities(transmission, corners, scaled(waves, energy))
+        origins, waves = self.probes(tilt, focus)
+        return self.kernel.intensities(transmission, origins, waves.scaled(intensity_scale))
 
-    def r_factor(self, tilt: int, transmission: Array, energy: np.ndarray) -> float:
-        """Return Σ|I − I_calc| / ΣI over all images of a tilt; `energy` (n_focus,) scales the probes."""
+    def r_factor(self, tilt: int, transmission: Array, intensity_scales: np.ndarray) -> float:
+        """Return Σ|I − I_calc| / ΣI over all images of a tilt; `intensity_scales` (n_focus,) those of the probes."""
         wrong, all_of_it = 0.0, 0.0
         for focus in range(self.series.data.shape[1]):
             measured = self.measured(tilt, focus)
-            found = self.through(tilt, focus, transmission, float(energy[focus]))
+            found = self.through(tilt, focus, transmission, float(intensity_scales[focus]))
             wrong += float(abs(found - measured).sum(dtype=np.float64))
             all_of_it += float(measured.sum(dtype=np.float64))
         return wrong / all_of_it if all_of_it > 0 else 0.0
-
-
-def scaled(waves: Waves, energy: float) -> Waves:
-    """Return the waves with `energy` times their intensity."""
-    factor = np.float32(np.sqrt(energy))
-    return waves if energy == 1.0 else replace(waves, entrance=waves.entrance * factor, rest=waves.rest * factor)
-
-
-def window_pixels(window_A: float | None, voxel_A: float, full: int) -> int:
-    """Return the side of a probe's window: the next of 8, 16, 24, … pixels that the FFT likes, at most the field."""
-    if window_A is None:
-        return full
-    side = int(np.ceil(window_A / voxel_A / 8 - 1e-9)) * 8
-    while _largest_factor(side) > 7:
-        side += 8
-    return min(side, full)
-
-
-def _largest_factor(number: int) -> int:
-    for prime in (2, 3, 5, 7):
-        while number % prime == 0:
-            number //= prime
-    return number

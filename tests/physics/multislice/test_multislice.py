@@ -9,7 +9,7 @@ from benchsuite.data import Optics
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.model import Multislice
-from benchsuite.physics.multislice.series_model import scaled
+from benchsuite.physics.multislice.waves import WaveGrid, band_limit
 from benchsuite.physics.probe import aperture_function, incoherent_modes, orthogonal
 
 WAVELENGTH, PIXEL, SLICE, SLICES, FULL = wavelength_A(300), 0.4, 1.6, 5, 64
@@ -17,7 +17,7 @@ OPTICS = Optics(300.0, 21.0, {"C30": 2.0e5, "C12": 30.0, "phi12_deg": 20.0})
 
 
 def kernel(window=FULL, detector=(FULL, FULL), **more):
-    return Multislice(WAVELENGTH, PIXEL, SLICE, SLICES, FULL, detector, window, **more)
+    return Multislice(WaveGrid(WAVELENGTH, PIXEL, SLICE, SLICES, FULL, detector, window), **more)
 
 
 def aperture(defocus_A=-200.0, modes=1):
@@ -36,7 +36,7 @@ def phases(seed, strength=0.3, side=FULL):
 
 def problem(model, probes=9, seed=1, modes=1):
     positions = np.random.default_rng(seed).uniform(-6, 6, (probes, 2))
-    corners, offsets = model.corners(positions, (FULL, FULL))
+    corners, offsets = model.grid.window_origins(positions, (FULL, FULL))
     return corners, offsets, model.waves(aperture(modes=modes), offsets)
 
 
@@ -54,7 +54,7 @@ def test_both_engines_agree(window, detector, floor, modes):
         corners, _, waves = problem(model, modes=modes)
         patterns = model.intensities(model.transmission(phases(0)), corners, waves)
         measured = patterns if floor is not None else np.sqrt(patterns)
-        loss, gradient, ends = model.gradient(model.transmission(phases(1)), corners, waves, measured, floor, back=True)
+        loss, gradient, ends = model.gradient(model.transmission(phases(1)), corners, waves, measured, floor, ends="per_probe")
         answers.append((patterns, loss, gradient, *ends))
     assert fftw.available()
     for compiled, plain in zip(*answers, strict=True):
@@ -75,7 +75,7 @@ def test_the_gradient_of_the_potential_passes_the_taylor_test(window, floor, mod
         return model.gradient(model.transmission(phase), corners, waves, measured, floor)
 
     at_start, gradient, _ = loss(start)
-    slope = float((model.unpadded(gradient) * direction).sum(dtype=np.float64))
+    slope = float((model.grid.unpadded(gradient) * direction).sum(dtype=np.float64))
     steps = np.array([0.08, 0.04, 0.02, 0.01]) / (4 if floor is not None else 1)
     remainders = [loss(start + np.float32(h) * direction)[0].sum() - at_start.sum() - h * slope for h in steps]
     assert order(steps, remainders) == pytest.approx(2.0, abs=0.1)
@@ -92,7 +92,7 @@ def test_the_gradients_of_probe_and_positions_pass_the_taylor_test(window, modes
     def loss(a, shifts):
         return model.gradient(transmission, corners, model.waves(a, offsets + shifts), measured)[0].sum()
 
-    at_start, _, ends = model.gradient(transmission, corners, waves, measured, back=True)
+    at_start, _, ends = model.gradient(transmission, corners, waves, measured, ends="per_probe")
     of_probe, _ = model.refinement_gradients(probe, offsets, *ends)
     rng = np.random.default_rng(3)
     change = (np.abs(probe) * (rng.normal(size=probe.shape) + 1j * rng.normal(size=probe.shape))).astype(np.complex64)
@@ -104,7 +104,7 @@ def test_the_gradients_of_probe_and_positions_pass_the_taylor_test(window, modes
     transmission = model.transmission(phases(0, 0.1))
     measured = np.sqrt(model.intensities(transmission, corners, waves))
     away = 0.02 * rng.normal(size=offsets.shape)
-    at_start, _, ends = model.gradient(transmission, corners, model.waves(probe, offsets + away), measured, back=True)
+    at_start, _, ends = model.gradient(transmission, corners, model.waves(probe, offsets + away), measured, ends="per_probe")
     _, of_positions = model.refinement_gradients(probe, offsets + away, *ends)
     moves = rng.normal(size=offsets.shape)
     slope = float((of_positions * moves).sum())
@@ -118,16 +118,16 @@ def test_the_gradients_of_probe_and_positions_pass_the_taylor_test(window, modes
 @pytest.mark.parametrize("compiled", [True, False])
 def test_sums_of_a_kind_give_the_gradient_of_the_aperture(modes, window, detector, compiled):
     model, probe = kernel(window, detector, compiled=compiled), aperture(modes=modes)
-    corners, offsets = model.corners(np.random.default_rng(2).integers(-8, 8, (40, 2)) * PIXEL / 2, (FULL, FULL))
+    corners, offsets = model.grid.window_origins(np.random.default_rng(2).integers(-8, 8, (40, 2)) * PIXEL / 2, (FULL, FULL))
     waves = model.waves(probe, offsets)
-    assert len(waves.offsets_A) == 4
+    assert len(waves.shifts_A) == 4
     transmission = model.transmission(phases(1))
     measured = np.sqrt(model.intensities(model.transmission(phases(0)), corners, waves))
-    each = model.gradient(transmission, corners, waves, measured, back=True)[2]
+    each = model.gradient(transmission, corners, waves, measured, ends="per_probe")[2]
     there = np.random.default_rng(0).permutation(40)
-    loss, _, sums = model.gradient(transmission, corners, waves, measured[np.argsort(there)], back="kinds", some=there)
+    loss, _, sums = model.gradient(transmission, corners, waves, measured[np.argsort(there)], ends="summed", pattern_index=there)
     expected = model.refinement_gradients(probe, offsets, *each)[0].reshape(modes, FULL, FULL)
-    found = model.aperture_gradient(waves.offsets_A, *sums)
+    found = model.aperture_gradient(waves.shifts_A, *sums)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
     np.testing.assert_allclose(loss, model.gradient(transmission, corners, waves, measured)[0], rtol=1e-5)
 
@@ -162,9 +162,7 @@ def test_the_likelihood_is_unbiased_by_counting_noise_and_amplitudes_are_not():
         counts = (rng.poisson(expected * electrons) / electrons).astype(np.float32)
         for floor, found in slopes.items():
             measured = counts if floor is not None else np.sqrt(counts)
-            up, down = (
-                model.gradient(transmission, corners, scaled(waves, 1 + h), measured, floor)[0].sum() for h in (0.05, -0.05)
-            )
+            up, down = (model.gradient(transmission, corners, waves.scaled(1 + h), measured, floor)[0].sum() for h in (0.05, -0.05))
             found.append((up - down) / 0.1)
     bias = {floor: np.mean(found) / (np.std(found) / np.sqrt(len(found))) for floor, found in slopes.items()}
     assert abs(bias[0.03 / electrons]) < 4
@@ -185,7 +183,9 @@ def test_a_window_is_exact_in_vacuum_and_near_it_with_a_specimen(window):
     answers = {}
     for model in (whole, part):
         corners, _, waves = problem(model)
-        answers[model.window] = [model.intensities(model.transmission(phase), corners, waves) for phase in (vacuum, specimen)]
+        answers[model.grid.window_px] = [
+            model.intensities(model.transmission(phase), corners, waves) for phase in (vacuum, specimen)
+        ]
     (empty, full), (empty_part, full_part) = answers[FULL], answers[window]
     np.testing.assert_allclose(empty_part, empty, atol=1e-5 * empty.max())
     assert np.abs(full_part - full).sum() / full.sum() < {48: 0.05, 40: 0.08, 32: 0.12}[window]
@@ -193,7 +193,10 @@ def test_a_window_is_exact_in_vacuum_and_near_it_with_a_specimen(window):
 
 def test_a_probe_moved_by_a_pixel_sees_the_specimen_moved_back():
     model = kernel(48)
-    waves_at = model.corners(np.array([[0.4, 0.0]]), (FULL, FULL)), model.corners(np.array([[0.0, 0.0]]), (FULL, FULL))
+    waves_at = (
+        model.grid.window_origins(np.array([[0.4, 0.0]]), (FULL, FULL)),
+        model.grid.window_origins(np.array([[0.0, 0.0]]), (FULL, FULL)),
+    )
     specimen = phases(0)
     patterns = []
     for (corners, offsets), phase in zip(waves_at, (specimen, np.roll(specimen, -1, axis=2)), strict=True):
@@ -217,7 +220,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"a window of 80 and a detector of \(64, 64\) pixels must fit a field of 64"):
         kernel(80)
     with pytest.raises(ValueError, match=r"the probe at \(20.00, 0.00\) Å is outside the volume"):
-        kernel().corners(np.array([[0.0, 0.0], [20.0, 0.0]]), (FULL, FULL))
+        kernel().grid.window_origins(np.array([[0.0, 0.0], [20.0, 0.0]]), (FULL, FULL))
 
 
 def test_the_interaction_constant_is_that_of_the_textbook():
@@ -231,7 +234,6 @@ def test_probe_and_patterns_are_those_of_abtem(defocus):
     from ase import Atoms
 
     from benchsuite.microscope.scattering import abtem_session
-    from benchsuite.physics.multislice.model import band_limit
 
     box, pixels = 12.8, 96
     atoms = Atoms("AuCuO", [[5.0, 6.1, 1.0], [7.4, 6.0, 3.2], [6.5, 7.9, 5.1]], cell=[box, box, 6.0])
@@ -244,13 +246,15 @@ def test_probe_and_patterns_are_those_of_abtem(defocus):
         theirs = probe.scan(potential, scan=abtem.CustomScan(positions), detectors=detector, lazy=False)
     theirs = np.asarray(theirs.array).swapaxes(1, 2)
     pixel, count = box / pixels, theirs.shape[1]
-    model = Multislice(WAVELENGTH, pixel, 2.0, 3, pixels, (count, count), band_limit=2 / 3)
+    model = Multislice(WaveGrid(WAVELENGTH, pixel, 2.0, 3, pixels, (count, count), band_limit=2 / 3))
     q = np.fft.fftfreq(pixels, pixel)
     mask = band_limit(q[:, None] ** 2 + q**2, pixel, 2 / 3)
     phase = interaction_per_VA(300) * np.asarray(potential.array).swapaxes(1, 2)
     limited = np.fft.ifft2(np.fft.fft2(np.exp(1j * phase)) * mask).astype(np.complex64)
-    periodic = np.pad(limited, ((0, 0), (model.pad, model.pad), (model.pad, model.pad)), mode="wrap")
-    corners, offsets = model.corners(positions - box / 2, (pixels, pixels))
+    periodic = np.pad(
+        limited, ((0, 0), (model.grid.pad_px, model.grid.pad_px), (model.grid.pad_px, model.grid.pad_px)), mode="wrap"
+    )
+    corners, offsets = model.grid.window_origins(positions - box / 2, (pixels, pixels))
     ours = model.intensities(periodic, corners, model.waves(aperture_function(OPTICS, defocus, pixels, pixel, WAVELENGTH), offsets))
     ours = np.fft.fftshift(ours, axes=(1, 2))
     assert np.abs(ours - theirs).max() < 5e-5 * theirs.max()
@@ -265,7 +269,7 @@ def test_the_gpu_computes_what_the_cpu_computes():
     answers = []
     for xp in (np, module_for("cuda")):
         model = kernel(48, (60, 64), xp=xp)
-        corners, offsets = model.corners(np.random.default_rng(1).uniform(-6, 6, (9, 2)), (FULL, FULL))
+        corners, offsets = model.grid.window_origins(np.random.default_rng(1).uniform(-6, 6, (9, 2)), (FULL, FULL))
         waves = model.waves(xp.asarray(aperture()), offsets)
         patterns = model.intensities(model.transmission(xp.asarray(phases(0))), corners, waves)
         loss, gradient, _ = model.gradient(model.transmission(xp.asarray(phases(1))), corners, waves, xp.sqrt(patterns))
