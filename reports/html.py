@@ -108,9 +108,9 @@ def write_tables(found: Sequence[Table], folder: Path) -> None:
 
 def template(name: str) -> Template:
     """Return a template that escapes what it is given and refuses what it is not given."""
-    return Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True).get_template(
-        name
-    )
+    return Environment(
+        loader=PackageLoader("benchsuite.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template(name)
 
 
 def yaml_text(value: object) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 pytest_plugins = ["benchsuite.pytest_plugin"]  # an installation registers it itself
@@ -25,6 +29,34 @@ analysis: {species: [Cu, Au]}
 def tiny_scenario():
     """The text of a scenario with two reconstructors and two doses on 19 atoms: seconds."""
     return TINY
+
+
+class CommandLine:
+    """`benchsuite` in a process, as a user starts it in a folder."""
+
+    def __init__(self, python=sys.executable):
+        self.python = python
+
+    def words(self, *words):
+        return [str(self.python), "-m", "benchsuite.cli", *map(str, words)]
+
+    def __call__(self, folder, *words, status=0, env=None):
+        """Run to the end, check the exit status, and return the finished process with what it wrote as text."""
+        streams = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+        done = subprocess.run(self.words(*words), cwd=folder, env={**os.environ, **(env or {})}, timeout=300, **streams)
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def start(self, folder, *words, env=None, **options):
+        """Start a process and return it."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(self.words(*words), cwd=folder, env={**os.environ, **(env or {})}, **streams, **options)
+
+
+@pytest.fixture(scope="session")
+def cli_run():
+    return CommandLine()
 
 
 ODD = '''

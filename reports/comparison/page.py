@@ -34,7 +34,7 @@ def as_page(comparison: Comparison) -> str:
         (verdict.value, verdict is Verdict.UNCHANGED, [_row(one) for one in comparison.findings if one.verdict is verdict])
         for verdict in comparison.counts
     ]
-    environment = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=PackageLoader("benchsuite.reports"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("comparison.html.j2").render(
         headline=headline(comparison),
         failed=bool(comparison.failing),

@@ -61,7 +61,9 @@ def page(run: Run, cell_id: str, place: Place) -> str:
 
 @functools.cache
 def _template() -> Template:
-    environment = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("benchsuite.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
     return environment.get_template("cell.html.j2")
 
 

@@ -137,12 +137,10 @@ main()
 """
 
 
-def test_a_scheduler_that_is_not_there_is_a_clear_error(odd):
+def test_a_scheduler_that_is_not_there_is_a_clear_error(odd, cli_run):
     words = ["run", "odd.yaml", "--plugin", "odd.py", "--scheduler", "tcp://127.0.0.1:9"]
-    result = subprocess.run([sys.executable, "-m", "benchsuite.cli", *words], capture_output=True, text=True, cwd=odd, timeout=120)
-    assert result.returncode == 2
+    result = cli_run(odd, *words, status=2)
     assert "--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there" in result.stderr
-    assert "Traceback" not in result.stderr
 
 
 def test_a_store_that_workers_do_not_see_is_a_clear_error(dask, odd, monkeypatch):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,17 +30,14 @@ figures: [slice_grid, contact_sheet]
 """
 
 
-def start(folder, *more):
-    command = [sys.executable, "-m", "benchsuite.cli", "run", "phases.yaml", "--out", "out", "--store", "store", *more]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+WORDS = ("run", "phases.yaml", "--out", "out", "--store", "store")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, cli_run):
     folder = tmp_path_factory.mktemp("preprocess")
     (folder / "phases.yaml").write_text(PHASES)
-    result = start(folder)
-    assert result.returncode == 0, result.stderr
+    cli_run(folder, *WORDS)
     return folder
 
 
@@ -69,19 +63,18 @@ def test_steps_are_stored_by_tilt_and_shared(folder):
     assert np.allclose(steps[2].series.data.sum(axis=(1, 2, 3)), steps[2].series.data[2].sum(), rtol=1e-4)
 
 
-def test_a_change_of_the_last_step_repeats_no_earlier_one(folder):
+def test_a_change_of_the_last_step_repeats_no_earlier_one(folder, cli_run):
     before = entries(folder, "preprocessed_tilt") | entries(folder, "preprocessing")
-    assert start(folder, "--set", "reconstructors.MSPT.iterations=6").returncode == 0
+    cli_run(folder, *WORDS, "--set", "reconstructors.MSPT.iterations=6")
     assert entries(folder, "preprocessed_tilt") | entries(folder, "preprocessing") == before
-    assert start(folder, "--set", "reconstructors.MSPT.preprocess.background.frame_A=1.5").returncode == 0
+    cli_run(folder, *WORDS, "--set", "reconstructors.MSPT.preprocess.background.frame_A=1.5")
     after = entries(folder, "preprocessed_tilt") | entries(folder, "preprocessing")
     assert len(after - before) == 2
     assert entries(folder, "preprocessed_tilt") <= before
 
 
-def test_a_step_that_refuses_skips_the_cell(folder):
-    result = start(folder, "--set", "microscope.defocus_A=[-60, -40]")
-    assert result.returncode == 0
+def test_a_step_that_refuses_skips_the_cell(folder, cli_run):
+    cli_run(folder, *WORDS, "--set", "microscope.defocus_A=[-60, -40]")
     table = pd.read_csv(folder / "out" / "results.csv").set_index("reconstructor")
     assert table.loc["MSPT", "status"] == "skipped"
     assert "MSP needs one focus, the series has 2" in table.loc["MSPT", "reason"]
@@ -108,13 +101,13 @@ class Shortened(Doubled):
 """
 
 
-def test_steps_of_a_plugin_run_and_are_held_to_the_contract(folder):
+def test_steps_of_a_plugin_run_and_are_held_to_the_contract(folder, cli_run):
     (folder / "odd.py").write_text(ODD)
     steps = "{use: msp, iterations: 4, slices: 1, slice_A: 10}"
     odd = (
         f"[{{use: sirt, label: good, preprocess: [{steps}, doubled]}}, {{use: sirt, label: bad, preprocess: [{steps}, shortened]}}]"
     )
-    assert start(folder, "--plugin", "odd.py", "--set", f"reconstructors={odd}").returncode == 3
+    cli_run(folder, *WORDS, "--plugin", "odd.py", "--set", f"reconstructors={odd}", status=3)
     table = pd.read_csv(folder / "out" / "results.csv").set_index("reconstructor")
     assert tuple(table.loc["good", ["status", "reason"]]) == ("ok", "doubled")
     assert table.loc["bad", "status"] == "error"

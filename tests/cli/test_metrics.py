@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from benchsuite.runner.stages.metric import scored
 from benchsuite.scenario import load
 from benchsuite.store import Key, Store
 
-EXAMPLE = Path(__file__).parents[1] / "docs" / "how-to" / "surface.py"
+EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "surface.py"
 PLUGIN = """
 from benchsuite.contract import Metric
 from benchsuite.params import Params
@@ -82,15 +80,13 @@ figures: [histogram_grid]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, cli_run):
     folder = tmp_path_factory.mktemp("metrics")
     (folder / "tiny.yaml").write_text(SCENARIO)
     (folder / "mine.py").write_text(PLUGIN)
     shutil.copy(EXAMPLE, folder / "surface.py")
-    words = ["run", "tiny.yaml", "--plugin", "mine.py", "--plugin", "surface.py", "--out", "out", "--store", "store"]
-    command = [sys.executable, "-m", "benchsuite.cli", *words]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
-    assert result.returncode == 3, result.stderr
+    plugins = ["--plugin", "mine.py", "--plugin", "surface.py"]
+    cli_run(folder, "run", "tiny.yaml", *plugins, "--out", "out", "--store", "store", status=3)
     return folder
 
 

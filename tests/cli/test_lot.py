@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,12 +35,10 @@ figures: [rmsd_against_atoms, deviation_by_depth, deviation_at_depths, deviation
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, cli_run):
     folder = tmp_path_factory.mktemp("lot")
     (folder / "tiny.yaml").write_text(TINY)
-    command = [sys.executable, "-m", "benchsuite.cli", "run", "tiny.yaml", "--out", "out"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
-    assert result.returncode == 0, result.stderr
+    cli_run(folder, "run", "tiny.yaml", "--out", "out")
     return Run(folder / "out")
 
 
@@ -105,17 +100,14 @@ analysis: {species: [Cu, Au], minimum_distance_A: 1.8, threshold: 0.1}
 """
 
 
-def test_a_refinement_is_better_than_what_it_starts_from_and_counts_its_time(tmp_path):
+def test_a_refinement_is_better_than_what_it_starts_from_and_counts_its_time(tmp_path, cli_run):
     (tmp_path / "refined.yaml").write_text(REFINED)
-    command = [sys.executable, "-m", "benchsuite.cli", "run", "refined.yaml", "--out", "out", "--store", "store"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
-    assert result.returncode == 0, result.stderr
+    cli_run(tmp_path, "run", "refined.yaml", "--out", "out", "--store", "store")
     first, refined = pd.read_csv(tmp_path / "out" / "results.csv").to_dict("records")
     assert (first["reconstructor"], refined["reconstructor"]) == ("RESIRE", "RESIRE + LOT")
     assert refined["rmsd_pm"] < 0.5 * first["rmsd_pm"]
     assert refined["tracing_error_pct"] == 0
     assert refined["classification_rate_pct"] == 100
     assert refined["reconstruct_s"] > first["reconstruct_s"]
-    again = [*command[:5], "--only", "RESIRE + LOT", "--out", "alone", "--store", "another"]
-    assert subprocess.run(again, capture_output=True, cwd=tmp_path, timeout=300).returncode == 0
+    cli_run(tmp_path, "run", "refined.yaml", "--only", "RESIRE + LOT", "--out", "alone", "--store", "another")
     assert pd.read_csv(tmp_path / "alone" / "results.csv")["rmsd_pm"].item() == refined["rmsd_pm"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-import os
+import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -45,30 +43,17 @@ class Odd(Reconstructor):
 """
 
 
-def benchsuite(*words, cwd, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "benchsuite.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **env},
-        timeout=300,
-    )
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, cli_run):
     folder = tmp_path_factory.mktemp("cli")
     (folder / "tiny.yaml").write_text(TINY)
     (folder / "odd.py").write_text(PLUGIN)
-    result = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out", cwd=folder)
-    return folder, result
+    cli_run(folder, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out", status=3)
+    return folder
 
 
 def test_a_failing_cell_does_not_stop_the_others(finished):
-    folder, result = finished
-    assert result.returncode == 3, result.stderr
-    table = pd.read_csv(folder / "out" / "results.csv", dtype={"cell": str})
+    table = pd.read_csv(finished / "out" / "results.csv", dtype={"cell": str})
     assert list(table["status"]) == ["ok", "error", "ok", "error"]
     assert "broken on purpose" in table["reason"][1]
     good = table[table["status"] == "ok"]
@@ -76,7 +61,7 @@ def test_a_failing_cell_does_not_stop_the_others(finished):
     assert (good["rmsd_pm"] < 30).all()
     assert (good["r_factor"] < 1).all()
     assert good["reconstruct_s"].gt(0).all()
-    record = json.loads((folder / "out" / "cells" / "0001.json").read_text())
+    record = json.loads((finished / "out" / "cells" / "0001.json").read_text())
     assert "Traceback" in record["log"]
 
 
@@ -99,49 +84,41 @@ class Diverges(Reconstructor):
 """
 
 
-def test_what_diverged_keeps_its_last_good_state(finished):
-    folder, _ = finished
-    (folder / "diverges.py").write_text(DIVERGES)
+def test_what_diverged_keeps_its_last_good_state(finished, cli_run):
+    (finished / "diverges.py").write_text(DIVERGES)
     both = "reconstructors=[diverges, {use: diverges, label: gone, in_place: true}, {refine: {use: lot, from: diverges}}]"
     words = ["--plugin", "diverges.py", "--set", both, "--set", "sweep=[]", "--out", "diverged"]
-    result = benchsuite("run", "tiny.yaml", *words, cwd=folder)
-    assert result.returncode == 3, result.stderr
-    cell = Run(folder / "diverged").cell("0000")
+    cli_run(finished, "run", "tiny.yaml", *words, status=3)
+    cell = Run(finished / "diverged").cell("0000")
     assert cell.row["status"] == "diverged"
     assert cell.row["reason"] == "the loss is inf at iteration 3; the state of iteration 2 is kept"
     assert cell.reconstruction() is None
     assert (cell.last_good().volume.data == 2).all()
     np.testing.assert_array_equal(cell.last_good().history, [[1, 3], [2, 2]])
-    gone, refined = (Run(folder / "diverged").cell(name) for name in ("0001", "0002"))
+    gone, refined = (Run(finished / "diverged").cell(name) for name in ("0001", "0002"))
     assert (gone.row["reason"], gone.last_good()) == ("the loss is inf at iteration 3", None)
     assert refined.row["reason"].startswith("diverges, whose atoms are refined: the loss is inf at iteration 3")
 
 
 def test_the_report_shows_failures_and_is_self_contained(finished):
-    folder, _ = finished
-    page = (folder / "out" / "report" / "index.html").read_text()
+    page = (finished / "out" / "report" / "index.html").read_text()
     assert "2 of 4 cells gave no result" in page
     assert "broken on purpose &lt;b&gt;" in page
     assert 'src="http' not in page
     assert "could not be drawn" not in page
-    import re
-
     for name in re.findall(r'(?:src|href)="([^"#]+)"', page):
-        assert (folder / "out" / "report" / name).is_file(), name
-    assert (folder / "out" / "figures" / "slice_grid.pdf").is_file()
-    assert "0/1" in (folder / "out" / "tables" / "summary.md").read_text()
+        assert (finished / "out" / "report" / name).is_file(), name
+    assert (finished / "out" / "figures" / "slice_grid.pdf").is_file()
+    assert "0/1" in (finished / "out" / "tables" / "summary.md").read_text()
 
 
-def test_a_second_run_is_answered_from_the_store(finished):
-    folder, _ = finished
-    plan = benchsuite("plan", "tiny.yaml", "--plugin", "odd.py", cwd=folder)
-    assert plan.returncode == 0, plan.stderr
+def test_a_second_run_is_answered_from_the_store(finished, cli_run):
+    plan = cli_run(finished, "plan", "tiny.yaml", "--plugin", "odd.py")
     lines = plan.stdout.splitlines()
     assert [line.split()[-1] for line in lines[1:5:2]] == ["cached", "cached"]
     assert "2 of 4 cells to run" in lines[-1]
-    again = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out2", "--only", "RESIRE", cwd=folder)
-    assert again.returncode == 0, again.stderr
-    a, b = (pd.read_csv(folder / out / "results.csv").query("status == 'ok'") for out in ("out", "out2"))
+    cli_run(finished, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out2", "--only", "RESIRE")
+    a, b = (pd.read_csv(finished / out / "results.csv").query("status == 'ok'") for out in ("out", "out2"))
     assert list(a["rmsd_pm"]) == list(b["rmsd_pm"])
 
 
@@ -149,48 +126,43 @@ def test_a_report_is_written_where_it_would_be_another_one(finished, monkeypatch
     from benchsuite import reports
     from benchsuite.runner.reporting import report_of
 
-    folder, _ = finished
     written = []
     monkeypatch.setattr(reports, "write_report", lambda run: written.append(run))
-    report_of(folder / "out")
+    report_of(finished / "out")
     assert written == [], "the command line has just written it"
-    record = folder / "out" / "cells" / "0003.json"
+    record = finished / "out" / "cells" / "0003.json"
     text = record.read_text()
     record.write_text(text + " ")
-    report_of(folder / "out")
+    report_of(finished / "out")
     record.write_text(text)
     assert len(written) == 1
 
 
-def test_a_damaged_entry_is_noticed_and_made_again(finished):
-    folder, _ = finished
-    store = folder / ".benchsuite" / "store"
+def test_a_damaged_entry_is_noticed_and_made_again(finished, cli_run):
+    store = finished / ".benchsuite" / "store"
     victim = next(file for file in store.glob("reconstruction/*/*/*/reconstruction/arrays/volume/c/**/0") if file.is_file())
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 4
     victim.write_bytes(data)
     for scores in store.glob("scores/*/*/*/values.json"):
         scores.write_text(scores.read_text() + " ")
-    result = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out3", "--only", "RESIRE", cwd=folder)
-    assert result.returncode == 0, result.stderr
+    cli_run(finished, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out3", "--only", "RESIRE")
     assert list((store / "corrupt").iterdir())
 
 
-def test_export(finished):
-    folder, _ = finished
+def test_export(finished, cli_run):
     for what, file in (("series", "s.mrc"), ("volume", "v.tiff"), ("truth", "t.xyz"), ("traced", "t.cif")):
-        result = benchsuite("export", "out", "0000", what, file, cwd=folder)
-        assert result.returncode == 0, result.stderr
-        assert (folder / file).stat().st_size > 0
-    angles = [float(line) for line in (folder / "s.rawtlt").read_text().split()]
+        cli_run(finished, "export", "out", "0000", what, file)
+        assert (finished / file).stat().st_size > 0
+    angles = [float(line) for line in (finished / "s.rawtlt").read_text().split()]
     assert angles[0] == pytest.approx(-90)
     assert angles[1] - angles[0] == pytest.approx(22.5)
     import mrcfile
 
-    with mrcfile.open(folder / "s.mrc") as mrc:
+    with mrcfile.open(finished / "s.mrc") as mrc:
         assert mrc.data.shape == (8, 36, 36)
         assert mrc.voxel_size.x == pytest.approx(0.4)
-    assert benchsuite("export", "out", "9999", "series", "s.mrc", cwd=folder).returncode == 2
+    cli_run(finished, "export", "out", "9999", "series", "s.mrc", status=2)
 
 
 @pytest.mark.parametrize(
@@ -207,26 +179,20 @@ def test_export(finished):
         (["run", "quickstart", "--device", "cuda:7"], "allowed: cpu, cuda"),
     ],
 )
-def test_bad_usage_is_one_message_and_status_2(tmp_path, words, expected):
-    result = benchsuite(*words, cwd=tmp_path)
-    assert result.returncode == 2, result.stderr
-    assert expected in result.stderr
-    assert "Traceback" not in result.stderr
+def test_bad_usage_is_one_message_and_status_2(tmp_path, words, expected, cli_run):
+    assert expected in cli_run(tmp_path, *words, status=2).stderr
 
 
-def test_a_particle_larger_than_its_box_is_refused_with_the_numbers(tmp_path):
+def test_a_particle_larger_than_its_box_is_refused_with_the_numbers(tmp_path, cli_run):
     for command in ("run", "plan"):
-        result = benchsuite(command, "quickstart", "--scale", "smoke", "--set", "phantom.atoms=400", cwd=tmp_path)
-        assert result.returncode == 2
+        result = cli_run(tmp_path, command, "quickstart", "--scale", "smoke", "--set", "phantom.atoms=400", status=2)
         assert "box" in result.stderr
-        assert "Traceback" not in result.stderr
 
 
-def test_an_interrupted_run_says_so_and_continues(tmp_path):
-    words = [sys.executable, "-m", "benchsuite.cli", "run", "quickstart", "--scale", "smoke", "--out", "out", "--only", "WBP"]
+def test_an_interrupted_run_says_so_and_continues(tmp_path, cli_run):
+    words = ["run", "quickstart", "--scale", "smoke", "--out", "out", "--only", "WBP"]
     heard = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(words, cwd=tmp_path, preexec_fn=heard, **streams)
+    process = cli_run.start(tmp_path, *words, preexec_fn=heard)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".benchsuite/store/image/*/*/*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -238,25 +204,22 @@ def test_an_interrupted_run_says_so_and_continues(tmp_path):
     assert (table["status"] == "interrupted").all()
     images = len(list(tmp_path.glob(".benchsuite/store/image/*/*/*/manifest.json")))
     assert 1 <= images < 10
-    assert subprocess.run(words, cwd=tmp_path, capture_output=True).returncode == 0
+    cli_run(tmp_path, *words)
     assert (pd.read_csv(tmp_path / "out" / "results.csv")["status"] == "ok").all()
 
 
-def test_listing_and_information(tmp_path):
+def test_listing_and_information(tmp_path, cli_run):
     for what in ("phantoms", "reconstructors", "metrics", "scenarios"):
-        result = benchsuite("list", what, cwd=tmp_path)
-        assert result.returncode == 0
+        result = cli_run(tmp_path, "list", what)
         assert len(result.stdout.splitlines()) >= 3
-    text = benchsuite("info", "genfire", cwd=tmp_path).stdout
+    text = cli_run(tmp_path, "info", "genfire").stdout
     assert "interpolation_radius" in text
     assert "doi" in text
-    assert "numpy" in benchsuite("doctor", cwd=tmp_path).stdout
+    assert "numpy" in cli_run(tmp_path, "doctor").stdout
 
 
-def test_an_unwritable_output_is_a_clear_error(tmp_path):
+def test_an_unwritable_output_is_a_clear_error(tmp_path, cli_run):
     (tmp_path / "file").write_text("")
     for out in ("file/x", "/proc/x"):
-        result = benchsuite("run", "quickstart", "--out", out, cwd=tmp_path)
-        assert result.returncode == 2
+        result = cli_run(tmp_path, "run", "quickstart", "--out", out, status=2)
         assert f"cannot write {out}" in result.stderr
-        assert "Traceback" not in result.stderr

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -34,18 +31,11 @@ analysis: {species: [Cu, Au], mask: particle, blur_A: 0.3, threshold: 0.2, minim
 """
 
 
-def benchsuite(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "benchsuite.cli", *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300
-    )
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, cli_run):
     folder = tmp_path_factory.mktemp("cli4d")
     (folder / "tiny.yaml").write_text(TINY)
-    result = benchsuite("run", "tiny.yaml", "--out", "out", cwd=folder)
-    assert result.returncode == 0, result.stderr
+    cli_run(folder, "run", "tiny.yaml", "--out", "out")
     return folder
 
 
@@ -76,16 +66,13 @@ def test_the_report_shows_patterns_and_bright_field_images(finished):
         assert f"{name}.png" in pages
 
 
-def test_exported_patterns_come_back_bit_for_bit(finished):
+def test_exported_patterns_come_back_bit_for_bit(finished, cli_run):
     cell = next(c for c, row in Run(finished / "out").table.set_index("cell").iterrows() if row["reconstructor"] == "MSET")
-    result = benchsuite("export", "out", cell, "series", "patterns.emd", cwd=finished)
-    assert result.returncode == 0, result.stderr
+    cli_run(finished, "export", "out", cell, "series", "patterns.emd")
     stored, back = Run(finished / "out").cell(cell).series(), read_emd(finished / "patterns.emd")
     np.testing.assert_array_equal(np.asarray(back.data), np.asarray(stored.data))
     np.testing.assert_array_equal(back.rotations, stored.rotations)
-    refused = benchsuite("export", "out", cell, "series", "patterns.mrc", cwd=finished)
-    assert refused.returncode == 2
-    assert ".emd" in refused.stderr
+    assert ".emd" in cli_run(finished, "export", "out", cell, "series", "patterns.mrc", status=2).stderr
 
 
 def test_virtual_images_of_stored_patterns(finished):
@@ -103,26 +90,20 @@ def saved(checkpoints):
     return [file for file in checkpoints.rglob("manifest.json") if ".tmp-" not in str(file)]
 
 
-def test_a_killed_reconstruction_goes_on_where_it_was(finished):
+def test_a_killed_reconstruction_continues_from_its_checkpoint_to_the_same_result(finished, cli_run):
     """Runner and worker are killed in mid-reconstruction; the same command ends with the result of an undisturbed run."""
     words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=60", "--set", "sweep=[]"]
-    environment = {**os.environ, "BENCHSUITE_CHECKPOINT_S": "0.2"}
-    command = [sys.executable, "-m", "benchsuite.cli", *words]
-    first = subprocess.Popen([*command, "--out", "killed"], cwd=finished, env=environment, stderr=subprocess.DEVNULL)
+    often = {"BENCHSUITE_CHECKPOINT_S": "0.2"}
+    first = cli_run.start(finished, *words, "--out", "killed", env=often)
     checkpoints = finished / ".benchsuite" / "store" / "checkpoint"
     deadline = time.monotonic() + 120
     while not saved(checkpoints) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert saved(checkpoints), "no checkpoint was written"
     first.kill()
-    first.wait()
-    again = subprocess.run(
-        [*command, "--out", "killed"], cwd=finished, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert again.returncode == 0, again.stderr
-    other = finished / "other-store"
-    undisturbed = [*command, "--out", "undisturbed", "--store", str(other)]
-    assert subprocess.run(undisturbed, cwd=finished, capture_output=True, timeout=300).returncode == 0
+    first.communicate()
+    cli_run(finished, *words, "--out", "killed", env=often)
+    cli_run(finished, *words, "--out", "undisturbed", "--store", "other-store")
     one, two = (pd.read_csv(finished / name / "results.csv") for name in ("killed", "undisturbed"))
     assert one["rmsd_pm"][0] == two["rmsd_pm"][0]
     assert not saved(checkpoints), "checkpoints of a finished reconstruction are left"

@@ -57,7 +57,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
     package = tmp_path / "my_pkg_of_checks"
     package.mkdir()
-    (package / "__init__.py").write_text("from reconstructors.wbp import WBP as Mine\n")
+    (package / "__init__.py").write_text("from benchsuite.reconstructors.wbp import WBP as Mine\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     return tmp_path

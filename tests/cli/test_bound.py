@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,13 +38,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, cli_run):
     folder = tmp_path_factory.mktemp("bound")
     (folder / "bounded.yaml").write_text(SCENARIO)
     (folder / "bound.py").write_text(PLUGIN)
-    words = ["run", "bounded.yaml", "--plugin", "bound.py", "--out", "out", "--store", "store"]
-    done = subprocess.run([sys.executable, "-m", "benchsuite.cli", *words], capture_output=True, text=True, cwd=folder, timeout=300)
-    assert done.returncode == 0, done.stderr
+    cli_run(folder, "run", "bounded.yaml", "--plugin", "bound.py", "--out", "out", "--store", "store")
     return folder / "out"
 
 
