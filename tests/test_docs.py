@@ -129,7 +129,7 @@ def test_every_equation_has_its_code_and_its_test():
         assert section.count("$$") % 2 == 0, f"{title}: an equation without an end"
 
 
-def test_what_is_registered_is_documented():
+def test_registered_plugins_are_documented():
     everything = "\n".join(map(text_of, PAGES))
     groups = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["entry-points"]
     for group in ("reconstructors", "preprocessing steps", "phantoms", "metrics"):

@@ -35,7 +35,7 @@ def test_few_cells_have_a_line_each():
     assert lines[3:] == ["3 of 3 cells, 2 ok, 1 error; 3 s"]
 
 
-def test_many_cells_have_a_line_now_and_then_and_one_for_each_of_the_first_failures():
+def test_many_cells_get_few_lines_and_one_per_early_failure():
     count, failing = 1000, 100
     lines = lines_of(count, (["ok"] * 9 + ["timeout"]) * failing)
     cells = [line for line in lines if line.startswith("cell")]

@@ -34,7 +34,7 @@ def fill(store, key=KEY):
     return store.path(key)
 
 
-def test_what_is_written_is_found(store):
+def test_store_returns_what_was_written(store):
     assert store.open(KEY) is None
     folder = fill(store)
     assert store.open(KEY) == folder
@@ -154,7 +154,7 @@ for number in range(5):
 """
 
 
-def test_of_several_processes_one_makes_an_entry(store, tmp_path):
+def test_one_of_several_processes_makes_an_entry(store, tmp_path):
     words = [sys.executable, "-c", MAKER, str(store.root), str(tmp_path / "log")]
     makers = [subprocess.Popen(words) for _ in range(4)]
     assert [maker.wait() for maker in makers] == [0] * 4

@@ -90,7 +90,7 @@ def saved(checkpoints):
     return [file for file in checkpoints.rglob("manifest.json") if ".tmp-" not in str(file)]
 
 
-def test_a_killed_reconstruction_continues_from_its_checkpoint_to_the_same_result(finished, cli_run):
+def test_killed_reconstruction_continues_to_the_same_result(finished, cli_run):
     """Runner and worker are killed in mid-reconstruction; the same command ends with the result of an undisturbed run."""
     words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=60", "--set", "sweep=[]"]
     often = {"BENCHSUITE_CHECKPOINT_S": "0.2"}

@@ -85,7 +85,7 @@ def test_a_good_class_passes(folder, name):
         ("mine.py:Doubtful", r"AssertionError \(.*mine.py, line \d+\)"),
     ],
 )
-def test_what_a_class_raises_is_why_it_fails(folder, name, reason):
+def test_check_fails_with_the_exception_of_the_class(folder, name, reason):
     result = invoke(name)
     assert result.exit_code == 1
     assert re.search(reason, result.output), result.output
@@ -109,7 +109,7 @@ def test_what_a_class_raises_is_why_it_fails(folder, name, reason):
         ("wpb", "did you mean 'wbp'"),
     ],
 )
-def test_what_is_no_class_is_named(folder, name, words):
+def test_check_names_what_is_not_a_class(folder, name, words):
     with pytest.raises(BenchsuiteError, match=words) as refused:
         find_class(name)
     assert refused.value.exit_status == 2

@@ -84,7 +84,7 @@ class Diverges(Reconstructor):
 """
 
 
-def test_what_diverged_keeps_its_last_good_state(finished, cli_run):
+def test_diverged_cell_keeps_its_last_good_state(finished, cli_run):
     (finished / "diverges.py").write_text(DIVERGES)
     both = "reconstructors=[diverges, {use: diverges, label: gone, in_place: true}, {refine: {use: lot, from: diverges}}]"
     words = ["--plugin", "diverges.py", "--set", both, "--set", "sweep=[]", "--out", "diverged"]

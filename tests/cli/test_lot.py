@@ -100,7 +100,7 @@ analysis: {species: [Cu, Au], minimum_distance_A: 1.8, threshold: 0.1}
 """
 
 
-def test_a_refinement_is_better_than_what_it_starts_from_and_counts_its_time(tmp_path, cli_run):
+def test_refinement_improves_its_initial_atoms_and_counts_their_time(tmp_path, cli_run):
     (tmp_path / "refined.yaml").write_text(REFINED)
     cli_run(tmp_path, "run", "refined.yaml", "--out", "out", "--store", "store")
     first, refined = pd.read_csv(tmp_path / "out" / "results.csv").to_dict("records")

@@ -168,7 +168,7 @@ def test_scenarios_are_checked_for_metrics(tmp_path, tiny_scenario):
     assert cells[0].experiment.analysis.metrics == ({"use": "surface", "neighbours": 7},)
 
 
-def test_what_a_metric_sees_is_matched_and_in_the_frame_of_the_truth():
+def test_metric_gets_matched_atoms_in_the_frame_of_the_truth():
     rng = np.random.default_rng(3)
     true = Atoms("Cu8", 3.0 * np.array(list(np.ndindex(2, 2, 2))) - 1.5)
     turn = np.array([[np.cos(0.05), -np.sin(0.05), 0], [np.sin(0.05), np.cos(0.05), 0], [0, 0, 1]])

@@ -82,7 +82,7 @@ def test_a_broken_emd_file_is_refused_with_a_reason(tmp_path, written, name):
         read_emd(file)
 
 
-def test_what_is_no_hdf5_file_is_refused(tmp_path):
+def test_file_that_is_not_hdf5_is_refused(tmp_path):
     (tmp_path / "text.h5").write_text("tilts")
     with pytest.raises(BenchsuiteError, match=r"text\.h5: not an HDF5 file; allowed: EMD 1\.0"):
         read_emd(tmp_path / "text.h5")

@@ -74,7 +74,7 @@ def test_a_file_without_pixel_sizes_is_refused(tmp_path, calibration, angles, op
         read_emd(file, angles_deg=angles, optics=optics)
 
 
-def test_what_a_file_says_cannot_be_said_again(tmp_path, make, angles, optics):
+def test_calibration_in_the_file_cannot_be_passed_again(tmp_path, make, angles, optics):
     file = write_emd(make(), tmp_path / "s.emd")
     with pytest.raises(BenchsuiteError, match="rotations of its own; leave out angles_deg"):
         read_emd(file, angles_deg=angles)

@@ -24,7 +24,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_what_could_not_be_read_is_not_written(tmp_path, name, fmt, make):
+def test_unreadable_series_is_not_written(tmp_path, name, fmt, make):
     changes, message = UNFIT[name]
     with pytest.raises(BenchsuiteError, match=message):
         fmt.write(make(**changes(make())), tmp_path / fmt.file)
@@ -40,7 +40,7 @@ def test_other_things_are_not_overwritten(tmp_path, make):
     assert (tmp_path / "work" / "thesis.txt").read_text() == "years"
 
 
-def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch, make):
+def test_missing_h5py_is_reported_with_the_extra(tmp_path, monkeypatch, make):
     file = write_emd(make(), tmp_path / "s.emd")
     monkeypatch.setitem(sys.modules, "h5py", None)
     for action in (lambda: read_emd(file), lambda: write_emd(make(), tmp_path / "t.emd")):

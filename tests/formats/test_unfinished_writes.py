@@ -53,7 +53,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, size, fmt, make, f
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_named_also_where_hdf5_stumbles_over_its_consequences(tmp_path, monkeypatch, make, files_of_at_most):
+def test_full_disk_is_reported_even_through_hdf5_errors(tmp_path, monkeypatch, make, files_of_at_most):
     def write_image(root, name, image, series):
         with files_of_at_most(100):
             root.file.flush()

@@ -157,7 +157,7 @@ def test_files_that_differ_are_refused(tmp_path, section, stack):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_is_refused_with_its_tilt(tmp_path, read, stack, value):
+def test_values_that_are_not_finite_are_refused_with_the_tilt(tmp_path, read, stack, value):
     data = stack.copy()
     data[2, 3, 3] = value
     np.save(tmp_path / "s.npy", data)

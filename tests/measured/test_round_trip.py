@@ -142,7 +142,7 @@ def test_a_truth_in_another_frame_gives_the_same_scores(simulated):
     assert not {"rmsd_pm", "n_true", "n_missed", "resolution_fsc_A"} & set(table["another"])
 
 
-def test_without_a_truth_nothing_is_invented_and_the_report_says_so(simulated):
+def test_report_without_ground_truth_has_no_invented_scores(simulated):
     folder, before, _ = simulated
     text = "schema: 1\nname: alone\nphantom: none\nseries: {file: s.emd}\nreconstructors: [resire: {iterations: 30}, wbp]\n"
     (folder / "alone.yaml").write_text(text + ANALYSIS)

@@ -69,7 +69,7 @@ def variances_by_differences(series):
     return np.array(variances)
 
 
-def test_it_is_that_of_the_fisher_information(series, bound):
+def test_bound_is_that_of_the_fisher_information(series, bound):
     variance = variances_by_differences(series)
     assert bound["bound_rmsd_pm"] == pytest.approx(rmsd_pm(variance), rel=0.06)
     for element, one in zip(TRUTH.get_chemical_symbols(), variance, strict=True):
@@ -77,7 +77,7 @@ def test_it_is_that_of_the_fisher_information(series, bound):
     assert bound["bound_O_pm"] > 2 * bound["bound_Cu_pm"] > 2 * bound["bound_Au_pm"]
 
 
-def test_it_falls_with_the_root_of_the_dose_and_is_the_same_every_time(series, bound):
+def test_bound_falls_with_the_root_of_the_dose(series, bound):
     more = CramerRao(PARAMS).measure(seen(replace(series, dose_e_per_A2=16 * DOSE)))
     assert [*more] == [*bound]
     for name, value in bound.items():
@@ -100,7 +100,7 @@ def test_nothing_where_there_is_none(series):
         assert np.isnan(CramerRao(PARAMS).measure(seen(series, truth))["bound_rmsd_pm"])
 
 
-def test_what_the_model_cannot_hold_is_said_in_the_log(series, caplog):
+def test_bound_logs_what_the_model_cannot_hold(series, caplog):
     unknown, defocused = Atoms("X", [(0, 0, 0)]), replace(series, defocus_A=np.array([-1000.0]))
     for other, words in (
         (seen(series, unknown), "X has no tabulated potential"),
@@ -110,7 +110,7 @@ def test_what_the_model_cannot_hold_is_said_in_the_log(series, caplog):
         assert words in caplog.text
 
 
-def test_it_is_of_what_was_recorded_not_of_what_was_preprocessed(series, bound):
+def test_bound_uses_the_series_before_preprocessing(series, bound):
     phases = TiltSeries("phase", np.zeros((3, 1, 12, 12), np.float32), series.rotations, 0.8, series.optics, np.zeros(1), DOSE)
     assert CramerRao(PARAMS).measure(replace(seen(phases), recorded=series)) == bound
 
@@ -120,5 +120,5 @@ def test_an_atom_that_no_probe_sees_has_no_bound(series):
     assert np.isnan(CramerRao(PARAMS).measure(seen(series, far))["bound_rmsd_pm"])
 
 
-def test_it_keeps_the_contract():
+def test_bound_keeps_the_contract():
     contract_suite.check_metric(CramerRao())

@@ -89,7 +89,7 @@ def test_no_statement_no_number():
         assert all(np.isnan(value) for value in told.values())
 
 
-def test_it_keeps_the_contract():
+def test_calibration_keeps_the_contract():
     contract_suite.check_metric(Calibration())
     whole: Scored = contract_suite.scored_problem()
     assert whole.traced is not None

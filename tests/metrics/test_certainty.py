@@ -98,7 +98,7 @@ def test_an_atom_brighter_than_all_is_none_of_a_broad_weak_class():
     assert ambiguous[200]
 
 
-def test_without_uncertainties_nothing_changes():
+def test_classification_is_unchanged_without_uncertainties():
     atoms = listed([(90, 100, 1.0), (90, 300, 3.0), (6, 200, 5.0)], 4.0)
     with_them = named(atoms)
     del atoms.arrays["intensity_uncertainty"]

@@ -258,7 +258,7 @@ def test_few_atoms_of_one_element_are_not_split(seed):
     assert set(classify_by_intensity(atoms, species=["Si"], rng=rng).symbols) == {"Si"}
 
 
-def test_what_lies_in_the_substrate_is_left_out():
+def test_atoms_in_the_substrate_are_left_out():
     traced = Atoms("X4", [(0.2, 0, 0), (0, 0, 2.4), (0, 0, 5.1), (9.0, 0, 0)])
     particle_sites, film = np.array([[0.0, 0, 0], [0, 0, 2.0]]), np.array([[0.0, 0, 5.0], [0, 0, 6.5]])
     kept = outside(traced, particle_sites, film)

@@ -65,7 +65,7 @@ def test_orientations_that_fit_equally_are_said():
     assert any("ambiguous" in text for text in remarks(found, 0.3))
 
 
-def test_what_does_not_fit_is_said_to_fit_nowhere():
+def test_registration_reports_a_structure_that_fits_nowhere():
     found = register(glass(seed=0), glass(seed=5))
     assert found.best.fit < 0.3
     assert remarks(found, 0.3)[0].startswith("truth not registered: it fits by")

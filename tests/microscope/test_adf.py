@@ -76,7 +76,7 @@ def test_handedness_end_to_end(method: str, seed: int) -> None:
     assert max(wrong) < 0.5
 
 
-def test_an_abtem_probe_of_some_defocus_is_in_focus_after_as_much_propagation() -> None:
+def test_defocused_abtem_probe_focuses_after_as_much_propagation() -> None:
     """The convention itself: Δf = −C1, positive underfocus, crossover Δf further down the beam."""
     import abtem
 

@@ -97,7 +97,7 @@ def test_atoms_of_one_slice_add_their_phases_and_of_two_their_intensities():
     assert same > 2.5 * one
 
 
-def test_what_the_engine_cannot_do_is_refused():
+def test_unsupported_settings_are_refused():
     engine = Simulation(engine="incoherent", sampling_A=0.3)
     images = Acquisition(tilts=TILTS, detector={"inner_mrad": 60, "outer_mrad": 300})
     found = "\n".join(check_physics(Microscope(semiangle_mrad=25.0), engine, images))

@@ -149,7 +149,7 @@ def test_too_few_positions_are_warned_about_with_the_overlap(defocus: float, ste
     assert said is None or re.search(said, found[0])
 
 
-def test_a_particle_that_leaves_its_box_is_refused_at_the_tilt_where_it_does() -> None:
+def test_particle_outside_its_box_is_refused_with_the_tilt() -> None:
     atoms = Atoms("CuAu", [[0.0, 0.0, 0.0], [0.0, 4.0, 5.5]])
     flat, tilted = np.eye(3), rotation("x", 45.0)
     check_fits(atoms, flat, 16.0, 2.0)

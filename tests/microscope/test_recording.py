@@ -110,7 +110,7 @@ def test_tilt_errors_turn_about_the_tilt_axis_and_are_told() -> None:
 
 
 @pytest.mark.parametrize("tilts", [TILTS, Tilts(euler_deg=((10.0, 20.0, 30.0), (1.0, 2.0, 3.0)))])
-def test_without_errors_the_rotations_are_the_nominal_ones(tilts: Tilts) -> None:
+def test_rotations_are_nominal_without_tilt_errors(tilts: Tilts) -> None:
     found, errors = true_rotations(tilts, Imperfections(), np.random.default_rng(0))
     np.testing.assert_allclose(found, rotations(tilts), atol=1e-15)
     assert not errors.any()

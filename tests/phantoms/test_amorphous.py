@@ -56,7 +56,7 @@ def test_packings_are_drawn_from_the_seed():
     assert not np.allclose(first, other)
 
 
-def test_what_cannot_be_packed_is_refused():
+def test_impossible_density_is_refused():
     with pytest.raises(BenchsuiteError, match=r"phantom.density_per_A3: 200 atoms in a sphere of .* find no packing"):
         amorphous(atoms=200, density_per_A3=0.14)
     with pytest.raises(ValidationError, match="above 0 and below the second"):

@@ -59,7 +59,7 @@ def test_the_cube_lies_on_a_face():
     assert np.rad2deg(np.arccos(inclined[2, 2])) == pytest.approx(4.0)
 
 
-def test_a_film_is_as_dense_and_thick_as_asked_and_leaves_the_particle_alone():
+def test_film_has_its_density_and_thickness_and_keeps_the_particle():
     both = on_film(thickness_A=8.0, radius_A=26.0, density_g_per_cm3=2.0, gap_A=2.0)
     particle, film = particle_of(both), substrate_of(both)
     np.testing.assert_array_equal(particle.positions, cube(edge_A=16.0).positions)

@@ -181,7 +181,7 @@ def test_derivatives_by_shifts_are_those_of_moved_images():
         assert np.linalg.norm(numeric - derivatives[:, axis]) < 0.02 * np.linalg.norm(numeric)
 
 
-def test_distortions_of_a_single_axis_series_are_the_harmonics_of_twice_the_angle():
+def test_distortions_of_a_single_axis_are_harmonics_of_twice_the_angle():
     theta = np.deg2rad(np.linspace(-75, 75, 36))
     modes = distortion_modes(single_axis(np.rad2deg(theta)), np.array([[0.0, 1.0, 0.0]]))
     assert modes.shape[1] == 3
@@ -228,7 +228,7 @@ def test_results_do_not_depend_on_threads():
     assert np.array_equal(one.losses, two.losses)
 
 
-def test_what_goes_too_far_is_refused_and_the_start_kept():
+def test_alignment_that_moves_too_far_is_refused():
     rng = np.random.default_rng(5)
     series, _, _ = misaligned(specimen(rng, 4, 12), tilt_angles(-75, 75, 7), rng, 40)
     grid = Grid((40,) * 3, PIXEL_A)

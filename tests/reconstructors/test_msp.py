@@ -164,7 +164,7 @@ def test_the_filter_in_depth_keeps_what_a_probe_tells_apart():
     assert coarse < 0.2 < 0.8 < fine < 1
 
 
-def test_what_is_no_single_view_is_refused(crime):
+def test_msp_refuses_more_than_one_view(crime):
     _, series = crime
     tilted = replace(series, rotations=single_axis(np.array([5.0])))
     assert "MSP needs one untilted view, the series has 1 tilts" in MSP().accepts(tilted)

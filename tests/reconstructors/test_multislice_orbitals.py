@@ -118,7 +118,7 @@ def test_a_quasi_newton_descent_finds_the_minimum_of_a_long_valley():
     assert len(memory.steps) == MEMORY
 
 
-def test_with_the_right_coordinates_a_block_diagonal_quadratic_takes_a_step():
+def test_descent_solves_a_block_diagonal_quadratic_in_one_step():
     rng = np.random.default_rng(0)
     roots = rng.normal(size=(6, 5, 8))
     blocks = roots @ roots.swapaxes(1, 2) * np.geomspace(1e-2, 1e2, 6)[:, None, None]
@@ -131,7 +131,7 @@ def test_with_the_right_coordinates_a_block_diagonal_quadratic_takes_a_step():
     assert not of_views.any(), "views without information are held"
 
 
-def test_coordinates_and_steps_are_inverse_and_products_do_not_depend_on_them():
+def test_coordinates_and_steps_are_inverse_and_keep_products():
     rng = np.random.default_rng(1)
     roots = rng.normal(size=(4, 5, 9))
     here = Coordinates(roots @ roots.swapaxes(1, 2), rng.uniform(1, 2, (3, 5)))
@@ -195,7 +195,7 @@ def test_foci_of_a_tilt_turn_together():
 
 
 @pytest.mark.parametrize("oversampling", [1, 2])
-def test_what_is_asked_for_is_in_the_schedule(oversampling):
+def test_schedule_contains_the_requested_refinements(oversampling):
     asked = {"refine_probe": True, "refine_drift": True, "oversampling": oversampling}
     order = turns(algorithm(iterations=14, **asked).params)
     assert len(order) == 14

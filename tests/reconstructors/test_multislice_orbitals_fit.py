@@ -137,7 +137,7 @@ def test_a_false_atom_in_free_space_dies(truth, series):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_missing_and_false_at_once_comes_right(seed):
+def test_fit_corrects_missing_and_false_atoms_together(seed):
     """A tenth of 20 atoms missing, as many false, the others 20 pm off."""
     truth = some_atoms(20, seed=seed)
     exact = series_of(truth, 20)
@@ -210,7 +210,7 @@ def test_the_rule_of_life_is_the_stated_one():
     assert len(born(noise, np.ones(3000), points, APART_A, 1 / 9, 0.0)) == 0  # counting alone spreads three times as much
 
 
-def test_points_that_are_asked_are_near_the_particle_and_apart_from_its_atoms(truth, series):
+def test_candidate_points_are_in_the_particle_and_away_from_atoms(truth, series):
     points = free_points(truth.positions, APART_A, series)
     distance = cKDTree(truth.positions).query(points)[0]
     assert APART_A < distance.min() < distance.max() < 3.5
@@ -238,7 +238,7 @@ def test_drift_and_angles_are_undone(truth, what, wanted):
         assert getattr(last.fit, correction).any() == (name == what)
 
 
-def test_what_is_not_asked_for_stays(truth):
+def test_parameters_not_refined_stay_fixed(truth):
     last = fitted(drifted(truth, "drift"), truth.positions, iterations=3)[-1]
     assert not last.fit.drift_A.any()
     assert not last.fit.angle_corrections_deg.any()
@@ -316,7 +316,7 @@ def diverging(monkeypatch, after, what):
     monkeypatch.setattr(Objective, "__call__", wrong)
 
 
-def test_what_diverges_keeps_its_last_good_state(truth, series, monkeypatch):
+def test_diverging_fit_keeps_its_last_good_state(truth, series, monkeypatch):
     few = first(series, 10)
     good = fitted(few, truth.positions, iterations=2)
     diverging(monkeypatch, 2 * 10 + 3, math.nan)

@@ -108,7 +108,7 @@ def test_counts_in_a_vacuum_are_denoised_too():
     assert after < 0.5 * before
 
 
-def test_what_is_no_longer_counts_is_not_denoised_as_counts():
+def test_scaled_counts_are_not_denoised_as_counts():
     series = series_of(np.random.default_rng(2).poisson(5.0, (2, 32, 32)) / (200.0 / 2 * PIXEL_A**2), "adf", 200.0)
     assert Denoise().accepts(series) is None
     assert "let it come before" in str(Denoise().accepts(preprocessed(Background(), series).series))
@@ -197,7 +197,7 @@ def test_a_tilt_series_is_not_taken_for_one_tilt():
     assert "tilts" in str(ProjectedPhase().accepts(series))
 
 
-def test_what_ptychographic_tomography_cannot_use_is_refused_with_the_numbers():
+def test_unusable_patterns_are_refused_with_the_numbers():
     series, _ = contract_suite.small_problem("4dstem")
     sparse = replace(series.view(5), scan_step_A=5.0)
     assert "steps of 5 Å, but probes of 3.40 Å" in str(ProjectedPhase().accepts(sparse))

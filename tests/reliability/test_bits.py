@@ -27,7 +27,7 @@ def finished(odd):
     return odd / "out"
 
 
-def test_bits_that_flip_in_the_store_are_noticed(finished, shown):
+def test_flipped_bits_in_the_store_are_noticed(finished, shown):
     rng = np.random.default_rng(0)
     folders = {folder: [file for file in folder.rglob("*") if file.is_file()] for folder in entries(finished / "store")}
     files = [(folder, file) for folder, all_of_it in folders.items() for file in all_of_it]
@@ -45,7 +45,7 @@ def test_bits_that_flip_in_the_store_are_noticed(finished, shown):
     shown(f"{FLIPS} single-bit flips in {len(hit)} of {len(files)} files of a store", "0 accepted")
 
 
-def test_bits_that_flip_in_the_records_of_cells_are_noticed_or_change_nothing(finished, shown):
+def test_flipped_bits_in_records_are_noticed_or_change_nothing(finished, shown):
     rng, unnoticed = np.random.default_rng(1), 0
     records = sorted((finished / "cells").glob("*.json"))
     truth = {file: read_sealed(file) for file in records}

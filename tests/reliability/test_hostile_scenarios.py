@@ -106,7 +106,7 @@ def scenario(tmp_path, tiny_scenario, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NOT_YAML)
-def test_what_is_no_scenario_is_refused_with_its_place(scenario, name):
+def test_malformed_scenarios_are_refused_with_their_place(scenario, name):
     text = NOT_YAML[name]
     scenario.write_bytes(text if isinstance(text, bytes) else text.encode())
     message, growth = attempt(scenario)
@@ -117,7 +117,7 @@ def test_what_is_no_scenario_is_refused_with_its_place(scenario, name):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_what_cannot_be_is_refused_before_it_is_built(scenario, setting):
+def test_impossible_specimens_are_refused_before_they_are_built(scenario, setting):
     message, growth = attempt(scenario, setting)
     assert message, f"{setting} was accepted"
     key = setting.split("=")[0]

@@ -110,7 +110,7 @@ def test_fronts_have_the_bound_of_their_condition(tmp_path):
     assert sorted(value for values in drawn.values() for value in values) == pytest.approx(sorted(LEAST.values()))
 
 
-def test_without_a_sweep_the_bound_stands_among_the_methods(tmp_path):
+def test_bound_is_listed_among_the_methods_without_a_sweep(tmp_path):
     run = noisy(tmp_path / "run", doses=(1e5,), phantoms=("CuAu",))
     figure = sweep_lines(run)["sweep_lines"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [NAME]

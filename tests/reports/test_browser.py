@@ -63,7 +63,7 @@ def report(browser, small_report):
     return browser
 
 
-def test_it_opens_from_disk_without_network_or_complaints(report):
+def test_report_opens_from_disk_without_network_or_errors(report):
     assert report.evaluate(ROWS) == 10
     assert report.evaluate("[...document.images].every(image => image.loading === 'lazy' || image.naturalWidth > 0)")
     assert report.complaints == []
@@ -199,7 +199,7 @@ def test_displacements_have_a_colour_bar_with_its_unit(browser, small_report):
     assert (pixels[..., 1].astype(int) - pixels[..., 0] > 30).sum() > 200, "the greens in the middle of viridis"
 
 
-def test_without_scripts_and_in_print_there_is_a_still_picture(browser, small_report):
+def test_page_has_still_images_without_scripts_and_in_print(browser, small_report):
     page = cell_page(small_report, "ok")
     picture = "document.querySelector('.still').getBoundingClientRect().height > 100"
     browser.call("Emulation.setScriptExecutionDisabled", value=True)

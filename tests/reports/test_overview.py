@@ -127,14 +127,14 @@ def test_a_method_that_failed_a_repeat_does_not_win(tmp_path):
     assert contest.verdict == "GENFIRE (no rival with as many results)"
 
 
-def test_where_every_method_failed_somewhere_the_shared_repeats_are_compared(tmp_path):
+def test_methods_with_failures_are_compared_on_shared_repeats(tmp_path):
     run = make_run(tmp_path / "a", doses=(INF,), repeats=3, data=False)
     (contest,) = winners(pool_of(rmsds(run, {0: None, 1: 4.0, 2: 4.1, 3: 90.0, 4: None, 5: 40.0}))).contests
     assert contest.verdict == "RESIRE (over 1 of 3 repeats)"
     assert contest.entries["GENFIRE"].standing == "beaten"
 
 
-def test_where_all_failed_nobody_wins(tmp_path):
+def test_condition_without_results_has_no_winner(tmp_path):
     run = make_run(tmp_path / "a", doses=(INF,), failures=(0, 1), data=False)
     (contest,) = winners(pool_of(run)).contests
     assert contest.best is None

@@ -201,7 +201,7 @@ def test_a_line_never_ends_between_number_and_unit():
     assert wrapped(condition({KEY: 2e6}), 22) == "Electron dose\n2×10⁶\N{NO-BREAK SPACE}e/Å²"
 
 
-def test_the_spectral_amplitude_has_a_row_per_method_and_says_where_there_is_no_peak(tmp_path, monkeypatch):
+def test_spectral_amplitude_has_a_row_per_method_and_marks_missing_peaks(tmp_path, monkeypatch):
     from benchsuite.metrics.spectrum import curves_of, spectral_amplitude
     from benchsuite.results import CellResult
 

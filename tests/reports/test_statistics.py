@@ -82,7 +82,7 @@ def test_rounding_is_unchanged_however_few():
     assert not paired([4.0], [4.02], margin=0.5).within
 
 
-def test_what_is_no_pair_is_refused():
+def test_unpaired_values_are_refused():
     for base, candidate in (([], []), ([1.0], [1.0, 2.0]), ([np.nan], [1.0]), ([1.0], [np.inf])):
         with pytest.raises(ValueError, match="pair"):
             paired(base, candidate, margin=1)

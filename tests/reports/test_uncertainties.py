@@ -54,7 +54,7 @@ def stating(folder, *, told=1.0, rigid=False, methods=("LOT",), doses=(1e5,), st
 
 
 @pytest.mark.parametrize("rigid", [False, True])
-def test_the_pairs_are_those_of_the_scores_and_calibrated_errors_are_found_so(tmp_path, rigid):
+def test_uncertainty_pairs_are_those_of_the_scores(tmp_path, rigid):
     cell = stating(tmp_path / "run", rigid=rigid).cell("0000")
     found = errors(cell)
     assert len(found.symbols) == cell.row["n_matched"] == ATOMS - 10
@@ -73,7 +73,7 @@ def test_uncertainties_that_are_too_small_or_too_large_are_told(tmp_path, told, 
     assert right.get_title().endswith(f"{ATOMS - 10} atoms")
 
 
-def test_a_page_has_at_most_twelve_panels_and_cells_without_uncertainties_none(tmp_path):
+def test_uncertainty_page_has_at_most_twelve_panels(tmp_path):
     figure = uncertainties(stating(tmp_path / "run", methods=("LOT", "MSET"), doses=(1e4, 1e5, 1e6, 1e7)))["uncertainties"]
     assert len(figure.axes) == 12
     assert "6 of 8 cells" in figure.get_suptitle()

@@ -58,7 +58,7 @@ def test_every_ending_is_classified(attempt, way, monkeypatch):
     assert "more than the limit of 2.00 GB" in eaten.reason
 
 
-def test_what_a_cell_spoils_is_whole_for_the_next(attempt):
+def test_state_spoilt_by_a_cell_does_not_reach_the_next(attempt):
     assert attempt(how="leak").status == "error", "numpy is spoilt for this one"
     assert attempt(how="look").status == "ok"
 
@@ -83,7 +83,7 @@ def test_workers_are_forked_for_cpus_and_started_from_nothing_for_gpus(odd, monk
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_server_has_one_thread_when_it_forks_and_its_workers_as_many_as_asked_for(odd, threads):
+def test_fork_server_has_one_thread_and_workers_the_requested_number(odd, threads):
     process = start(odd, threads)
     (server,) = [psutil.Process(one.pid) for one in processes._servers.values()]
     assert server.num_threads() == 1
@@ -101,7 +101,7 @@ threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 """
 
 
-def test_where_imports_start_threads_workers_are_started_from_nothing(odd, caplog):
+def test_workers_are_spawned_if_imports_start_threads(odd, caplog):
     (odd / "threaded.py").write_text(THREADED + (odd / "odd.py").read_text())
     process = start(odd, plugins=(str(odd / "threaded.py"),))
     assert isinstance(process, Spawned)

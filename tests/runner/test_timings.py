@@ -42,7 +42,7 @@ def test_noise_is_inconclusive():
     assert judged(seconds).verdict == "inconclusive"
 
 
-def test_of_a_scenario(tiny_scenario, tmp_path):
+def test_timings_of_a_scenario(tiny_scenario, tmp_path):
     (tmp_path / "tiny.yaml").write_text(tiny_scenario)
     cells, store = load(tmp_path / "tiny.yaml").cells, Store(tmp_path / "store")
     for words, options in (("at least 5", {"rounds": 3}), ("did you mean 'WBP'", {"base": "WPB"})):

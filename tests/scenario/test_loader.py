@@ -192,7 +192,7 @@ def test_a_refinement_carries_the_cell_whose_atoms_it_starts_from(tmp_path):
     assert again.cells == load(write(tmp_path, REFINED)).cells
 
 
-def test_what_is_swept_for_the_first_concerns_the_refinement(tmp_path):
+def test_sweep_of_a_reconstruction_concerns_its_refinement(tmp_path):
     loaded = load(write(tmp_path, REFINED + "sweep: [{reconstructors.slow.iterations: [1, 2]}]\n"))
     assert [(c.reconstructor.label, c.swept["reconstructors.slow.iterations"]) for c in loaded.cells] == [
         ("RESIRE", None),
@@ -289,7 +289,7 @@ def test_a_key_that_a_reconstructor_sets_itself_is_not_swept_for_it(tmp_path):
     assert cells[0].experiment.microscope.defocus_A == 10
 
 
-def test_what_one_reconstructor_changes_may_be_swept_with_the_specimen(tmp_path):
+def test_experiment_of_one_reconstructor_is_swept_with_the_specimen(tmp_path):
     """A single key of its experiment follows; the rest of that section stays, and the table has no column for it."""
     entry = "{use: sirt, label: focal, experiment: {microscope.defocus_A: [-1, 1]}}"
     zipped = (

@@ -87,7 +87,7 @@ def test_names_are_swept_and_shown(cells):
     assert [cell.experiment.analysis.blur_A for cell in found] == [0.4, 0.2]
 
 
-def test_a_swept_key_of_an_experiment_concerns_the_reconstructors_that_use_it(cells):
+def test_swept_experiment_key_concerns_the_reconstructors_that_use_it(cells):
     found = cells(NAMED + "sweep: [{experiments.focal.microscope.defocus_A: [[-1, 1], [-2, 2]]}]\n")
     assert [cell.experiment.microscope.defocus_A for cell in found["LOT"]] == [(-1, 1), (-2, 2)]
     assert (len(found["RESIRE"]), len(found["near"])) == (1, 1)

@@ -80,7 +80,7 @@ def test_damaged_wisdom_is_measured_anew(cache, damage):
     assert file.read_bytes().startswith(b"(fftw")
 
 
-def test_without_a_cache_folder_plans_are_estimated(tmp_path, monkeypatch):
+def test_plans_are_estimated_without_a_cache_folder(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     fftw._plan.cache_clear()

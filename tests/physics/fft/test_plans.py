@@ -34,7 +34,7 @@ def stored():
         return lines(plans.wisdom)
 
 
-def test_what_was_measured_is_kept_and_recalled():
+def test_measured_plans_are_kept_and_recalled():
     learned = with_kept_plans(lambda effort: learn(40, effort))
     assert stored() == lines(learned)
     pyfftw.forget_wisdom()
@@ -42,7 +42,7 @@ def test_what_was_measured_is_kept_and_recalled():
     assert lines(with_kept_plans(lambda effort: learn(40, effort))) == lines(learned)
 
 
-def test_it_is_computed_again_with_the_plans_that_another_process_kept_first():
+def test_simulation_is_repeated_with_plans_kept_by_another_process():
     calls, theirs = [], []
 
     def compute(effort):
@@ -59,7 +59,7 @@ def test_it_is_computed_again_with_the_plans_that_another_process_kept_first():
     assert stored() > lines(theirs[0])
 
 
-def test_without_a_folder_plans_are_estimated(tmp_path, monkeypatch):
+def test_plans_are_estimated_without_a_folder(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert with_kept_plans(lambda effort: effort) == ESTIMATED

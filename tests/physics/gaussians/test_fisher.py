@@ -23,7 +23,7 @@ def test_images_that_disagree_more_than_they_count_say_so(curvature):
     np.testing.assert_allclose(found, factors, rtol=1e-5)
 
 
-def test_without_disagreement_the_bound_is_left_and_without_information_nothing():
+def test_uncertainty_is_the_bound_without_disagreement():
     known = unit_information(10, 50)
     factors = disagreement(np.zeros((10, 50, 5)), known, np.ones(50), 1.0, 1e4)
     np.testing.assert_allclose(factors, 0.01)
@@ -34,7 +34,7 @@ def test_without_disagreement_the_bound_is_left_and_without_information_nothing(
     np.testing.assert_allclose(np.delete(found, 7, axis=0), 0.01, rtol=1e-5)
 
 
-def test_what_all_images_ask_for_is_no_disagreement():
+def test_common_gradients_of_all_images_are_no_disagreement():
     """Before the minimum: a common gradient, ten times what images differ by, would make every atom insignificant."""
     apart = np.random.default_rng(0).normal(size=(9, 100, 5)) / 3
     known, weight = unit_information(9, 100), np.ones(100)

@@ -151,7 +151,7 @@ def test_modes_that_do_not_interfere_add_up():
     np.testing.assert_allclose((abs(orthogonal(mixed)) ** 2).sum(axis=(1, 2)), (abs(probes) ** 2).sum(axis=(1, 2)), rtol=1e-4)
 
 
-def test_the_likelihood_is_unbiased_by_counting_noise_and_amplitudes_are_not():
+def test_likelihood_is_unbiased_by_counting_noise_unlike_amplitudes():
     """At the truth and with less than an electron per pixel, the mean slope of the loss in the intensity must vanish."""
     model, electrons = kernel(), 1500.0
     corners, _, waves = problem(model, probes=4)
@@ -216,7 +216,7 @@ def test_the_answer_does_not_depend_on_the_threads():
     np.testing.assert_array_equal(answers[0][1], answers[1][1])
 
 
-def test_what_does_not_fit_is_refused():
+def test_windows_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"a window of 80 and a detector of \(64, 64\) pixels must fit a field of 64"):
         kernel(80)
     with pytest.raises(ValueError, match=r"the probe at \(20.00, 0.00\) Å is outside the volume"):

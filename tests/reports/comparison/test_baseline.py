@@ -25,7 +25,7 @@ def accepted(made_up, tmp_path):
     return original, file
 
 
-def test_what_comes_back_is_equal(accepted):
+def test_baseline_round_trip_is_exact(accepted):
     original, file = accepted
     back = read_baseline(file)
     found = compare(original, back)
@@ -69,7 +69,7 @@ def test_columns_of_ones_own_are_kept_on_request(made_up, tmp_path):
         (lambda text: "", "damaged, cut off or merged"),
     ],
 )
-def test_what_is_not_whole_is_refused(accepted, damage, words):
+def test_damaged_baseline_is_refused(accepted, damage, words):
     _, file = accepted
     file.write_text(damage(file.read_text()))
     with pytest.raises(BenchsuiteError, match=words) as refused:
@@ -99,7 +99,7 @@ def test_a_valid_checksum_does_not_excuse_missing_keys(accepted):
         read_baseline(file)
 
 
-def test_what_is_not_accepted(made_up, tmp_path):
+def test_runs_that_cannot_be_accepted_are_refused(made_up, tmp_path):
     cell, side = made_up
     file = tmp_path / "b.json"
     failed = side([cell(rmsd_pm=5.0), cell(repeat=1, status="oom", reason="8 GB")])

@@ -73,7 +73,7 @@ def test_files_and_a_baseline_in_place_of_a_run(folders, tmp_path):
     assert invoke("compare", table, folders["same"]).exit_code == 0
 
 
-def test_what_cannot_be_done_is_said(folders, tmp_path):
+def test_impossible_comparisons_are_reported(folders, tmp_path):
     (folders["seed"] / "cells" / "0000.json").write_text('{"row": {}, "keys": {}}')
     (folders["dose"] / "cells" / "0000.json").write_text('{"row": ')
     for words, told in (

@@ -46,7 +46,7 @@ def test_the_table_is_readable_in_a_pipe(found):
     assert sum(line.strip().startswith("unchanged") for line in printed(found, everything=True).splitlines()) == 2
 
 
-def test_what_fails_is_never_left_out(made_up):
+def test_failures_are_always_listed(made_up):
     cell, side = made_up
     base = [cell(f"M{i}", rmsd_pm=5.0) for i in range(60)]
     gone = compare(side(base), side([cell(one.method, status="error", reason="x") for one in base]))

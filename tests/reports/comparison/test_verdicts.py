@@ -95,7 +95,7 @@ def test_failures(make):
     assert Verdict.NO_RESULT in both(failing, failing).counts
 
 
-def test_what_is_missing_fails(make):
+def test_missing_cells_fail(make):
     cell, both = make
     base = [cell(rmsd_pm=5.0, r_factor=0.1), cell("SIRT", rmsd_pm=4.0)]
     for candidate in ([cell(rmsd_pm=5.0, r_factor=0.1)], [cell(rmsd_pm=5.0), cell("SIRT", rmsd_pm=4.0)]):
