@@ -21,6 +21,7 @@ API = {
     "Iterate": "benchsuite.contract.reconstructor",
     "Metric": "benchsuite.contract.metric",
     "Microscope": "benchsuite.contract.settings",
+    "Modality": "benchsuite.data",
     "NonNegative": "benchsuite.params",
     "Optics": "benchsuite.data",
     "Params": "benchsuite.params",

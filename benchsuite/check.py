@@ -17,6 +17,7 @@ from typing import Any
 from benchsuite import registry
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.contract.reconstructor import Reconstructor
+from benchsuite.contract.simulator import Simulator
 from benchsuite.errors import BenchsuiteError, choices
 
 
@@ -31,7 +32,7 @@ class Checked:
 
 
 def find_class(name: str) -> type[Any]:
-    """Return the reconstructor or preprocessing that `package.module:Class`, `file.py:Class` or a registered name means.
+    """Return the class that `package.module:Class`, `file.py:Class` or a registered name means.
 
     Raises BenchsuiteError where there is none, saying what is there instead.
     """
@@ -45,8 +46,8 @@ def find_class(name: str) -> type[Any]:
     found = getattr(module, attribute)
     if not inspect.isclass(found):
         raise BenchsuiteError(f"{name}: is a {type(found).__name__}, not a class")
-    if not issubclass(found, (Reconstructor, Preprocessing)):
-        raise BenchsuiteError(f"{name}: is no subclass of benchsuite.contract.Reconstructor or Preprocessing")
+    if not issubclass(found, (Reconstructor, Preprocessing, Simulator)):
+        raise BenchsuiteError(f"{name}: is no subclass of benchsuite.contract.Reconstructor, Preprocessing or Simulator")
     if inspect.isabstract(found):
         raise BenchsuiteError(f"{name}: does not implement {', '.join(sorted(found.__abstractmethods__))}")
     return found
@@ -55,9 +56,8 @@ def find_class(name: str) -> type[Any]:
 def _registered(name: str) -> type[Any]:
     if name.endswith(".py"):
         raise BenchsuiteError(f"{name}: say which class of the file: {name}:CLASS")
-    if name not in registry.names("reconstructor") and name in registry.names("preprocessing"):
-        return registry.preprocessing(name)
-    return registry.reconstructor(name)
+    kinds = [kind for kind in ("preprocessing", "simulator") if name in registry.names(kind)]
+    return registry.registered(kinds[0] if kinds and name not in registry.names("reconstructor") else "reconstructor", name)
 
 
 def _module(where: str) -> ModuleType:
@@ -91,7 +91,9 @@ def checks(cls: type[Any]) -> Iterator[Checked]:
     from benchsuite import contract_suite
 
     suite: tuple[Callable[[Any], None], ...] = contract_suite.RECONSTRUCTOR_CHECKS
-    for check in suite if issubclass(cls, Reconstructor) else (contract_suite.check_preprocessing,):
+    if not issubclass(cls, Reconstructor):
+        suite = (contract_suite.check_simulator if issubclass(cls, Simulator) else contract_suite.check_preprocessing,)
+    for check in suite:
         started, reason = time.perf_counter(), ""
         try:
             check(cls)

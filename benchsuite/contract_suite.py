@@ -25,6 +25,8 @@ from benchsuite.contract.metric import DIRECTIONS, AnyMetric, Scored, metric_mis
 from benchsuite.contract.phantom import AnyPhantom
 from benchsuite.contract.preprocessing import AnyPreprocessing
 from benchsuite.contract.reconstructor import AnyReconstructor, Iterate
+from benchsuite.contract.settings import Acquisition, Microscope, Simulation
+from benchsuite.contract.simulator import AnySimulator, simulation_misfit
 from benchsuite.data import Fit, Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.rotations import single_axis, tilt_angles
@@ -306,6 +308,46 @@ def check_preprocessing(cls: type[AnyPreprocessing]) -> None:
     for other in get_args(Modality):
         if other not in cls.modalities:
             assert step.accepts(small_problem(other)[0]), f"a series of modality {other} is not refused"
+
+
+def check_simulator(cls: type[AnySimulator]) -> None:
+    """A simulator describes itself, keeps its contract and its input, repeats itself, and images atoms where they are."""
+    assert cls.title, "title is empty"
+    assert cls.reference, "reference is empty"
+    assert cls.modalities, "modalities is empty"
+    simulator, optics, simulation = cls(), Microscope(semiangle_mrad=20.0), Simulation(sampling_A=0.2, margin_A=1.0)
+    assert simulator.params == cls.Params(), "the parameters have no defaults"
+    rotation = single_axis([40.0])[0]
+    x, y, _z = (rotation @ CHIRAL_A[0]).tolist()
+    for mode in ("adf", "4dstem"):
+        if mode not in cls.modalities:
+            continue
+        acquisition = Acquisition.model_validate(
+            {
+                "mode": mode,
+                "tilts": {"angles_deg": [40.0]},
+                "scan": {"step_A": 0.5, "positions": [24, 22]},
+                "detector": {"inner_mrad": 20, "outer_mrad": 30},
+                "camera": {"pixels": [16, 18]},
+            }
+        )
+        problems = simulator.check(optics, simulation, acquisition)
+        assert not problems, f"a plain {mode} experiment is refused: {problems[0]}" if problems else ""
+        cost = simulator.cost(optics, simulation, acquisition)
+        assert 0 < cost.seconds < np.inf, f"cost().seconds is {cost.seconds}"
+        assert 0 < cost.bytes < np.inf, f"cost().bytes is {cost.bytes}"
+        specimen, atom = Atoms("Au4", CHIRAL_A), Atoms("Au", CHIRAL_A[:1])
+        settings = (rotation, optics, simulation, acquisition)
+        first, second = (simulator.simulate(specimen, *settings, seed=1) for _ in range(2))
+        assert np.array_equal(specimen.positions, CHIRAL_A), "simulate() moved the atoms"
+        misfit = simulation_misfit(first, 1, acquisition)
+        assert misfit is None, f"simulate() {misfit}"
+        assert all(np.array_equal(first[key], second[key]) for key in first), "two simulations with one seed differ"
+        image = simulator.simulate(atom, *settings, seed=1)["adf"][0]
+        row, column = np.unravel_index(np.argmax(image), image.shape)
+        found = 0.5 * (int(column) - 11), 0.5 * (int(row) - 12)
+        away = float(np.hypot(found[0] - x, found[1] - y))
+        assert away < 0.75, f"an atom at ({x:.2f}, {y:.2f}) Å is imaged at ({found[0]:.2f}, {found[1]:.2f}) Å"
 
 
 def check_phantom(phantom: AnyPhantom) -> None:

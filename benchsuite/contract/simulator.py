@@ -81,4 +81,22 @@ class Simulator(Plug[P]):
         """
 
 
+def simulation_misfit(result: object, foci: int, acquisition: Acquisition) -> str | None:
+    """Return what is wrong with the result of `Simulator.simulate`, or None."""
+    image = (foci, *acquisition.scan.positions)
+    expected: dict[str, tuple[int, ...]] = {"adf": image} if acquisition.detector is not None else {}
+    if acquisition.mode == "4dstem":
+        expected["4dstem"] = (*image, *acquisition.camera.pixels)
+    if not isinstance(result, Mapping) or {*result} != {*expected}:
+        found = sorted(map(str, result)) if isinstance(result, Mapping) else type(result).__name__
+        return f"returned {found} instead of arrays for {sorted(expected)}"
+    for modality, array in result.items():
+        if array.shape != expected[modality] or array.dtype != np.float32:
+            have = f"{modality} data of shape {array.shape} and type {array.dtype}"
+            return f"returned {have}; expected shape {expected[modality]} and type float32"
+        if not all(np.isfinite(row).all() for focus in array for row in focus):
+            return f"returned {modality} data that are not finite"
+    return None
+
+
 AnySimulator = Simulator[Any]

@@ -11,7 +11,7 @@ from ase import Atoms
 from benchsuite import registry
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
-from benchsuite.contract.simulator import AnySimulator
+from benchsuite.contract.simulator import AnySimulator, simulation_misfit
 from benchsuite.data import Modality
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.limits import common_problems, common_warnings, too_many_pixels
@@ -41,7 +41,9 @@ def simulate(
     """
     simulator = simulator_of(simulation, acquisition.mode)
     result = simulator.simulate(atoms, rotation, microscope, simulation, acquisition, **more)
-    _check_result(result, type(simulator).__name__, len(microscope.defoci_A), acquisition)
+    misfit = simulation_misfit(result, len(microscope.defoci_A), acquisition)
+    if misfit is not None:
+        raise PhysicsError(f"{type(simulator).__name__} {misfit}")
     return result
 
 
@@ -68,22 +70,3 @@ def warnings_physics(microscope: Microscope, simulation: Simulation, acquisition
     simulator = simulator_of(simulation, acquisition.mode)
     own = simulator.warnings(microscope, simulation, acquisition)
     return [*common_warnings(microscope, simulation, acquisition), *own]
-
-
-def _check_result(result: object, name: str, foci: int, acquisition: Acquisition) -> None:
-    """Raise PhysicsError where what an engine returned is not what its contract says."""
-    image = (foci, *acquisition.scan.positions)
-    expected: dict[str, tuple[int, ...]] = {"adf": image} if acquisition.detector is not None else {}
-    if acquisition.mode == "4dstem":
-        expected["4dstem"] = (*image, *acquisition.camera.pixels)
-    if not isinstance(result, Mapping) or {*result} != {*expected}:
-        found = sorted(map(str, result)) if isinstance(result, Mapping) else type(result).__name__
-        raise PhysicsError(f"{name} returned {found} instead of arrays for {sorted(expected)}")
-    for modality, array in result.items():
-        if array.shape != expected[modality] or array.dtype != np.float32:
-            raise PhysicsError(
-                f"{name} returned {modality} data of shape {array.shape} and type {array.dtype}; expected shape "
-                f"{expected[modality]} and type float32"
-            )
-        if not all(np.isfinite(row).all() for focus in array for row in focus):
-            raise PhysicsError(f"{name} returned {modality} data that are not finite")
