@@ -72,7 +72,7 @@ def test_a_good_class_passes(folder, name):
     result = invoke(name)
     assert result.exit_code == 0, result.output
     assert "FAILS" not in result.output
-    assert result.output.count("passes ") == 7
+    assert result.output.count("passes ") == 8
     assert result.output.endswith(f"{name}: 8 of 8 checks pass\n")
 
 
