@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,20 +38,12 @@ figures: [histogram_grid]
 """
 
 
-def benchsuite(folder, *words, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchsuite.cli", *words, "--plugin", "projection.py"],
-        capture_output=True, text=True, cwd=folder, timeout=300, env={**os.environ, "BENCHSUITE_STORE": str(folder / "store")},
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("projected")
     (folder / "scenario.yaml").write_text(SCENARIO)
     shutil.copy(EXAMPLE, folder)
+    registry.load_plugin(folder / "projection.py")
     return folder
 
 
@@ -78,11 +67,12 @@ def test_contract_suite_refuses_a_mirrored_image():
         contract_suite.check_simulator(Mirrored)
 
 
-def test_plugged_in_engine_from_validation_to_scores(folder):
-    assert "projection" in benchsuite(folder, "list", "simulators")
-    assert "width_A" in benchsuite(folder, "info", "projection")
-    assert "valid; 1 cells" in benchsuite(folder, "validate", "scenario.yaml")
-    benchsuite(folder, "run", "scenario.yaml", "--out", "out")
+def test_plugged_in_engine_from_validation_to_scores(folder, cli_run):
+    plugin = ("--plugin", "projection.py")
+    assert "projection" in cli_run(folder, "list", "simulators", *plugin).stdout
+    assert "width_A" in cli_run(folder, "info", "projection", *plugin).stdout
+    assert "valid; 1 cells" in cli_run(folder, "validate", "scenario.yaml", *plugin).stdout
+    cli_run(folder, "run", "scenario.yaml", "--out", "out", *plugin)
     row = pd.read_csv(folder / "out" / "results.csv").iloc[0]
     assert (row["status"], row["engine"]) == ("ok", "projection")
     assert row["n_matched"] >= 18
@@ -95,8 +85,6 @@ def test_plugged_in_engine_from_validation_to_scores(folder):
 
 
 def test_parameters_of_an_engine_are_part_of_the_key_and_what_it_does_not_read_is_not(folder):
-    registry.load_plugin(folder / "projection.py")
-
     def key(*overrides):
         cell = load(folder / "scenario.yaml", overrides=overrides).cells[0]
         return str(ImageStage(cell.experiment, 0, 0).key)
@@ -108,7 +96,6 @@ def test_parameters_of_an_engine_are_part_of_the_key_and_what_it_does_not_read_i
 
 
 def test_worker_of_a_simulation_is_forked_with_its_engine_imported(folder):
-    registry.load_plugin(folder / "projection.py")
     cell = load(folder / "scenario.yaml").cells[0]
     requests = [Task(kind, cell, "store").to_json() for kind in ("images", "atoms")]
     assert [("simulator", "projection") in _uses(request) for request in requests] == [True, False]
@@ -125,7 +112,6 @@ def test_worker_of_a_simulation_is_forked_with_its_engine_imported(folder):
     ],
 )
 def test_wrong_engine_is_refused_with_what_is_allowed(folder, override, message):
-    registry.load_plugin(folder / "projection.py")
     with pytest.raises(ScenarioError) as refused:
         load(folder / "scenario.yaml", overrides=[override])
     assert message in str(refused.value)
