@@ -157,7 +157,7 @@ def check_iterates(cls: type[AnyReconstructor]) -> None:
 
 
 def check_input_untouched(cls: type[AnyReconstructor]) -> None:
-    """The series is the same after as before."""
+    """The series is not changed."""
     series, grid = problem_for(cls)
     data, rotations = series.data.copy(), series.rotations.copy()
     run(cls, series, grid)
@@ -176,7 +176,7 @@ def check_deterministic(cls: type[AnyReconstructor]) -> None:
 
 
 def check_recovers(cls: type[AnyReconstructor]) -> None:
-    """The chiral specimen is found where it is, and not as its mirror image."""
+    """A chiral specimen is reconstructed at its position, not mirrored."""
     series, grid = problem_for(cls)
     last = run(cls, series, grid)[-1]
     expected, found = CHIRAL_A, _found(last, grid, cls.single_view)
@@ -190,7 +190,7 @@ def check_recovers(cls: type[AnyReconstructor]) -> None:
 
 
 def check_refines(cls: type[AnyReconstructor]) -> None:
-    """One that refines brings atoms that are 0.3 Å off to where they belong, and its first iterate shows that it began there."""
+    """A refinement moves atoms displaced by 0.3 Å to their true positions, and its first iterate holds the given atoms."""
     if not cls.refines:
         return
     series, grid = problem_for(cls)
@@ -216,7 +216,7 @@ def check_refuses(cls: type[AnyReconstructor]) -> None:
 
 
 def check_extras_are_free(cls: type[AnyReconstructor]) -> None:
-    """Arrays in `extras` change no score, whatever their names are, and are kept beside the answer."""
+    """Arrays in `extras` change no score, whatever their names, and are stored with the result."""
     series, grid = problem_for(cls)
     last = run(cls, series, grid)[-1]
     plain, poisoned = (_scores(replace(last, extras=extras), series, grid, cls.single_view) for extras in ({}, POISON))
@@ -226,7 +226,7 @@ def check_extras_are_free(cls: type[AnyReconstructor]) -> None:
 
 
 def _scores(last: Iterate, series: TiltSeries, grid: Grid, single_view: bool) -> dict[str, float]:
-    """Return what the built-in metrics say of an answer that was stored."""
+    """Return the values of the built-in metrics for a stored result."""
     volume = None if last.volume is None else Volume(np.asarray(last.volume), grid.voxel_A)
     answer = Reconstruction(volume, last.atoms, np.array([[1.0, 0.0]]), 1.0, last.slices, last.fit, last.extras)
     with tempfile.TemporaryDirectory() as folder:
@@ -287,7 +287,7 @@ RECONSTRUCTOR_CHECKS = (
 
 
 def check_preprocessing(cls: type[AnyPreprocessing]) -> None:
-    """A preprocessing step describes itself, leaves its input alone, is deterministic, and refuses other modalities."""
+    """A preprocessing step describes itself, does not change its input, is deterministic, and refuses other modalities."""
     assert cls.title, "title is empty"
     assert cls.reference, "reference is empty"
     modality = cls.modalities[0]
@@ -311,7 +311,7 @@ def check_preprocessing(cls: type[AnyPreprocessing]) -> None:
 
 
 def check_simulator(cls: type[AnySimulator]) -> None:
-    """A simulator describes itself, keeps its contract and its input, repeats itself, and images atoms where they are."""
+    """A simulator describes itself, does not change its input, is deterministic, and images atoms at their positions."""
     assert cls.title, "title is empty"
     assert cls.reference, "reference is empty"
     assert cls.modalities, "modalities is empty"
@@ -351,7 +351,7 @@ def check_simulator(cls: type[AnySimulator]) -> None:
 
 
 def check_phantom(phantom: AnyPhantom) -> None:
-    """A phantom is centred, finite, made of atoms that keep their distance, and the same for the same seed."""
+    """A phantom is centred, finite, free of overlapping atoms, and the same for equal seeds."""
     first, second = (phantom.build(np.random.default_rng(3)) for _ in range(2))
     assert isinstance(first, Atoms), f"build() returned {type(first).__name__}"
     assert len(first) > 0, "no atoms"
@@ -379,7 +379,7 @@ def scored_problem() -> Scored:
 
 
 def check_metric(metric: AnyMetric) -> None:
-    """A metric describes itself, answers in numbers by names of its own, the same ones each time, and leaves its input alone.
+    """A metric describes itself, returns numbers under its own column names, is deterministic, and does not change its input.
 
     Where there is no truth, no traced atom or no volume, it answers with nan, or without the value, instead of raising.
     """
