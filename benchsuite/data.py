@@ -5,6 +5,7 @@ Specimen models (truth and traced) are `ase.Atoms` whose positions are relative 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -114,6 +115,23 @@ class Grid:
 
     shape: tuple[int, int, int]
     voxel_A: float
+
+    @classmethod
+    def cube(cls, field_A: float, voxel_A: float, even: bool = False) -> Grid:
+        """Return the smallest cube over a field; of an even number of voxels along a side where asked for."""
+        side = max(1, math.ceil(field_A / voxel_A - 1e-9))
+        side += side % 2 if even else 0
+        return cls((side, side, side), voxel_A)
+
+    @classmethod
+    def over(cls, series: TiltSeries) -> Grid:
+        """Return a cube over the field of view, of voxels as wide as the pixels of images, or as patterns resolve."""
+        patterns = series.modality == "4dstem"
+        voxel_A = (
+            1 / (float(series.reciprocal_step_per_A or math.nan) * max(series.data.shape[4:])) if patterns else series.scan_step_A
+        )
+        # an odd number of voxels would leave out the first position of an even scan
+        return cls.cube(series.scan_step_A * max(series.scan_shape), voxel_A, even=patterns)
 
     @property
     def origin_A(self) -> np.ndarray:

@@ -86,19 +86,11 @@ def least_variances(truth: Atoms, series: TiltSeries, params: CramerRaoParams) -
     tilts, foci = series.data.shape[:2]
     views = [View(rotation, focus, np.zeros(3), np.zeros(2)) for rotation in series.rotations for focus in range(foci)]
     shapes = [shape for shape, _ in found]
-    model = PatternModel(series, resolved_grid(series), shapes, params.slice_A, window_A=params.window_A, threads=thread_count())
+    model = PatternModel(series, Grid.over(series), shapes, params.slice_A, window_A=params.window_A, threads=thread_count())
     along = max(ALONG, math.ceil(math.sqrt(ESTIMATES / (tilts * foci))))
     known = model.information(atoms, views, np.random.default_rng(SEED), along, kinds)
     factors = np.full((len(atoms), 5), 1 / math.sqrt(series.electrons_per_position))
     return np.einsum("nii->n", covariance(known.blocks, factors)[:, :3, :3])
-
-
-def resolved_grid(series: TiltSeries) -> Grid:
-    """Return a cube over the field that is scanned, of the voxels that the patterns resolve."""
-    voxel_A = 1 / (float(series.reciprocal_step_per_A or math.nan) * max(series.data.shape[4:]))
-    side = math.ceil(series.scan_step_A * max(series.scan_shape) / voxel_A - 1e-6)
-    side += side % 2  # an odd one would leave out the first position of an even scan
-    return Grid((side, side, side), voxel_A)
 
 
 def rmsd_pm(variance_A2: np.ndarray) -> float:

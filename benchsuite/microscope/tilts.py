@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from benchsuite.contract.settings import Acquisition, Scan, Simulation, Tilts, VolumeGrid
@@ -64,6 +62,5 @@ def reconstruction_grid(acquisition: Acquisition, grid: VolumeGrid) -> Grid:
     field = field_of_view_A(acquisition.scan)
     images, camera = acquisition.mode == "adf", max(acquisition.camera.pixels)
     voxel = grid.voxel_A or (acquisition.scan.step_A if images else camera_field_A(acquisition) / camera)
-    side = max(1, math.ceil(field / voxel - 1e-9))
-    side += 0 if images else side % 2  # an odd one would leave out the first position of an even scan
-    return Grid(grid.shape or (side, side, side), voxel)
+    default = Grid.cube(field, voxel, even=not images)
+    return default if grid.shape is None else Grid(grid.shape, voxel)

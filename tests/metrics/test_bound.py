@@ -10,8 +10,8 @@ from ase import Atoms
 
 from benchsuite import contract_suite
 from benchsuite.contract import Scored
-from benchsuite.data import Optics, Reconstruction, TiltSeries
-from benchsuite.metrics.bound import CramerRao, CramerRaoParams, resolved_grid, rmsd_pm
+from benchsuite.data import Grid, Optics, Reconstruction, TiltSeries
+from benchsuite.metrics.bound import CramerRao, CramerRaoParams, rmsd_pm
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import tabulated
@@ -47,7 +47,7 @@ def bound(series):
 def variances_by_differences(series):
     """The variance of each atom (n,) in Å², from Σ ∂I ∂Iᵀ / I over every pixel of every pattern."""
     elements = [tabulated(symbol, 300.0) for symbol in TRUTH.get_chemical_symbols()]
-    model = PatternModel(series, resolved_grid(series), [s for s, _ in elements], PARAMS.slice_A)
+    model = PatternModel(series, Grid.over(series), [s for s, _ in elements], PARAMS.slice_A)
     views = [View(rotation, 0, np.zeros(3), np.zeros(2)) for rotation in series.rotations]
     rest = np.column_stack([TRUTH.positions, [weight for _, weight in elements], np.full(3, 2 * PARAMS.thermal_rms_A**2)])
 
