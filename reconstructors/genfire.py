@@ -36,14 +36,17 @@ NEAREST = 1e-3  # oversampled pixels: a point on the plane itself gets the weigh
 
 
 class GENFIREParams(Params):
-    iterations: Count = Field(100, description="Fourier and real-space constraints are applied this often")
-    oversampling: Count = Field(3, description="padded size / size")
-    interpolation_radius: Positive = Field(0.3, description="in pixels of the oversampled Fourier grid")
-    gridding: Literal["dft", "fft"] = Field("dft", description="exact transform at the foot points, or the nearest FFT sample")
+    iterations: Count = Field(100, description="Number of times that Fourier and real-space constraints are applied")
+    oversampling: Count = Field(3, description="Ratio of the padded size to the size")
+    interpolation_radius: Positive = Field(0.3, description="Interpolation radius in pixels of the oversampled Fourier grid")
+    gridding: Literal["dft", "fft"] = Field(
+        "dft", description="Fourier values by exact transform at the foot points (dft), or by the nearest FFT sample (fft)"
+    )
     positivity: bool = True
-    support: Literal["box", "sphere"] = Field("box", description="where the volume may differ from zero")
+    support: Literal["box", "sphere"] = Field("box", description="Region in which the volume may differ from zero")
     enforcement: Literal["all", "extension_suppression"] = Field(
-        "extension_suppression", description="all measured points at once, or first from low to high resolution and back"
+        "extension_suppression",
+        description="Enforcement of the measured points: all at once, or from low to high resolution and back",
     )
 
 

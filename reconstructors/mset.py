@@ -48,23 +48,31 @@ REFINE_FROM = 3  # sweep from which probe and positions may follow
 
 
 class SSETParams(Params):
-    iterations: Count = Field(14, description="sweeps over all tilts")
-    update: Literal["adaptive", "paper"] = Field("adaptive", description="preconditioned momentum, or the paper's line search")
-    loss: Loss = Field("auto", description="auto: poisson where the series has a dose")
-    step_V: Positive = Field(30.0, description="adaptive: how far a voxel moves in a step of the first sweep")
-    paper_step: Positive = Field(1.0, description="paper: first step, in units of the largest that a single probe allows")
-    decay: float = Field(0.8, gt=0, le=1, description="adaptive: factor of the step from sweep to sweep")
-    batch: Count | None = Field(None, description="probes per update; default: adaptive all of an image, paper 16 (it says 1)")
-    window_A: Positive | None = Field(None, description="side of the window a probe is computed in; default: the whole field")
-    interpolation: Interpolation = Field("cubic", description="adaptive: how the volume is evaluated between voxels")
-    support: Literal["seen", "all"] = Field("seen", description="voxels that may differ from 0: those seen in every view, or all")
-    total_variation: NonNegative = Field(0.1, description="adaptive: weight, relative to the RMS of the data gradient; 0: none")
-    refine_probe: bool = Field(False, description="adaptive: let the aperture function follow the data")
-    refine_positions: bool = Field(False, description="adaptive: let the probe positions follow the data")
+    iterations: Count = Field(14, description="Iterations over all tilts")
+    update: Literal["adaptive", "paper"] = Field(
+        "adaptive", description="Preconditioned momentum (adaptive), or the paper's line search"
+    )
+    loss: Loss = Field("auto", description="Loss of the patterns; auto: Poisson if the series has a dose")
+    step_V: Positive = Field(30.0, description="Adaptive: change of a voxel per step in the first iteration")
+    paper_step: Positive = Field(1.0, description="Paper: initial step, relative to the largest stable step of a single probe")
+    decay: float = Field(0.8, gt=0, le=1, description="Adaptive: factor of the step from iteration to iteration")
+    batch: Count | None = Field(
+        None, description="Probes per update; default: all of an image (adaptive), 16 (paper, which uses 1)"
+    )
+    window_A: Positive | None = Field(None, description="Side of the probe window; default: the whole field")
+    interpolation: Interpolation = Field("cubic", description="Adaptive: interpolation of the volume between voxels")
+    support: Literal["seen", "all"] = Field(
+        "seen", description="Voxels that may differ from zero: those inside the volume at every tilt (seen), or all"
+    )
+    total_variation: NonNegative = Field(
+        0.1, description="Adaptive: weight of the total variation, relative to the RMS of the data gradient; 0: none"
+    )
+    refine_probe: bool = Field(False, description="Adaptive: refine the aperture function")
+    refine_positions: bool = Field(False, description="Adaptive: refine the probe positions")
 
 
 class MSETParams(SSETParams):
-    slice_A: Positive = Field(1.6, description="greatest thickness of a slice; the paper takes one voxel")
+    slice_A: Positive = Field(1.6, description="Largest slice thickness; one voxel in the paper")
 
 
 class SSET(Reconstructor[SSETParams]):

@@ -39,10 +39,14 @@ TRUNCATED = 4.0  # standard deviations at which the Gaussian ends
 
 
 class MSPTParams(Params):
-    iterations: Count = Field(100, description="accelerated: 60-200; paper: 300")
-    blur_A: NonNegative = Field(0.2, description="standard deviation of the blobs (accelerated), or of the blur after every sweep")
-    update: Literal["accelerated", "paper"] = Field("accelerated", description="projected gradient with momentum, or Adam")
-    step: Positive = Field(0.1, description="of Adam, relative to the mean density of the brightest line of sight")
+    iterations: Count = Field(100, description="Number of iterations; accelerated: 60 to 200, paper: 300")
+    blur_A: NonNegative = Field(
+        0.2, description="Standard deviation of the blobs (accelerated), or of the blur after every iteration (paper)"
+    )
+    update: Literal["accelerated", "paper"] = Field(
+        "accelerated", description="Projected gradient with momentum (accelerated), or Adam (paper)"
+    )
+    step: Positive = Field(0.1, description="Adam's step, relative to the mean density along the brightest projection line")
 
 
 class MSPT(Reconstructor[MSPTParams]):

@@ -35,10 +35,14 @@ from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to
 
 
 class RESIREParams(Params):
-    iterations: Count = Field(50, description="accelerated: 40-100; paper: 100 for clean data, 200 and more for noisy")
-    update: Literal["accelerated", "paper"] = Field("accelerated", description="with momentum, or the plain gradient step")
-    step_size: Positive = Field(2.0, description="s of the paper's update, 1 to 3; the accelerated one needs none")
-    subvoxels: Count = Field(1, description="voxels are split into this many parts per axis when projected")
+    iterations: Count = Field(
+        50, description="Number of iterations; accelerated: 40 to 100, paper: 100 for clean data, 200 and more for noisy data"
+    )
+    update: Literal["accelerated", "paper"] = Field(
+        "accelerated", description="Gradient descent with momentum (accelerated), or plain gradient descent (paper)"
+    )
+    step_size: Positive = Field(2.0, description="Step s of the paper's update, 1 to 3; not used by the accelerated one")
+    subvoxels: Count = Field(1, description="Subdivisions of a voxel per axis in the projection")
 
 
 class RESIRE(Reconstructor[RESIREParams]):

@@ -22,9 +22,9 @@ from benchsuite.reconstructors.resire import iterate
 
 
 class SIRTParams(Params):
-    iterations: Count = Field(100, description="sweeps over all tilts together")
-    relaxation: float = Field(1.0, gt=0, lt=2, description="λ; the iteration converges between 0 and 2")
-    positivity: bool = Field(True, description="clip negatives after every iteration")
+    iterations: Count = Field(100, description="Iterations over all tilts together")
+    relaxation: float = Field(1.0, gt=0, lt=2, description="Relaxation λ; the iteration converges between 0 and 2")
+    positivity: bool = Field(True, description="Set negative voxels to zero after every iteration")
 
 
 class SIRT(Reconstructor[SIRTParams]):

@@ -26,8 +26,8 @@ from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to
 
 
 class WBPParams(Params):
-    positivity: bool = Field(False, description="clip the negatives of the result")
-    window: Literal["none", "hann"] = Field("none", description="radial window that falls to zero at the Nyquist frequency")
+    positivity: bool = Field(False, description="Set negative voxels of the result to zero")
+    window: Literal["none", "hann"] = Field("none", description="Radial window that falls to zero at the Nyquist frequency")
 
 
 class WBP(Reconstructor[WBPParams]):

@@ -94,7 +94,9 @@ class Scenario(Params):
     description: str = ""
     seed: Integer = 0
     repeats: Count = 1
-    redraw: Literal["noise", "all"] = Field("noise", description="What each repeat re-samples: noise only, or specimen and noise")
+    redraw: Literal["noise", "all"] = Field(
+        "noise", description="Random draws that a repeat re-samples: noise only, or specimen and noise"
+    )
     phantom: dict[str, Any] | Literal["none"] = Field(
         description="Specimen to simulate: a phantom with its parameters, or its name in `phantoms`; none: measured data"
     )

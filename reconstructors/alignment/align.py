@@ -42,23 +42,31 @@ Notify = Callable[[int, float], None]
 
 class AlignParams(Params):
     coarse: Annotated[tuple[CoarseStep, ...], AsTuple] = Field(
-        ("centre_of_mass",), description="steps on the images alone, one after another; kept where a coarse volume fits better"
+        ("centre_of_mass",),
+        description="Coarse alignment steps on the images, in order; each is kept if a coarse volume fits better",
     )
     angles: Literal["none", "tilt", "all"] = Field(
-        "tilt", description="refined: none, about the tilt axis, or about all three axes"
+        "tilt", description="Angles to refine: none, about the tilt axis, or about all three axes"
     )
-    axis: Vector3 | None = Field(None, description="tilt axis in the laboratory; default: that of the rotations")
-    shift_blur_A: Widths = Field((3.0, 1.2), description="σ in Å of the blur of each level on which shifts alone are refined")
-    angle_blur_A: Widths = Field((0.3,), description="σ in Å of each further level, of shifts and angles; finer than atoms")
-    rounds: Count = Field(3, description="steps of shifts on each of the first levels")
-    iterations: Count = Field(40, description="of the volume in each of these rounds, and where two alignments are compared")
-    angle_rounds: Count = Field(2, description="steps of shifts and angles on each further level")
-    angle_iterations: Count = Field(160, description="of the volume in each of these; angles follow a volume that is not converged")
-    hold_distortions: bool = Field(True, description="angles do not follow a stretch or shear of the specimen")
-    background: bool = Field(True, description="the median of an image's frame is subtracted before anything is measured")
-    threshold: float = Field(0.0, ge=0, lt=1, description="what is weaker than this part of an image's maximum is set to zero")
-    max_shift: float = Field(0.25, gt=0, le=1, description="refused beyond this part of the field of view")
-    max_angle_deg: Positive = Field(3.0, description="refused beyond this correction of an angle")
+    axis: Vector3 | None = Field(None, description="Tilt axis in the laboratory; default: that of the rotations")
+    shift_blur_A: Widths = Field((3.0, 1.2), description="Standard deviation of the blur on each level that refines shifts only")
+    angle_blur_A: Widths = Field(
+        (0.3,),
+        description="Standard deviation of the blur on each further level, which refines shifts and angles; finer than atoms",
+    )
+    rounds: Count = Field(3, description="Shift corrections on each level that refines shifts only")
+    iterations: Count = Field(40, description="Iterations of the volume per shift correction, and in comparisons of two alignments")
+    angle_rounds: Count = Field(2, description="Corrections of shifts and angles on each further level")
+    angle_iterations: Count = Field(160, description="Iterations of the volume per correction of shifts and angles")
+    hold_distortions: bool = Field(
+        True, description="Exclude angle changes that a stretch or shear of the specimen explains as well"
+    )
+    background: bool = Field(True, description="Subtract the median along the edges of each image before alignment")
+    threshold: float = Field(
+        0.0, ge=0, lt=1, description="Intensity, relative to the maximum of an image, below which pixels are set to zero"
+    )
+    max_shift: float = Field(0.25, gt=0, le=1, description="Largest accepted shift, relative to the field of view")
+    max_angle_deg: Positive = Field(3.0, description="Largest accepted angle correction")
 
 
 def align(

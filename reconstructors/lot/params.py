@@ -16,37 +16,44 @@ OF_PATTERNS = {"iterations": 16, "start": "peaks", "weakest": 0.08, "slice_A": 1
 
 class LOTParams(Params):
     interaction: Interaction = Field(
-        "adaptive", description="images: no probe (direct), the free-space probe (rigid), one that follows; patterns: multislice"
+        "adaptive",
+        description="Forward model: images without probe (direct), with free (rigid) or fitted probe (adaptive); multislice patterns",
     )
-    iterations: Count = Field(30, description="sweeps over all images after the orbitals have gathered (multislice: 16)")
-    start: Literal["grid", "peaks"] = Field("grid", description="a regular grid over the particle, or peaks of a quick tomogram")
-    grid_A: Positive = Field(1.0, description="spacing of the grid, at most half the distance of neighbouring atoms")
-    merge_A: Positive = Field(1.6, description="orbitals nearer than this are one atom; less than the shortest bond")
+    iterations: Count = Field(30, description="Iterations over all images after the orbitals have merged (multislice: 16)")
+    start: Literal["grid", "peaks"] = Field(
+        "grid", description="Initial model: a regular grid over the particle, or the peaks of a quick tomogram"
+    )
+    grid_A: Positive = Field(1.0, description="Spacing of the initial grid, at most half the distance of neighbouring atoms")
+    merge_A: Positive = Field(1.6, description="Distance below which orbitals merge; less than the shortest bond")
     weakest: float = Field(
-        0.3, ge=0, lt=1, description="least weight of an atom, of the mean of the strongest 5% (multislice: 0.08)"
+        0.3, ge=0, lt=1, description="Smallest weight of an atom, relative to the mean of the strongest 5% (multislice: 0.08)"
     )
-    slice_A: Positive = Field(4.0, description="thickness of the slices, each with its own probe (multislice: 1.6)")
-    batch: Count = Field(6, description="images per step, about")
-    position_step_A: Positive = Field(0.03, description="first step of the positions in the last sweeps")
-    weight_step: Positive = Field(0.05, description="first step of the weights, relative to their mean")
-    width_step_A2: NonNegative = Field(0.02, description="first step of the widths; 0 keeps them")
-    probe_step: Positive = Field(1.5, description="adaptive: step of the probes, relative to the safe one")
-    probe_radius_A: Positive | None = Field(None, description="adaptive: where the probe may change; default: its spread and 4 Å")
+    slice_A: Positive = Field(4.0, description="Slice thickness, with a separate probe per slice (multislice: 1.6)")
+    batch: Count = Field(6, description="Approximate number of images per step")
+    position_step_A: Positive = Field(0.03, description="Initial step of the positions in the last iterations")
+    weight_step: Positive = Field(0.05, description="Initial step of the weights, relative to their mean")
+    width_step_A2: NonNegative = Field(0.02, description="Initial step of the widths; 0: fixed widths")
+    probe_step: Positive = Field(1.5, description="Adaptive: step of the probes, relative to the largest stable step")
+    probe_radius_A: Positive | None = Field(
+        None, description="Adaptive: radius within which the probe is fitted; default: its spread and 4 Å"
+    )
     initial_defocus: Literal["nominal", "zero"] = Field(
-        "nominal", description="zero: probes do not know the focus of their section"
+        "nominal", description="Initial focus of the probes: nominal, or zero for unknown"
     )
-    refine_drift: bool = Field(False, description="shift of every image, once a sweep in the last two thirds of the sweeps")
-    refine_angles: bool = Field(False, description="rotation of every tilt, about all three axes, as often")
-    drift_step_A: Positive = Field(0.02, description="a drift moves about so far in a sweep, and that only")
-    angle_step_deg: Positive = Field(0.03, description="an angle likewise")
+    refine_drift: bool = Field(
+        False, description="Refine the shift of each image, once per iteration in the last two thirds of the iterations"
+    )
+    refine_angles: bool = Field(False, description="Refine the orientation of each tilt about all three axes, once per iteration")
+    drift_step_A: Positive = Field(0.02, description="Fixed step of the drift correction per iteration")
+    angle_step_deg: Positive = Field(0.03, description="Fixed step of the angle correction per iteration")
     oversampling: Count | None = Field(
         None,
-        description="fine pixels per scan step, by default what resolves the probe; multislice: at last, per voxel (2)",
+        description="Fine pixels per scan step; default: as many as resolve the probe (multislice: 2 per voxel at the end)",
     )
-    elements: Names = Field((), description="multislice: whose tabulated potentials atoms may have; default: one shape for all")
-    loss: Loss = Field("auto", description="multislice: of the patterns; auto: poisson where the series has a dose")
-    window_A: Positive | None = Field(None, description="multislice: side of the window of a probe; default: the whole field")
-    refine_probe: bool = Field(False, description="multislice: let the aperture function follow in the last sweeps")
+    elements: Names = Field((), description="Multislice: elements with tabulated potentials; default: one shape for all atoms")
+    loss: Loss = Field("auto", description="Multislice: loss of the patterns; auto: Poisson if the series has a dose")
+    window_A: Positive | None = Field(None, description="Multislice: side of the probe window; default: the whole field")
+    refine_probe: bool = Field(False, description="Multislice: refine the aperture function in the last iterations")
 
     @model_validator(mode="before")
     @classmethod

@@ -25,7 +25,7 @@ class Align(Preprocessing[AlignParams]):
     """
 
     Params: ClassVar[type[Params]] = AlignParams
-    title = "alignment: shifts and angles refined together with a volume, coarse to fine"
+    title = "Alignment: shifts and angles refined together with a volume, coarse to fine"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005; Pelz et al., Nat. Commun. 14 (2023) 7906"
 
     def accepts(self, series: TiltSeries) -> str | None:

@@ -15,14 +15,14 @@ from benchsuite.params import Params, Positive
 
 
 class BackgroundParams(Params):
-    frame_A: Positive = Field(2.0, description="width of the frame in which there is vacuum, or nothing but background")
+    frame_A: Positive = Field(2.0, description="Width of the frame along the edges, which must contain background only")
 
 
 class Background(Preprocessing[BackgroundParams]):
     """Extras: `background` (n_tilt, n_focus), what was taken off."""
 
     Params: ClassVar[type[Params]] = BackgroundParams
-    title = "background of every image, the median of a frame along its edges, taken off"
+    title = "Background subtraction: the median along the edges of each image"
     reference = "Yang et al., Nature 592 (2021) 60, doi:10.1038/s41586-021-03354-0 (background subtraction in ADF tomography)"
 
     def preprocess(self, series: TiltSeries, context: Context) -> Preprocessed:

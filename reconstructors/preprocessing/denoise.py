@@ -30,10 +30,10 @@ PATCH_COST_S = 2.5e-7  # per pixel and pixel of the search window
 
 
 class DenoiseParams(Params):
-    method: Literal["nlm", "bm3d"] = Field("nlm", description="non-local means; bm3d needs the package of that name")
-    strength: Positive = Field(0.8, description="filter strength in units of the noise that is found in each image")
-    patch_A: Positive = Field(1.6, description="side of the surroundings that are compared")
-    search_A: Positive = Field(4.0, description="how far similar surroundings are sought")
+    method: Literal["nlm", "bm3d"] = Field("nlm", description="Non-local means, or bm3d with the package of that name")
+    strength: Positive = Field(0.8, description="Filter strength in units of the estimated noise of each image")
+    patch_A: Positive = Field(1.6, description="Side of the patches that are compared")
+    search_A: Positive = Field(4.0, description="Search distance for similar patches")
 
 
 class Denoise(Preprocessing[DenoiseParams]):
@@ -42,7 +42,7 @@ class Denoise(Preprocessing[DenoiseParams]):
     Params: ClassVar[type[Params]] = DenoiseParams
     by_tilt = True
     libraries = ("scikit-image",)
-    title = "denoising by non-local means (or BM3D), variance-stabilised"
+    title = "Denoising by non-local means (or BM3D), variance-stabilised"
     reference = "Buades et al., Multiscale Model. Simul. 4 (2005) 490, doi:10.1137/040616024"
 
     def accepts(self, series: TiltSeries) -> str | None:

@@ -29,10 +29,10 @@ THICKNESS = 0.5  # voxels of the mask along the beam, from which on a pixel is s
 
 
 class MaskParams(Params):
-    pixel_A: Positive = Field(1.2, description="images are binned to pixels of at least this side, for the coarse volume")
-    iterations: Count = Field(15, description="sweeps of RESIRE for the coarse volume")
-    blur_A: Positive = Field(2.0, description="standard deviation of the blur before the volume is cut")
-    margin_A: NonNegative = Field(2.0, description="how far the mask reaches beyond the particle")
+    pixel_A: Positive = Field(1.2, description="Smallest pixel of the binned images for the coarse volume")
+    iterations: Count = Field(15, description="RESIRE iterations for the coarse volume")
+    blur_A: Positive = Field(2.0, description="Standard deviation of the blur before the volume is thresholded")
+    margin_A: NonNegative = Field(2.0, description="Margin of the mask beyond the particle")
 
 
 class Mask(Preprocessing[MaskParams]):
@@ -40,7 +40,7 @@ class Mask(Preprocessing[MaskParams]):
 
     Params: ClassVar[type[Params]] = MaskParams
     libraries = ("scikit-image",)
-    title = "projected mask of the particle"
+    title = "Projected mask of the particle"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     def accepts(self, series: TiltSeries) -> str | None:

@@ -34,7 +34,7 @@ class ProjectedPhase(Preprocessing[MSPParams]):
     makes: ClassVar[Modality | None] = "phase"
     devices: ClassVar[tuple[str, ...]] = DEVICES
     by_tilt = True
-    title = "projected phases by multislice ptychography, tilt by tilt"
+    title = "Projected phases by multislice ptychography, tilt by tilt"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     def accepts(self, series: TiltSeries) -> str | None:

@@ -29,7 +29,7 @@ class Scale(Preprocessing[ScaleParams]):
     """Extras: `scale` (n_tilt,), the factors."""
 
     Params: ClassVar[type[Params]] = ScaleParams
-    title = "projections scaled to the one in the middle of the series"
+    title = "Scaling: all projections to the sum of the middle one"
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     def accepts(self, series: TiltSeries) -> str | None:

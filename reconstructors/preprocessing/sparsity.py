@@ -24,8 +24,8 @@ from benchsuite.params import NonNegative, Params, Positive
 
 
 class SparsityParams(Params):
-    threshold: Positive = Field(2.0, description="of a coefficient's modulus, in medians of its ring of frequencies")
-    keep_below_per_A: NonNegative = Field(0.15, description="frequencies in 1/Å that are left alone")
+    threshold: Positive = Field(2.0, description="Threshold of a coefficient's modulus, in medians of its frequency ring")
+    keep_below_per_A: NonNegative = Field(0.15, description="Spatial frequency in 1/Å below which coefficients are kept")
 
 
 class Sparsity(Preprocessing[SparsityParams]):

@@ -30,19 +30,17 @@ UNTILTED = 1e-3  # how far a rotation may be from none
 
 
 class MSPParams(Params):
-    iterations: Count = Field(60, description="sweeps over all probes")
-    slices: Count = Field(5, description="slices about the centre of the specimen")
-    slice_A: Positive = Field(30.0, description="thickness of a slice")
-    batch: Count = Field(64, description="probes per step")
-    step_rad: Positive = Field(0.02, description="how far a pixel's phase moves in the first steps")
-    loss: Loss = Field("auto", description="auto: poisson where the series has a dose")
-    layers: NonNegative = Field(0.0, description="strength of the filter that holds back fast changes in depth; 0: none")
-    window_A: Positive | None = Field(None, description="side of the window a probe is computed in; default: the whole field")
-    modes: Count = Field(
-        1, le=10, description="probes that do not interfere, for a source that is not a point; refine_probe finds them"
-    )
-    refine_probe: bool = Field(True, description="let the aperture function follow the data")
-    refine_positions: bool = Field(False, description="let the probe positions follow the data")
+    iterations: Count = Field(60, description="Iterations over all probes")
+    slices: Count = Field(5, description="Number of slices about the centre of the specimen")
+    slice_A: Positive = Field(30.0, description="Slice thickness")
+    batch: Count = Field(64, description="Probes per update")
+    step_rad: Positive = Field(0.02, description="Initial change of a pixel's phase per step")
+    loss: Loss = Field("auto", description="Loss of the patterns; auto: Poisson if the series has a dose")
+    layers: NonNegative = Field(0.0, description="Strength of the filter against fast changes in depth; 0: none")
+    window_A: Positive | None = Field(None, description="Side of the probe window; default: the whole field")
+    modes: Count = Field(1, le=10, description="Incoherent probe modes, for an extended source; refined with refine_probe")
+    refine_probe: bool = Field(True, description="Refine the aperture function")
+    refine_positions: bool = Field(False, description="Refine the probe positions")
 
     @model_validator(mode="after")
     def _modes_follow(self) -> MSPParams:

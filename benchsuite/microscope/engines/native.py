@@ -34,7 +34,7 @@ ANTIALIASING = 2 / 3
 
 
 class Native(Simulator[Params]):
-    title = "Multislice simulation of 4D-STEM by the project's own kernel"
+    title = "Multislice simulation of 4D-STEM by the kernel of benchsuite"
     reference = "Cowley & Moodie, Acta Cryst. 10 (1957) 609, doi:10.1107/S0365110X57002194"
     modalities = ("4dstem",)
     substitute = "abtem"
