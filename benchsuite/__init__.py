@@ -17,6 +17,7 @@ API = {
     "Context": "benchsuite.contract.algorithm",
     "Cost": "benchsuite.contract.cost",
     "Count": "benchsuite.params",
+    "Figure": "benchsuite.contract.figure",
     "Grid": "benchsuite.data",
     "Iterate": "benchsuite.contract.reconstructor",
     "Metric": "benchsuite.contract.metric",

@@ -1,4 +1,4 @@
-"""What `list` and `info` show: reconstructors, phantoms, metrics and scenarios, with parameters and references."""
+"""What `list` and `info` show: reconstructors, phantoms, metrics, figures and scenarios, with parameters and references."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
     "rmsd_<El>_pm",
     "site_displacement_<x|y|z>_pm",
 )
-CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric")
+CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric", "figure")
 KINDS = (*(registry.GROUPS[kind].removeprefix("benchsuite.") for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
-    """Return (name, title) of all phantoms, simulators, preprocessing steps, reconstructors, metrics or scenarios."""
+    """Return (name, title) of all phantoms, simulators, preprocessing steps, reconstructors, metrics, figures or scenarios."""
     if what in KINDS[:-1]:
         kind = CLASSES[KINDS.index(what)]
         built_in = METRICS.items() if kind == "metric" else ()
@@ -99,6 +99,9 @@ def _describe_class(kind: str, name: str) -> str:
         lines.append(f"unit: {cls.unit or 'none'}{better}")
     if kind == "simulator":
         lines.append(f"makes: {', '.join(cls.modalities)}")
+    if kind == "figure":
+        needs = ", ".join(sorted(cls.needs)) or "nothing in particular"
+        return "\n".join([*lines[: 2 if cls.reference else 1], cls.caption, f"drawn where a run has: {needs}"])
     lines += ["parameters:", *_described(cls.Params)] if cls.Params.model_fields else ["parameters: none"]
     if kind == "simulator":
         lines += [

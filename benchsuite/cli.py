@@ -87,7 +87,8 @@ def run(
     """Run a scenario, or continue an interrupted run, and write its report."""
     from benchsuite.physics.backend import module_for
     from benchsuite.progress import Progress
-    from benchsuite.runner.reporting import report_of
+    from benchsuite.reports import write_report
+    from benchsuite.results import Run
     from benchsuite.runner.run import Settings
     from benchsuite.runner.run import run as run_scenario
 
@@ -99,7 +100,7 @@ def run(
     settings = Settings(folder, _store(store), workers, device, plugins, scheduler)
     with Progress(len(loaded.cells)) as progress:
         status = run_scenario(loaded, settings, progress.listen)
-    page = report_of(folder)
+    page = write_report(Run(folder))
     typer.echo(f"results  {folder / 'results.csv'}\nreport   {page}")
     raise typer.Exit(status)
 
@@ -193,11 +194,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder for one report over all runs. Default: a report in each run folder.")
     ] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Rebuild the report of each run, or with --out write one report over all of them."""
+    from benchsuite import registry
     from benchsuite.reports import write_overview, write_report
     from benchsuite.results import Run
 
+    for file in plugin or []:
+        registry.load_plugin(file)
     found = [Run(folder) for folder in runs]
     for run in found:
         run.write_table()

@@ -21,7 +21,7 @@ PACKAGE = "benchsuite"
 CARRIERS = frozenset(
     f"benchsuite.{name}"
     for name in (
-        "atomic", "code_version", "errors", "registry", "scenario", "storage", "store",
+        "atomic", "code_version", "contract.figure", "errors", "registry", "scenario", "storage", "store",
         "runner.loop", "runner.memory", "runner.stages", "runner.stages.base",
     )
 )  # they carry parameters and bytes and find classes, but decide no number; parameters are in the keys  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from benchsuite.contract.figure import Figure
 from benchsuite.contract.metric import AnyMetric, Metric
 from benchsuite.contract.phantom import AnyPhantom, Phantom
 from benchsuite.contract.preprocessing import AnyPreprocessing, Preprocessing
@@ -25,6 +26,7 @@ BASES: dict[str, type] = {
     "preprocessing": Preprocessing,
     "metric": Metric,
     "simulator": Simulator,
+    "figure": Figure,
 }
 GROUPS = {kind: f"benchsuite.{kind}" if kind == "preprocessing" else f"benchsuite.{kind}s" for kind in BASES}
 

@@ -1,4 +1,4 @@
-"""What is drawn already: figures are drawn anew only where what they show, or the code that draws them, has changed."""
+"""Figures on disk: each is drawn anew only where what it shows, or the code that draws it, has changed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import hashlib
 import json
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 
 from benchsuite.atomic import write_bytes, write_text
+from benchsuite.registry import source_file
 from benchsuite.reports.style import pdf, png
 
 log = logging.getLogger(__name__)
@@ -35,9 +36,14 @@ def code() -> str:
     return digest([matplotlib.__version__, [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]])
 
 
+def source_digest(cls: type) -> str:
+    """Return a digest of the file that defines a class: `code` does not cover figures from elsewhere."""
+    return hashlib.sha256(source_file(cls).read_bytes()).hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: file name stem, caption, or the error that kept it from being drawn."""
+    """A figure of the page: its file name without a suffix, its caption, and the error that kept it from being drawn."""
 
     slug: str
     caption: str
@@ -45,7 +51,7 @@ class Picture:
 
 
 class Drawn:
-    """The figures in some folders, each of which gets all of them as PNG and PDF; the first remembers what they show."""
+    """The figures in some folders, each of which gets all of them as PNG and PDF; the first keeps a record of what they show."""
 
     def __init__(self, folders: Sequence[Path], dpi: int = 300) -> None:
         self.folders, self.dpi = tuple(folders), dpi
@@ -60,30 +66,34 @@ class Drawn:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def draw(self, name: str, key: str, caption: str, make: Callable[[], dict[str, Figure]]) -> list[Picture]:
-        """Return the pictures of a figure, drawn anew where it is not there with this key; an error becomes its text."""
+    def draw(self, name: str, key: str, title: str, make: Callable[[], tuple[str, Mapping[str, MplFigure]]]) -> list[Picture]:
+        """Return the pictures of a figure, made anew unless they are there with this key.
+
+        make: returns the caption and the parts by file name; what it raises becomes the text of a single picture.
+        """
         known = self._known.get(name, {})
         slugs = known.get("slugs")
-        if known.get("key") == key and isinstance(slugs, list) and all(self._there(str(slug)) for slug in slugs):
+        if known.get("key") == key and isinstance(slugs, list) and all(self._is_there(str(slug)) for slug in slugs):
             self._now[name] = known
-            return [Picture(str(slug), caption) for slug in slugs]
+            return [Picture(str(slug), str(known.get("caption", title))) for slug in slugs]
         try:
-            made = {slug: (png(figure, self.dpi), pdf(figure)) for slug, figure in make().items()}
+            caption, figures = make()
+            made = {slug: (png(figure, self.dpi), pdf(figure)) for slug, figure in figures.items()}
         except Exception as error:  # a figure must not cost the report: the error is shown in its place
             log.error("figure %s for %s could not be drawn:\n%s", name, self.folders[0], traceback.format_exc())
-            return [Picture(name, caption, f"{type(error).__name__}: {error}")]
+            return [Picture(name, title, f"{type(error).__name__}: {error}")]
         for slug, (bitmap, vector) in made.items():
             for folder in self.folders:
                 write_bytes(folder / f"{slug}.png", bitmap)
                 write_bytes(folder / f"{slug}.pdf", vector)
-        self._now[name] = {"key": key, "slugs": list(made)}
+        self._now[name] = {"key": key, "slugs": list(made), "caption": caption}
         return [Picture(slug, caption) for slug in made]
 
-    def _there(self, slug: str) -> bool:
+    def _is_there(self, slug: str) -> bool:
         return all((folder / f"{slug}.{kind}").is_file() for folder in self.folders for kind in ("png", "pdf"))
 
     def close(self) -> None:
-        """Write down what there is, and delete figures that were drawn earlier and are no part of the report any more."""
+        """Record what there is, and delete figures that were drawn earlier and are no longer part of the report."""
         kept = {str(slug) for entry in self._now.values() for slug in self._slugs(entry)}
         for slug in {str(slug) for entry in self._known.values() for slug in self._slugs(entry)} - kept:
             for folder in self.folders:

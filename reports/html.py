@@ -9,48 +9,21 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from matplotlib.figure import Figure as MplFigure
 
-from benchsuite.atomic import write_bytes, write_text
+from benchsuite.atomic import write_bytes
+from benchsuite.contract.figure import Figure
 from benchsuite.reports import cell_table
-from benchsuite.reports.drawn import Drawn, code, digest
-from benchsuite.reports.figures import FIGURES, wanted
+from benchsuite.reports.drawn import Drawn, Picture, code, digest, source_digest
+from benchsuite.reports.figures import chosen, draw, lacking
 from benchsuite.reports.pages.write import writing_pages
 from benchsuite.reports.pool import Member, members_of
 from benchsuite.reports.summary import Table, tables
+from benchsuite.reports.templates import template
 from benchsuite.results import Run
 
 ASSETS = ("report.css", "cell_table.js", "atoms_view.js")
 PAGES = "pages"
-
-CAPTIONS = {
-    "slice_grid": "Slices 2 Å thick through the centre of each reconstruction, with the traced atoms of the slice.",
-    "histogram_grid": "Intensities of the atoms, relative to the 99.5th percentile: of 5×5×5 voxels, or fitted ones of methods "
-    "that answer with atoms.",
-    "sweep_lines": "Scores of all methods; bands and bars are the standard deviation over repeats. Methods stand side by side "
-    "where what is swept is no number.",
-    "rmsd_against_atoms": "RMSD against the number of atoms; dashed: least-squares lines.",
-    "deviation_distribution": "Distances of traced from true atoms, after the common shift is removed.",
-    "deviation_by_depth": "Deviations by the depth z of the atoms in the untilted specimen, in steps of 4 Å: median, quartiles, "
-    "5th and 95th percentile.",
-    "deviation_at_depths": "Deviations in the middle of the specimen and nearer to its surface.",
-    "uncertainties": "Deviations of matched atoms over the standard deviations that their method states, along x, y and z (what "
-    "lies beyond five counts in the outermost bins), and the lengths of both, atom by atom.",
-    "difference_images": "The least tilted image, what the fitted atoms and probes make of it, and the difference, as fractions "
-    "of the incident electrons.",
-    "probe_sections": "Intensity of the probes at several depths; framed: the sharpest of each row.",
-    "depth_slices": "Phase of the slices in depth, on one scale for each method.",
-    "convergence": "Loss against iteration, relative to each method's own first value.",
-    "fourier_shell": "Fourier shell correlation: of each volume with the true atoms drawn as Gaussians (threshold 0.5), and of "
-    "reconstructions of half of the tilts each (threshold 0.143).",
-    "spectral_amplitude": "Spectral amplitude of the volumes under a Hann window. (a) Mean over the other two axes; points: the "
-    "last peak along each axis, sought in three dimensions, with its resolution. (b–d) Mean over one axis, in logarithmic colours; "
-    "bars: 1 Å⁻¹.",
-    "pair_distribution": "Distances between atoms: traced (lines) and, where they are known, true (grey).",
-    "diffraction_patterns": "Pattern of the central probe in the middle tilt of each series, on a logarithmic scale; the dashed "
-    "circle is the edge of the aperture.",
-    "contact_sheet": "The tilt series as recorded, and as the last step before a reconstruction left it.",
-}
 
 
 def write_report(run: Run, folder: Path | None = None) -> Path:
@@ -61,9 +34,8 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
     """
     out = folder or run.folder
     drawn = Drawn((out / "figures", out / "report"))
-    key = digest([dict(run.scenario), run.scale, run.sweep_keys, run.records, code()])
     with cells_of(members_of([run]), out / "report"):
-        pictures = [p for name in wanted(run) for p in drawn.draw(name, key, CAPTIONS[name], functools.partial(FIGURES[name], run))]
+        pictures, left_out = figures_of(run, drawn)
         found = tables(run)
     drawn.close()
     write_tables(found, out / "tables")
@@ -77,11 +49,34 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
         ok=int((run.table["status"] == "ok").sum()),
         tables=found,
         pictures=pictures,
+        left_out=left_out,
         scenario=yaml_text(run.scenario),
         provenance=flat(run.provenance),
     )
-    write_text(out / "report" / "index.html", page)
+    write_if_new(out / "report" / "index.html", page.encode())
     return out / "report" / "index.html"
+
+
+def figures_of(run: Run, drawn: Drawn) -> tuple[list[Picture], list[str]]:
+    """Return the pictures of a run, and why figures that its scenario lists are not among them."""
+    content = digest([dict(run.scenario), run.scale, run.sweep_keys, run.records, code()])
+    pictures: list[Picture] = []
+    left_out = []
+    for name, figure in chosen(run).items():
+        if isinstance(figure, Exception):
+            pictures.append(Picture(name, f"Figure {name}.", f"{type(figure).__name__}: {figure}"))
+        elif missing := lacking(run, figure):
+            left_out.append(f"{name} needs {' and '.join(missing)}, which this run does not have.")
+        else:
+            key = digest([content, source_digest(type(figure))])
+            parts = drawn.draw(name, key, figure.title, functools.partial(_draw, name, figure, run))
+            pictures += parts
+            left_out += [] if parts else [f"{name} has nothing to show of this run."]
+    return pictures, left_out if run.scenario.get("figures") else []
+
+
+def _draw(name: str, figure: Figure, run: Run) -> tuple[str, dict[str, MplFigure]]:
+    return figure.caption_for(run), draw(name, figure, run)
 
 
 def cells_of(members: Sequence[Member], folder: Path) -> AbstractContextManager[int]:
@@ -104,13 +99,6 @@ def write_tables(found: Sequence[Table], folder: Path) -> None:
     for table in found:
         write_if_new(folder / f"{table.slug}.csv", table.csv().encode())
         write_if_new(folder / f"{table.slug}.md", table.markdown().encode())
-
-
-def template(name: str) -> Template:
-    """Return a template that escapes what it is given and refuses what it is not given."""
-    return Environment(
-        loader=PackageLoader("benchsuite.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template(name)
 
 
 def yaml_text(value: object) -> str:

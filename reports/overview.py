@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from benchsuite.atomic import write_text
 from benchsuite.errors import BenchsuiteError
 from benchsuite.reports import cell_table
 from benchsuite.reports.drawn import Drawn, Picture, code, digest
+from benchsuite.reports.figures import by_slug
 from benchsuite.reports.figures.multiples import sheets, small_multiples
 from benchsuite.reports.figures.pareto import accuracy, pareto
 from benchsuite.reports.figures.winner_map import winner_map
 from benchsuite.reports.groups import methods
-from benchsuite.reports.html import cells_of, flat, template, write_if_new, write_tables, yaml_text
+from benchsuite.reports.html import cells_of, flat, write_if_new, write_tables, yaml_text
 from benchsuite.reports.labels import label
 from benchsuite.reports.pool import Member, Pool, members_of, pools
 from benchsuite.reports.style import MethodStyle, method_styles
 from benchsuite.reports.summary import Table
+from benchsuite.reports.templates import template
 from benchsuite.reports.winners import Winners, winner_table, winners
 from benchsuite.results import RUN_FILE, Run
+
+if TYPE_CHECKING:
+    from benchsuite.contract.figure import Drawing
 
 DPI = 200
 MULTIPLES = "Every score against {key}: means over repeats, bands or bars are their sample standard deviation."
@@ -99,25 +103,22 @@ def _section(pool: Pool, slug: str, styles: dict[str, MethodStyle], drawn: Drawn
     contests = winners(pool)
     pictures: list[Picture] = []
     if len(contests.methods) > 1:
-        pictures += drawn.draw(
-            f"{slug}-winners", key, WINNERS.format(metric=metric), lambda: {f"{slug}-winners": winner_map(contests)}
-        )
+        caption = WINNERS.format(metric=metric)
+        pictures += _draw(drawn, f"{slug}-winners", key, caption, lambda: winner_map(contests))
     for price, panel in (("time", "condition"), ("dose", "setting of the other keys")):
         caption = PARETO.format(metric=metric, price="reconstruction time" if price == "time" else "electron dose", panel=panel)
-        pictures += drawn.draw(f"{slug}-pareto-{price}", key, caption, functools.partial(_pareto, pool, slug, price, own))
+        pictures += _draw(drawn, f"{slug}-pareto-{price}", key, caption, functools.partial(pareto, pool, price, own))
     for sheet in sheets(pool):
         name = f"{slug}-{re.sub(r'[^A-Za-z0-9_]+', '-', sheet.key)}{sheet.part}"
-        caption = MULTIPLES.format(key=label(sheet.key))
-        pictures += drawn.draw(name, key, caption, lambda name=name, sheet=sheet: {name: small_multiples(sheet, own)})  # type: ignore[misc]
+        pictures += _draw(drawn, name, key, MULTIPLES.format(key=label(sheet.key)), functools.partial(small_multiples, sheet, own))
     ok = int((pool.table["status"] == "ok").sum())
     return Section(
         slug, pool.title, pool.name, pool.scale, ok, len(pool.table), contests, winner_table(contests, f"{slug}-winners"), pictures
     )
 
 
-def _pareto(pool: Pool, slug: str, price: str, styles: dict[str, MethodStyle]) -> dict[str, Figure]:
-    figure = pareto(pool, price, styles)
-    return {} if figure is None else {f"{slug}-pareto-{price}": figure}
+def _draw(drawn: Drawn, name: str, key: str, caption: str, make: Callable[[], Drawing]) -> list[Picture]:
+    return drawn.draw(name, key, caption, lambda: (caption, by_slug(name, make())))
 
 
 def _about(run: Run, members: Sequence[Member]) -> dict[str, object]:

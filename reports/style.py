@@ -15,9 +15,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from benchsuite.reports.groups import Cells, methods
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,11 +35,35 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#D55E00",
     "#CC79A7",
 )
-GREY, LIGHT_GREY = "#767676", "#C9C9C9"
+BROWN, GREY, LIGHT_GREY = "#8C510A", "#767676", "#C9C9C9"
 WIDTH_IN = 180 / 25.4
 CHARACTER = 0.6  # mean width of a character as a fraction of the type's size
 LEGEND_HANDLE = 4.8  # handle, its distance to the label and the distance between columns, likewise
+
+
+@dataclass(frozen=True)
+class MethodStyle:
+    """How a method is drawn in every figure."""
+
+    color: str
+    marker: str
+    linestyle: Dashes
+
+
+METHOD_STYLES = (
+    MethodStyle(BLUE, "o", "-"),
+    MethodStyle(VERMILLION, "s", "--"),
+    MethodStyle(GREEN, "^", "-."),
+    MethodStyle(PURPLE, "D", ":"),
+    MethodStyle(BLACK, "o", "-"),
+    MethodStyle(ORANGE, "v", "--"),
+    MethodStyle(SKY, "P", "-"),
+    MethodStyle(BROWN, "X", "-."),
+    MethodStyle(GREY, "*", "--"),
+)
 RC: Any = {
+    "figure.figsize": (WIDTH_IN, 3.0),
+    "axes.prop_cycle": cycler(color=[style.color for style in METHOD_STYLES]),
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same figure on every machine
     "mathtext.fontset": "dejavusans",
@@ -72,28 +98,6 @@ RC: Any = {
     "ps.fonttype": 42,
     "svg.fonttype": "none",
 }
-
-
-@dataclass(frozen=True)
-class MethodStyle:
-    """How a method is drawn in every figure."""
-
-    color: str
-    marker: str
-    linestyle: Dashes
-
-
-_METHODS = {
-    "resire": MethodStyle(BLUE, "o", "-"),
-    "genfire": MethodStyle(VERMILLION, "s", "--"),
-    "sirt": MethodStyle(GREEN, "^", "-."),
-    "wbp": MethodStyle(PURPLE, "D", ":"),
-    "mset": MethodStyle(BLACK, "o", "-"),
-    "sset": MethodStyle(ORANGE, "v", "--"),
-    "lot": MethodStyle(SKY, "P", "-"),
-    "nlot": MethodStyle("#8C510A", "X", "-."),
-    "mspt": MethodStyle(GREY, "*", "--"),
-}
 _ELEMENTS = {"Cu": SKY, "Au": ORANGE, "Ba": GREEN, "O": PURPLE, "Fe": VERMILLION, "Pt": ORANGE, "Ni": SKY, "Pd": YELLOW}
 _MARKERS = "osD^vPX*<>hp"
 _LINES: tuple[Dashes, ...] = (
@@ -103,19 +107,23 @@ BOUND_LINE = MethodStyle(BLACK, "", "--")  # what no method can go below
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
-    """Return a style per method, in their order: a known name always has the same, other names take what is left.
+    """Return a style per method, by their order.
 
     No two of up to seventy have the same colour and marker, or the same colour and line, and none has the line of `BOUND_LINE`.
     """
-    spelt = {method.casefold(): method for method in reversed(methods)}  # the first of those that differ in case alone
-    known = {method: _METHODS[name] for name, method in spelt.items() if name in _METHODS}
-    colors = [style.color for style in _METHODS.values()]
-    taken = {style.color for style in known.values()}
-    free = [style for style in _METHODS.values() if style.color not in taken]
-    styles = dict(known)
-    for index, method in enumerate(other for other in dict.fromkeys(methods) if other not in known):
-        styles[method] = free[index] if index < len(free) else _unlike(styles, colors[(index - len(free)) % len(colors)])
-    return {method: styles[method] for method in methods}
+    styles: dict[str, MethodStyle] = {}
+    for index, method in enumerate(dict.fromkeys(methods)):
+        spare = index - len(METHOD_STYLES)
+        styles[method] = METHOD_STYLES[index] if spare < 0 else _unlike(styles, METHOD_STYLES[spare % len(METHOD_STYLES)].color)
+    return styles
+
+
+def styles_of(run: Cells) -> dict[str, MethodStyle]:
+    """Return the styles of the methods of a run by their order in its scenario: a method that has not run yet keeps its own."""
+    listed = [str(entry["label"]) for entry in run.scenario.get("reconstructors") or () if "label" in entry]
+    present = methods(run)
+    styles = method_styles([*listed, *present])
+    return {method: styles[method] for method in present}
 
 
 def _unlike(styles: dict[str, MethodStyle], color: str) -> MethodStyle:
@@ -167,10 +175,8 @@ def styled(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure on an Agg canvas whose layout makes room for labels and for legends outside the panels."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    """Return an empty figure whose layout makes room for labels and for legends outside the panels."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
 @styled

@@ -2,6 +2,7 @@
 
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.cost import Cost
+from benchsuite.contract.figure import Figure
 from benchsuite.contract.metric import Metric, Scored
 from benchsuite.contract.phantom import Phantom
 from benchsuite.contract.preprocessing import Preprocessing
@@ -13,6 +14,7 @@ __all__ = [
     "Acquisition",
     "Context",
     "Cost",
+    "Figure",
     "Iterate",
     "Metric",
     "Microscope",

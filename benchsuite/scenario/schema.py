@@ -6,34 +6,24 @@ and are validated against it by the loader.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation, VolumeGrid
+from benchsuite import registry
+from benchsuite.errors import choices
 from benchsuite.measured.settings import SeriesFile, Truth
 from benchsuite.params import AsTuple, Count, Integer, Names, NonNegative, Params, Positive
 
-FigureName = Literal[
-    "histogram_grid",
-    "slice_grid",
-    "convergence",
-    "sweep_lines",
-    "contact_sheet",
-    "diffraction_patterns",
-    "fourier_shell",
-    "pair_distribution",
-    "rmsd_against_atoms",
-    "deviation_distribution",
-    "deviation_by_depth",
-    "deviation_at_depths",
-    "uncertainties",
-    "difference_images",
-    "probe_sections",
-    "depth_slices",
-    "spectral_amplitude",
-]
-FIGURES: tuple[FigureName, ...] = get_args(FigureName)
+
+def _known_figure(name: str) -> str:
+    if name not in (known := registry.names("figure")):
+        raise ValueError(f"unknown figure {name!r}; {choices(name, known)}")
+    return name
+
+
+FigureName = Annotated[str, AfterValidator(_known_figure)]
 
 
 class Analysis(Params):
@@ -117,6 +107,8 @@ class Scenario(Params):
     analysis: Analysis
     limits: Limits = Field(default_factory=Limits)
     sweep: Annotated[tuple[dict[str, Any], ...], AsTuple] = ()
-    figures: Annotated[tuple[FigureName, ...], AsTuple] = FIGURES
+    figures: Annotated[tuple[FigureName, ...], AsTuple] | None = Field(
+        None, description="figures of the report by name (see `list figures`), in this order; default: all that the run can fill"
+    )
     scales: dict[Literal["smoke", "desk", "paper"], dict[str, Any]] = Field(default_factory=dict)
     published: Annotated[tuple[Published, ...], AsTuple] = ()

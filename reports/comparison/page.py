@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchsuite.reports.comparison.compare import Comparison
 from benchsuite.reports.comparison.verdicts import FAIL, Finding, Verdict
 from benchsuite.reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
 from benchsuite.reports.style import BLUE, GREY, LIGHT_GREY, VERMILLION
+from benchsuite.reports.templates import template
 
 WIDTH, HEIGHT = 190, 18  # pixels of a drawn effect
 REACH = 100.0  # margins to either side; what is further off ends in an arrow
@@ -34,8 +34,7 @@ def as_page(comparison: Comparison) -> str:
         (verdict.value, verdict is Verdict.UNCHANGED, [_row(one) for one in comparison.findings if one.verdict is verdict])
         for verdict in comparison.counts
     ]
-    environment = Environment(loader=PackageLoader("benchsuite.reports"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("comparison.html.j2").render(
+    return template("comparison.html.j2").render(
         headline=headline(comparison),
         failed=bool(comparison.failing),
         sides=sides(comparison),

@@ -1,52 +1,73 @@
-"""The figures of a report by the names that a scenario uses. Each is a function of a run that returns figures by slug."""
+"""The figures of a report: which ones a run has, and their drawing in the house style."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
+import matplotlib as mpl
+from matplotlib.figure import Figure as MplFigure
 
-from benchsuite.reports.figures.atoms_grid import histogram_grid, slice_grid
-from benchsuite.reports.figures.contact_sheet import contact_sheet
-from benchsuite.reports.figures.curves import convergence, fourier_shell, pair_distribution
-from benchsuite.reports.figures.depth_slices import depth_slices
-from benchsuite.reports.figures.deviations import deviation_at_depths, deviation_by_depth, deviation_distribution
-from benchsuite.reports.figures.diffraction_patterns import diffraction_patterns
-from benchsuite.reports.figures.local_orbitals import difference_images, probe_sections
-from benchsuite.reports.figures.size import rmsd_against_atoms
-from benchsuite.reports.figures.spectrum import spectral_amplitude
-from benchsuite.reports.figures.sweep_lines import sweep_lines
-from benchsuite.reports.figures.uncertainties import uncertainties
+from benchsuite import registry
+from benchsuite.contract.figure import Figure, Need
+from benchsuite.reports.style import styled
 from benchsuite.results import Run
 
-FIGURES: dict[str, Callable[[Run], dict[str, Figure]]] = {
-    "slice_grid": slice_grid,
-    "histogram_grid": histogram_grid,
-    "sweep_lines": sweep_lines,
-    "depth_slices": depth_slices,
-    "rmsd_against_atoms": rmsd_against_atoms,
-    "deviation_distribution": deviation_distribution,
-    "deviation_by_depth": deviation_by_depth,
-    "deviation_at_depths": deviation_at_depths,
-    "uncertainties": uncertainties,
-    "difference_images": difference_images,
-    "probe_sections": probe_sections,
-    "convergence": convergence,
-    "fourier_shell": fourier_shell,
-    "spectral_amplitude": spectral_amplitude,
-    "pair_distribution": pair_distribution,
-    "diffraction_patterns": diffraction_patterns,
-    "contact_sheet": contact_sheet,
+if TYPE_CHECKING:
+    from benchsuite.contract.figure import Drawing
+
+
+def chosen(run: Run) -> dict[str, Figure | Exception]:
+    """Return the figures that a scenario lists, or else all defaults in their order; an exception where there is no such class."""
+    listed = run.scenario.get("figures")
+    found: dict[str, Figure | Exception] = {}
+    for name in registry.names("figure") if listed is None else dict.fromkeys(listed):
+        try:
+            found[name] = registry.registered("figure", name)()
+        except Exception as error:  # a class that cannot be imported must not cost the report: it is named there
+            found[name] = error
+    if listed is not None:
+        return found
+    kept = {name: figure for name, figure in found.items() if isinstance(figure, Exception) or figure.default}
+    return dict(sorted(kept.items(), key=lambda item: (getattr(item[1], "order", Figure.order), item[0])))
+
+
+def lacking(run: Run, figure: Figure) -> list[Need]:
+    """Return what a figure needs and a run does not have."""
+    return sorted(need for need in figure.needs if not HAS[need](run))
+
+
+def _has_patterns(run: Run) -> bool:
+    series = (run.cell(cell).series() for cell in run.records)
+    return any(one is not None and one.modality == "4dstem" for one in series)
+
+
+HAS: dict[Need, Callable[[Run], bool]] = {
+    "atoms": lambda run: not run.without_atoms,
+    "truth": lambda run: not run.without_truth,
+    "patterns": _has_patterns,
 }
-OF_ATOMS = (
-    "slice_grid", "histogram_grid", "rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths",
-    "uncertainties", "fourier_shell", "spectral_amplitude", "pair_distribution",
-)  # fmt: skip
-OF_TRUTH = ("rmsd_against_atoms", "deviation_distribution", "deviation_by_depth", "deviation_at_depths", "uncertainties")
 
 
-def wanted(run: Run) -> list[str]:
-    """Return the names of the figures that a scenario asks for and its answers can fill."""
-    chosen = run.scenario.get("figures") or list(FIGURES)
-    left_out = {*(OF_ATOMS if run.without_atoms else ()), *(OF_TRUTH if run.without_truth else ())}
-    return [name for name in FIGURES if name in chosen and name not in left_out]
+@styled
+def draw(name: str, figure: Figure, run: Run) -> dict[str, MplFigure]:
+    """Draw a figure; return what it consists of by file name: NAME, NAME_2 and so on, or NAME_KEY of a mapping."""
+    with mpl.rc_context({"figure.constrained_layout.use": True}):
+        return by_slug(name, figure.draw(run))
+
+
+def by_slug(name: str, drawing: Drawing) -> dict[str, MplFigure]:
+    """Return the parts of a drawing by file name. Raises TypeError for what is no drawing."""
+    if drawing is None:
+        parts: dict[str, MplFigure] = {}
+    elif isinstance(drawing, MplFigure):
+        parts = {name: drawing}
+    elif isinstance(drawing, Mapping):
+        parts = {f"{name}_{re.sub(r'[^A-Za-z0-9_-]+', '_', key)}" if key else name: part for key, part in drawing.items()}
+    else:
+        parts = {name if number == 0 else f"{name}_{number + 1}": part for number, part in enumerate(drawing)}
+    for part in parts.values():
+        if not isinstance(part, MplFigure):
+            raise TypeError(f"draw() returned {type(part).__name__} where a matplotlib figure should be")
+    return parts

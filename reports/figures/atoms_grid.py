@@ -2,37 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchsuite.data import Volume
-from benchsuite.reports.figures.panels import method_grid
-from benchsuite.reports.style import GREY, VERMILLION, element_colors, legend_columns, say_instead
+from benchsuite.reports.figures.panels import MethodGrid
+from benchsuite.reports.style import GREY, VERMILLION, element_colors, say_instead
 from benchsuite.results import CellResult, Run
 
 SLICE_A = 2.0
 LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre
 ATOM_PIXEL_A, ATOM_SIGMA_A = 0.2, 0.4
 BINS = 40
-UNFAULTED = ("true", "traced")  # outcomes of atoms that are right, and of atoms of which no truth is known
+CORRECT = ("true", "traced")  # outcomes of atoms that are right, and of atoms whose truth is not known
+MISSED, NON_ATOM = "missed atom", "non-atom"
 
 
-def histogram_grid(run: Run) -> dict[str, Figure]:
-    """Intensity of traced atoms: filled, correctly classified, by element; hatched, wrong; grey, non-atoms."""
-    return method_grid(run, "histogram_grid", _histogram, 1.45, _histogram_legend)
+class HistogramGrid(MethodGrid):
+    title = "Intensities of the traced atoms"
+    caption = (
+        "Histograms of the intensities of the traced atoms, relative to their 99.5th percentile. An intensity is summed over 5×5×5 "
+        "voxels, or is the fitted one where a method reconstructs atoms."
+    )
+    reference = "Lee et al. (2023)"
+    needs = frozenset({"atoms"})
+    order = 20
+    panel_height_in = 1.45
+
+    def caption_for(self, run: Run) -> str:
+        hatched = "" if run.without_truth else " Hatched: false positives and misclassified atoms."
+        return f"{self.caption}{hatched} Grey: peaks classified as non-atoms."
+
+    def panel(self, axes: Axes, cell: CellResult) -> None:
+        traced = cell.traced()
+        if traced is None or len(traced) == 0 or "intensity" not in traced.arrays:
+            say_instead(
+                axes, "No atoms were traced." if traced is None or len(traced) == 0 else "The atoms have no intensities.", 4
+            )
+            return
+        colors = element_colors(elements(cell.run))
+        symbols = np.array(traced.get_chemical_symbols(), dtype="U2")
+        outcome, intensity = traced.arrays["outcome"], traced.arrays["intensity"]
+        scale = np.percentile(np.abs(intensity), 99.5) or 1.0
+        edges = np.linspace(min(0.0, float(intensity.min() / scale)), max(1.05, float(intensity.max() / scale)), BINS + 1)
+        groups = [(intensity[symbols == "X"] / scale, GREY, "", NON_ATOM)]
+        for element, color in colors.items():
+            of_element = symbols == element
+            plain = np.isin(outcome, CORRECT)
+            groups.append((intensity[of_element & plain] / scale, color, "", _correct(cell.run, element)))
+            groups.append((intensity[of_element & ~plain] / scale, color, "/////", _incorrect(element)))
+        bottom = np.zeros(BINS)
+        for values, color, hatch, name in groups:
+            if len(values) == 0:
+                continue
+            counts, _ = np.histogram(values, edges)
+            style: dict[str, Any] = {
+                "facecolor": "white" if hatch else color,
+                "edgecolor": color if hatch else "none",
+                "hatch": hatch or None,
+                "label": name,
+            }
+            axes.bar(edges[:-1], counts, np.diff(edges), bottom=bottom, align="edge", linewidth=0.4, **style)
+            bottom += counts
+        axes.set_xlabel("Intensity (relative)")
+        axes.set_ylabel("Number of atoms")
+
+    def legend(self, run: Run) -> list[Artist]:
+        handles: list[Artist] = []
+        for element, color in element_colors(elements(run)).items():
+            handles.append(Patch(facecolor=color, label=_correct(run, element)))
+            handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=_incorrect(element)))
+        return [*handles, Patch(facecolor=GREY, label=NON_ATOM)]
 
 
-def slice_grid(run: Run) -> dict[str, Figure]:
-    """A 2 Å-thick slice through the centre (sum over z) with true, false and missing atoms."""
-    return method_grid(run, "slice_grid", _slice, 1.75, _slice_legend)
+class SliceGrid(MethodGrid):
+    title = "Central slices with traced atoms"
+    caption = "Slices 2 Å thick through the centre of each reconstruction."
+    reference = "Lee et al. (2023)"
+    needs = frozenset({"atoms"})
+    order = 10
+    panel_height_in = 1.75
+
+    def caption_for(self, run: Run) -> str:
+        if run.without_truth:
+            return f"{self.caption} Circles: traced atoms."
+        return f"{self.caption} Circles: correct atoms; triangles: false positives and misclassified atoms; crosses: missed atoms."
+
+    def panel(self, axes: Axes, cell: CellResult) -> None:
+        result, truth, traced = cell.reconstruction(), cell.truth(), cell.traced()
+        known = truth if truth is not None else traced
+        if result is None or traced is None or known is None:
+            say_instead(axes, "There is no result.", 4)
+            return
+        reach = min(_extent(known, result.volume), LARGEST_REACH_A)
+        if result.volume is not None:
+            image, extent = _slice_of_volume(result.volume)
+            reach = min(reach, extent[1])
+        else:
+            image, extent = _slice_of_atoms(traced, reach)
+        top = float(np.percentile(image, 99.7)) or 1.0
+        axes.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=top, interpolation="nearest")
+        colors = element_colors(elements(cell.run))
+        _mark(axes, traced, colors, cell.run)
+        if truth is not None:
+            shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
+            missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
+            lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
+            lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
+            if len(lost):
+                axes.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9, label=MISSED)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
+        _scale_bar(axes, reach)
+
+    def legend(self, run: Run) -> list[Artist]:
+        handles: list[Artist] = []
+        hollow: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
+        for element, color in element_colors(elements(run)).items():
+            handles.append(Line2D([], [], marker="o", color=color, label=_correct(run, element), **hollow))
+            handles.append(Line2D([], [], marker="^", color=color, label=_incorrect(element), **hollow))
+        return [*handles, Line2D([], [], marker="x", color=VERMILLION, label=MISSED, linestyle="none", markersize=4.5)]
 
 
 def elements(run: Run) -> list[str]:
@@ -42,85 +136,12 @@ def elements(run: Run) -> list[str]:
     return [*wanted, *(element for element in found if element not in wanted)]
 
 
-def _histogram(axis: Axes, cell: CellResult) -> None:
-    traced = cell.traced()
-    if traced is None or len(traced) == 0 or "intensity" not in traced.arrays:
-        say_instead(axis, "no atoms were traced" if traced is None or len(traced) == 0 else "atoms without intensities", 4)
-        return
-    colors = element_colors(elements(cell.run))
-    symbols = np.array(traced.get_chemical_symbols(), dtype="U2")
-    outcome, intensity = traced.arrays["outcome"], traced.arrays["intensity"]
-    scale = np.percentile(np.abs(intensity), 99.5) or 1.0
-    edges = np.linspace(min(0.0, float(intensity.min() / scale)), max(1.05, float(intensity.max() / scale)), BINS + 1)
-    groups = [(intensity[symbols == "X"] / scale, GREY, "", "non-atom")]
-    for element, color in colors.items():
-        of_element = symbols == element
-        plain = np.isin(outcome, UNFAULTED)
-        groups.append((intensity[of_element & plain] / scale, color, "", _true(cell.run, element)))
-        groups.append((intensity[of_element & ~plain] / scale, color, "/////", f"false {element}"))
-    bottom = np.zeros(BINS)
-    for values, color, hatch, name in groups:
-        if len(values) == 0:
-            continue
-        counts, _ = np.histogram(values, edges)
-        style: dict[str, Any] = {
-            "facecolor": "white" if hatch else color,
-            "edgecolor": color if hatch else "none",
-            "hatch": hatch or None,
-            "label": name,
-        }
-        axis.bar(edges[:-1], counts, np.diff(edges), bottom=bottom, align="edge", linewidth=0.4, **style)
-        bottom += counts
-    axis.set_xlabel("Intensity (relative)")
-    axis.set_ylabel("Number of atoms")
+def _correct(run: Run, element: str) -> str:
+    return element if run.without_truth else f"correct {element}"
 
 
-def _true(run: Run, element: str) -> str:
-    return element if run.without_truth else f"true {element}"
-
-
-def _histogram_legend(figure: Figure, run: Run) -> None:
-    handles: list[Patch] = []
-    for element, color in element_colors(elements(run)).items():
-        handles.append(Patch(facecolor=color, label=_true(run, element)))
-        handles.append(Patch(facecolor="white", edgecolor=color, hatch="/////", label=f"false {element}"))
-    _legend(figure, [*handles, Patch(facecolor=GREY, label="non-atom")])
-
-
-def _legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """Explain those of the handles that occur in the figure, in as many rows as they need."""
-    drawn = {name for axis in figure.axes for name in axis.get_legend_handles_labels()[1]}
-    shown = [handle for handle in handles if handle.get_label() in drawn]
-    if shown:
-        columns = legend_columns(figure.get_figwidth(), [str(handle.get_label()) for handle in shown], len(shown))
-        figure.legend(handles=shown, loc="outside lower center", ncols=columns)
-
-
-def _slice(axis: Axes, cell: CellResult) -> None:
-    result, truth, traced = cell.reconstruction(), cell.truth(), cell.traced()
-    known = truth if truth is not None else traced
-    if result is None or traced is None or known is None:
-        say_instead(axis, "no result", 4)
-        return
-    reach = min(_extent(known, result.volume), LARGEST_REACH_A)
-    if result.volume is not None:
-        image, extent = _slice_of_volume(result.volume)
-        reach = min(reach, extent[1])
-    else:
-        image, extent = _slice_of_atoms(traced, reach)
-    top = float(np.percentile(image, 99.7)) or 1.0
-    axis.imshow(image, cmap="gray", origin="lower", extent=extent, vmin=0, vmax=top, interpolation="nearest")
-    colors = element_colors(elements(cell.run))
-    _mark(axis, traced, colors, cell.run)
-    if truth is not None:
-        shift = [float(cell.row[f"shift_{name}_A"]) for name in "xyz"]
-        missing = truth[truth.arrays["outcome"] == "missing"] if len(truth) else truth
-        lost = missing.positions + np.where(np.isfinite(shift), shift, 0.0)
-        lost = lost[np.abs(lost[:, 2]) <= SLICE_A / 2]
-        if len(lost):
-            axis.scatter(lost[:, 0], lost[:, 1], s=14, marker="x", color=VERMILLION, linewidth=0.9, label="missing atom")
-    axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
-    _scale_bar(axis, reach)
+def _incorrect(element: str) -> str:
+    return f"incorrect {element}"
 
 
 def _extent(atoms: Atoms, volume: Volume | None) -> float:
@@ -155,7 +176,7 @@ def slab(nz: int, voxel_A: float) -> slice:
     return slice(max(0, nz // 2 - half), nz // 2 + half + 1)
 
 
-def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str], run: Run) -> None:
+def _mark(axes: Axes, atoms: Atoms, colors: dict[str, str], run: Run) -> None:
     if len(atoms) == 0:
         return
     positions = atoms.positions
@@ -163,28 +184,18 @@ def _mark(axis: Axes, atoms: Atoms, colors: dict[str, str], run: Run) -> None:
     symbols = np.array(atoms.get_chemical_symbols(), dtype="U2")
     outcome = atoms.arrays["outcome"]
     for element, color in colors.items():
-        plain = np.isin(outcome, UNFAULTED)
+        plain = np.isin(outcome, CORRECT)
         false = ~plain & (outcome != "non_atom")
-        for chosen, marker, name in ((plain, "o", _true(run, element)), (false, "^", f"false {element}")):
+        for chosen, marker, name in ((plain, "o", _correct(run, element)), (false, "^", _incorrect(element))):
             at = positions[near & chosen & (symbols == element)]
             if len(at):
                 style: dict[str, Any] = {"marker": marker, "facecolors": "none", "edgecolors": color, "label": name}
-                axis.scatter(at[:, 0], at[:, 1], s=13, linewidth=0.8, **style)
+                axes.scatter(at[:, 0], at[:, 1], s=13, linewidth=0.8, **style)
 
 
-def _scale_bar(axis: Axes, reach: float) -> None:
+def _scale_bar(axes: Axes, reach: float) -> None:
     length = 5.0 if reach < 14 else 10.0
     x, y = -reach + 0.08 * reach, -reach + 0.1 * reach
-    axis.plot([x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt")
+    axes.plot([x, x + length], [y, y], color="white", linewidth=2, solid_capstyle="butt")
     text = f"{length / 10:g} nm"
-    axis.text(x + length / 2, y + 0.05 * reach, text, color="white", ha="center", va="bottom", fontsize=6)
-
-
-def _slice_legend(figure: Figure, run: Run) -> None:
-    handles = []
-    plain: dict[str, Any] = {"linestyle": "none", "markerfacecolor": "none", "markersize": 4.5}
-    for element, color in element_colors(elements(run)).items():
-        handles.append(Line2D([], [], marker="o", color=color, label=_true(run, element), **plain))
-        handles.append(Line2D([], [], marker="^", color=color, label=f"false {element}", **plain))
-    handles.append(Line2D([], [], marker="x", color=VERMILLION, label="missing atom", linestyle="none", markersize=4.5))
-    _legend(figure, handles)
+    axes.text(x + length / 2, y + 0.05 * reach, text, color="white", ha="center", va="bottom", fontsize=6)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 
 from benchsuite.reports.bound import BOUND, bound_of
 from benchsuite.reports.figures.bound_line import bound_handle, draw_bound
+from benchsuite.reports.figures.panels import chunks
 from benchsuite.reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
 from benchsuite.reports.figures.sweep_lines import independent_keys, percentages
 from benchsuite.reports.groups import Group, groups
@@ -65,21 +66,15 @@ def sheets(pool: Pool) -> list[Sheet]:
             continue
         chosen = [lines[i] for i in np.unique(np.linspace(0, len(lines) - 1, COLUMNS).round().astype(int))]
         most = ROWS if len(chosen) > 1 else ROWS * COLUMNS
-        parts = list(_chunks(metrics, most))
+        parts = list(chunks(metrics, most))
         for number, some in enumerate(parts):
             part = f"_{number + 1}" if len(parts) > 1 else ""
             found.append(Sheet(key, some, chosen, len(lines) - len(chosen), part))
     return found
 
 
-def _chunks(items: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    size = -(-len(items) // -(-len(items) // most)) if items else 1
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
 @styled
-def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
+def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> MplFigure:
     """Draw a sheet: means over repeats, bands or bars are their standard deviations, crosses at the foot have no result."""
     shown = [group for _, members in sheet.held for group in members]
     axis = sweep_axis(sheet.key, [group.swept[sheet.key] for group in shown])
@@ -121,7 +116,7 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> Figure:
     return figure
 
 
-def _grid(rows: int, columns: int, alone: bool, legend_in: float) -> tuple[Figure, np.ndarray]:
+def _grid(rows: int, columns: int, alone: bool, legend_in: float) -> tuple[MplFigure, np.ndarray]:
     """Return panels at fixed distances in inches: constrained layout, which tries, fails for many small panels."""
     gap = 0.55 if alone else 0.12
     top, bottom = 0.22 + (0.16 if alone else 0.24), BOTTOM_IN + legend_in

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 
 from benchsuite.reports.bound import BOUNDED, bound_of
 from benchsuite.reports.figures.bound_line import LOOK, bound_handle, line_of_bound
+from benchsuite.reports.figures.panels import legend_below
 from benchsuite.reports.figures.sweep_axis import log_if_decades, sweep_axis
 from benchsuite.reports.groups import Group, groups
 from benchsuite.reports.labels import condition, label
@@ -23,7 +24,6 @@ from benchsuite.reports.style import (
     VERMILLION,
     WIDTH_IN,
     MethodStyle,
-    legend_columns,
     new_figure,
     plain,
     styled,
@@ -84,7 +84,7 @@ def dose_of(scenario: Mapping[str, Any], group: Group) -> float:
     return float(setting(scenario, {"reconstructor": group.method, **group.swept}, DOSE))
 
 
-def pareto(pool: Pool, price: str, styles: dict[str, MethodStyle]) -> Figure | None:
+def pareto(pool: Pool, price: str, styles: dict[str, MethodStyle]) -> MplFigure | None:
     """Return the figure of accuracy against `price` ("time" or "dose"); None where there is none to compare.
 
     Time: a panel per condition, since methods compete under the same one. Dose: a panel per setting of the other keys.
@@ -113,7 +113,7 @@ def _figure(
     smaller: bool,
     price: str,
     styles: dict[str, MethodStyle],
-) -> Figure:
+) -> MplFigure:
     shown = list(panels.items())
     chosen = [shown[i] for i in np.unique(np.linspace(0, len(shown) - 1, MOST).round().astype(int))]
     columns = min(COLUMNS, len(chosen))
@@ -172,7 +172,7 @@ def _bound(axis: Axes, x: Sequence[float], points: Sequence[Point], price: str) 
     return line_of_bound(axis, places, [float(np.median([bound for at, bound in known if at == place])) for place in places], True)
 
 
-def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodStyle], metric: str) -> None:
+def _legend(figure: MplFigure, points: Sequence[Point], styles: dict[str, MethodStyle], metric: str) -> None:
     present = {point.method for point in points}
     handles = [
         Line2D([], [], color=style.color, marker=style.marker, linestyle="none", label=plain(method))
@@ -186,5 +186,4 @@ def _legend(figure: Figure, points: Sequence[Point], styles: dict[str, MethodSty
         )
     if any(math.isfinite(point.bound) for point in points):
         handles.append(bound_handle("" if metric == "rmsd_pm" else " of the RMSD"))
-    columns = legend_columns(figure.get_figwidth(), [str(handle.get_label()) for handle in handles])
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    legend_below(figure, handles)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 
+from benchsuite.contract.figure import Figure
 from benchsuite.reports.groups import groups, methods
 from benchsuite.reports.labels import number
-from benchsuite.reports.style import WIDTH_IN, method_styles, new_figure, plain, styled
+from benchsuite.reports.style import WIDTH_IN, new_figure, plain, styles_of
 from benchsuite.results import Run
 
 
@@ -42,22 +43,27 @@ def lines(run: Run) -> list[Line]:
     return found
 
 
-@styled
-def rmsd_against_atoms(run: Run) -> dict[str, Figure]:
-    """Points and fitted lines of all methods; nothing where the run has one size only."""
-    found = lines(run)
-    if not found:
-        return {}
-    figure = new_figure(0.62 * WIDTH_IN, 2.9)
-    axis = figure.subplots()
-    styles = method_styles(methods(run))
-    for line in found:
-        style = styles[line.method]
-        text = f"{plain(line.method)}: {number(line.slope)} pm per million atoms"
-        axis.plot(line.atoms, line.rmsd_pm, color=style.color, marker=style.marker, linestyle="none", label=text)
-        ends = np.array([0.0, line.atoms.max()])
-        axis.plot(ends, line.intercept_pm + line.slope * ends / 1e6, color=style.color, linestyle="--", linewidth=0.8)
-    axis.set(xlabel="Number of atoms", ylabel="RMSD (pm)", xlim=(0, None), ylim=(0, None))
-    axis.grid(axis="y")
-    figure.legend(loc="outside lower center", ncols=1)
-    return {"rmsd_against_atoms": figure}
+class RmsdAgainstAtoms(Figure):
+    title = "RMSD against the number of atoms"
+    caption = "RMSD of each method against the number of atoms. Dashed: least-squares lines."
+    reference = "Mao, Cui & Yu (2024), LOT, Fig. 6"
+    needs = frozenset({"atoms", "truth"})
+    order = 50
+
+    def draw(self, run: Run) -> MplFigure | None:
+        found = lines(run)
+        if not found:
+            return None
+        figure = new_figure(0.62 * WIDTH_IN, 2.9)
+        axes = figure.subplots()
+        styles = styles_of(run)
+        for line in found:
+            style = styles[line.method]
+            text = f"{plain(line.method)}: {number(line.slope)} pm per million atoms"
+            axes.plot(line.atoms, line.rmsd_pm, color=style.color, marker=style.marker, linestyle="none", label=text)
+            ends = np.array([0.0, line.atoms.max()])
+            axes.plot(ends, line.intercept_pm + line.slope * ends / 1e6, color=style.color, linestyle="--", linewidth=0.8)
+        axes.set(xlabel="Number of atoms", ylabel="RMSD (pm)", xlim=(0, None), ylim=(0, None))
+        axes.grid(axis="y")
+        figure.legend(loc="outside lower center", ncols=1)
+        return figure

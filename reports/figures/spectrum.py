@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchsuite.reports.figures.panels import first_cells
-from benchsuite.reports.groups import condition_identity, conditions
-from benchsuite.reports.labels import condition, number
-from benchsuite.reports.style import BLACK, BLUE, GREEN, VERMILLION, WIDTH_IN, new_figure, plain, styled, wrapped
+from benchsuite.contract.figure import Figure
+from benchsuite.reports.figures.panels import by_condition
+from benchsuite.reports.labels import number
+from benchsuite.reports.style import BLACK, BLUE, GREEN, VERMILLION, WIDTH_IN, new_figure, plain, wrapped
 from benchsuite.results import CellResult, Run
 
 ROWS = 4
@@ -24,22 +24,28 @@ BAR_PER_A = 1.0
 DARKEST, BRIGHTEST = 5.0, 99.95  # percentiles of the logarithm
 
 
-@styled
-def spectral_amplitude(run: Run) -> dict[str, Figure]:
-    """A row per method and setting: the amplitude along x, y and z with the last peaks, and projected on three planes."""
-    points = conditions(run)
-    rows = []
-    for (method, identity), cell_id in first_cells(run).items():
-        cell = run.cell(cell_id)
-        curves = cell.curves() if cell.row["status"] == "ok" else {}
-        if "spectrum_x" in curves:
-            setting = next(condition(point) for point in points if condition_identity(point) == identity)
-            rows.append((f"{plain(method)}\n{wrapped(setting, 34)}" if setting else plain(method), cell, curves))
-    pages = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)][:MOST_FIGURES]
-    return {"spectral_amplitude" if not i else f"spectral_amplitude_{i + 1}": _figure(page) for i, page in enumerate(pages)}
+class SpectralAmplitude(Figure):
+    title = "Spectral amplitude of the volumes"
+    caption = (
+        "Spectral amplitude of the volumes under a Hann window. (a) Mean over the other two axes; symbols mark the last peak along "
+        "each axis, sought in three dimensions, with its resolution. (b–d) Mean over one axis, in logarithmic colours; bars: 1 Å⁻¹."
+    )
+    reference = "Romanov et al. (2025), Fig. 5"
+    needs = frozenset({"atoms"})
+    order = 140
+
+    def draw(self, run: Run) -> list[MplFigure]:
+        rows = []
+        for setting, cells in by_condition(run):
+            for method, cell in cells:
+                curves = cell.curves()
+                if "spectrum_x" in curves:
+                    rows.append((f"{plain(method)}\n{wrapped(setting, 34)}" if setting else plain(method), cell, curves))
+        pages = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+        return [_figure(page) for page in pages[:MOST_FIGURES]]
 
 
-def _figure(rows: Sequence[tuple[str, CellResult, Mapping[str, np.ndarray]]]) -> Figure:
+def _figure(rows: Sequence[tuple[str, CellResult, Mapping[str, np.ndarray]]]) -> MplFigure:
     figure = new_figure(WIDTH_IN, 1.75 * len(rows) + 0.15)
     axes = figure.subplots(len(rows), 4, squeeze=False, width_ratios=(1.5, 1, 1, 1))
     for number_, (line, (title, cell, curves)) in enumerate(zip(axes, rows, strict=True)):

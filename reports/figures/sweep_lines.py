@@ -7,37 +7,54 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 
+from benchsuite.contract.figure import Figure
 from benchsuite.reports.bound import bound_of
 from benchsuite.reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, draw_bound
+from benchsuite.reports.figures.panels import legend_below
 from benchsuite.reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
-from benchsuite.reports.groups import Cells, Group, conditions, groups, methods
+from benchsuite.reports.groups import Cells, Group, conditions, groups
 from benchsuite.reports.labels import condition, label, mean_and_spread, value
-from benchsuite.reports.style import WIDTH_IN, MethodStyle, legend_columns, method_styles, new_figure, plain, styled, wrapped
+from benchsuite.reports.style import WIDTH_IN, MethodStyle, new_figure, plain, styles_of, wrapped
 from benchsuite.results import Run
 
 OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth
 OF_SLICES = ("phase_correlation", "slice_correlation", "r_factor")
+SPREAD = " The {} are sample standard deviations over repeats."
 TICK_WIDTH = 14
 TICK_CHARACTERS = 30  # more do not fit below a panel side by side
 
 
-@styled
-def sweep_lines(run: Run) -> dict[str, Figure]:
-    """One figure per swept key, a row for every setting of the others; without a sweep, the methods side by side.
+class SweepLines(Figure):
+    title = "Scores against each swept value"
+    caption = "Scores of all methods against each swept value: means over repeats."
+    reference = "Lee et al. (2023), Fig. 9"
+    order = 30
 
-    Of keys that advance together only the first number is shown. A setting at which the key has one value makes no line, and no
-    row.
-    """
-    keys = independent_keys(run)
-    figures = {key: figure for key in keys if (figure := _lines(run, key, [other for other in keys if other != key]))}
-    if not figures:
-        return {"sweep_lines": _dots(run)}
-    last = [key.rsplit(".", 1)[-1] for key in keys]
-    slugs = [short if last.count(short) == 1 else key.replace(".", "_") for key, short in zip(keys, last, strict=True)]
-    return {f"sweep_lines_{slug}": figures[key] for key, slug in zip(keys, slugs, strict=True) if key in figures}
+    def caption_for(self, run: Run) -> str:
+        if not independent_keys(run):
+            return "Scores of all methods: means over repeats." + (SPREAD.format("bars") if repeated(run) else "")
+        return self.caption + (SPREAD.format("bands and bars") if repeated(run) else "")
+
+    def draw(self, run: Run) -> dict[str, MplFigure]:
+        """One figure per swept key, a row for every setting of the others; without a sweep, the methods side by side.
+
+        Of keys that advance together only the first number is shown. A setting at which the key has one value has no row.
+        """
+        keys = independent_keys(run)
+        figures = {key: figure for key in keys if (figure := _lines(run, key, [other for other in keys if other != key]))}
+        if not figures:
+            return {"": _dots(run)}
+        last = [key.rsplit(".", 1)[-1] for key in keys]
+        names = [short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)]
+        return {name: figures[key] for key, name in zip(keys, names, strict=True) if key in figures}
+
+
+def repeated(run: Cells) -> bool:
+    """Whether any method has more than one cell under a condition."""
+    return any(len(group.rows) > 1 for group in groups(run))
 
 
 def _metrics(run: Run) -> tuple[str, ...]:
@@ -60,7 +77,7 @@ def independent_keys(run: Cells) -> list[str]:
     return [key for key in run.sweep_keys if key in kept]
 
 
-def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
+def _lines(run: Run, key: str, others: list[str]) -> MplFigure | None:
     """Return the figure of a key, or None where no setting of the others has two values of it."""
     rows: dict[str, list[Group]] = {}
     for group in groups(run):
@@ -68,7 +85,7 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
     rows = {held: members for held, members in rows.items() if len({repr(group.swept[key]) for group in members}) > 1}
     if not rows:
         return None
-    styles = method_styles(methods(run))
+    styles = styles_of(run)
     metrics = _metrics(run)
     figure = new_figure(WIDTH_IN, 1.75 * len(rows) + 0.6)
     axes = figure.subplots(len(rows), len(metrics), squeeze=False)
@@ -100,9 +117,7 @@ def _lines(run: Run, key: str, others: list[str]) -> Figure | None:
                 percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
             axis.set_title(wrapped(held, 40))
     legend = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        legend.values(), legend.keys(), loc="outside lower center", ncols=legend_columns(figure.get_figwidth(), list(legend))
-    )
+    legend_below(figure, list(legend.values()))
     return figure
 
 
@@ -133,9 +148,9 @@ def _places(key: str, order: list[Any]) -> tuple[dict[str, float], list[str]]:
     return {repr(item): float(i) for i, item in enumerate(order)}, ticks
 
 
-def _dots(run: Run) -> Figure:
+def _dots(run: Run) -> MplFigure:
     everything = groups(run)
-    styles = method_styles(methods(run))
+    styles = styles_of(run)
     figure = new_figure(WIDTH_IN, 0.28 * len(everything) + 1.1)
     metrics = _metrics(run)
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
@@ -153,7 +168,7 @@ def _dots(run: Run) -> Figure:
         axis.grid(axis="x")
         axis.margins(x=0.15)
     if "rmsd_pm" in metrics and math.isfinite(bound_of(everything)):
-        figure.legend(handles=[bound_handle()], loc="outside lower center")
+        legend_below(figure, [bound_handle()])
     return figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MplFigure
 from matplotlib.patches import Rectangle
 
 from benchsuite.reports.labels import label, number
@@ -21,7 +21,7 @@ WORST = 4.0  # ratio to the best at which the colour ends
 
 
 @styled
-def winner_map(found: Winners) -> Figure:
+def winner_map(found: Winners) -> MplFigure:
     """Draw rows of conditions and columns of methods; numbers are the scores, the last column names the confidence."""
     contests = found.contests[:MOST_ROWS]
     methods = found.methods[:MOST_COLUMNS]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import functools
 import io
 import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from benchsuite.reports import labels
@@ -18,6 +16,7 @@ from benchsuite.reports.pages.atoms import NON_ATOM, OUTCOMES, UNSCORED, Scene, 
 from benchsuite.reports.pages.content import Content, content
 from benchsuite.reports.pages.slices import legend_symbol
 from benchsuite.reports.pages.still import still
+from benchsuite.reports.templates import template
 from benchsuite.results import Run
 
 GOOD = ("ok",)
@@ -38,7 +37,7 @@ def page(run: Run, cell_id: str, place: Place) -> str:
     """Return the HTML of a cell. Text of scenarios and logs is escaped; numbers of the atoms are base64."""
     cell = content(run.cell(cell_id), run.sweep_keys)
     atoms = cell.scene if cell.scene is not None and len(cell.scene) else None
-    return _template().render(
+    return template("cell.html.j2").render(
         cell=cell,
         key=place.key,
         root=place.root,
@@ -57,14 +56,6 @@ def page(run: Run, cell_id: str, place: Place) -> str:
         taken=_taken(cell),
         facts=_facts(run, cell),
     )
-
-
-@functools.cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("benchsuite.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("cell.html.j2")
 
 
 def _json(value: Any) -> Markup:

@@ -122,20 +122,13 @@ def test_a_second_run_is_answered_from_the_store(finished, cli_run):
     assert list(a["rmsd_pm"]) == list(b["rmsd_pm"])
 
 
-def test_a_report_is_written_where_it_would_be_another_one(finished, monkeypatch):
-    from benchsuite import reports
-    from benchsuite.runner.reporting import report_of
-
-    written = []
-    monkeypatch.setattr(reports, "write_report", lambda run: written.append(run))
-    report_of(finished / "out")
-    assert written == [], "the command line has just written it"
-    record = finished / "out" / "cells" / "0003.json"
-    text = record.read_text()
-    record.write_text(text + " ")
-    report_of(finished / "out")
-    record.write_text(text)
-    assert len(written) == 1
+def test_a_finished_run_started_again_leaves_its_report_as_it_is(finished):
+    folder, _ = finished
+    files = [file for part in ("report", "figures", "tables") for file in (folder / "out" / part).rglob("*") if file.is_file()]
+    times = {file: file.stat().st_mtime_ns for file in files}
+    again = benchsuite("run", "tiny.yaml", "--plugin", "odd.py", "--out", "out", cwd=folder)
+    assert again.returncode == 3, again.stderr
+    assert {file: file.stat().st_mtime_ns for file in files} == times
 
 
 def test_a_damaged_entry_is_noticed_and_made_again(finished, cli_run):

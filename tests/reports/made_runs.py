@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from benchsuite import registry
 from benchsuite.data import Reconstruction, Volume
 from benchsuite.metrics.resolution import render
 from benchsuite.metrics.scores import score
+from benchsuite.reports.figures import draw
 from benchsuite.results import Run
 from benchsuite.storage import json_safe, save_arrays, save_atoms, save_reconstruction
 from benchsuite.store import Key, Store
@@ -153,3 +155,8 @@ def thousand(folder: Path, data: bool = True) -> Run:
         failures=range(7, 1000, 20),
         data=data,
     )
+
+
+def drawn(name: str, run: Run) -> dict[str, Any]:
+    """Return the parts of a registered figure, by file name."""
+    return draw(name, registry.registered("figure", name)(), run)

@@ -11,7 +11,6 @@ from benchsuite.reports import cell_table
 from benchsuite.reports.bound import BOUND, bound_of, ratio_of
 from benchsuite.reports.figures.multiples import scores_of, sheets, small_multiples
 from benchsuite.reports.figures.pareto import pareto
-from benchsuite.reports.figures.sweep_lines import sweep_lines
 from benchsuite.reports.groups import groups, methods
 from benchsuite.reports.html import template, write_report
 from benchsuite.reports.pool import members_of, pools
@@ -19,7 +18,7 @@ from benchsuite.reports.style import BOUND_LINE, method_styles
 from benchsuite.reports.summary import summary, tables
 from benchsuite.reports.winners import winner_table, winners
 from benchsuite.results import Run
-from tests.reports.made_runs import DOSE, make_run
+from tests.reports.made_runs import DOSE, drawn, make_run
 
 INF = float("inf")
 METHODS = ("MSET", "RESIRE", "GENFIRE", "SIRT", "WBP", "LOT")
@@ -72,7 +71,7 @@ def test_the_bound_of_a_condition_is_the_median_of_its_cells(tmp_path):
 
 
 def test_lines_against_the_dose_have_the_bound_where_there_is_noise(tmp_path):
-    figures = sweep_lines(noisy(tmp_path / "run"))
+    figures = drawn("sweep_lines", noisy(tmp_path / "run"))
     figure = figures["sweep_lines_dose_e_per_A2"]
     for axes in (figure.axes[0], figure.axes[3]):
         assert bounds_in(axes) == pytest.approx({0.0: LEAST[1e4], 1.0: LEAST[1e5], 2.0: LEAST[1e6]})
@@ -95,7 +94,7 @@ def test_small_multiples_have_the_bound_among_the_values_of_the_rmsd(tmp_path):
 
 
 def test_one_noisy_dose_beside_none_is_a_mark(tmp_path):
-    figure = sweep_lines(noisy(tmp_path / "run", doses=(INF, 1e5), phantoms=("CuAu",)))["sweep_lines_dose_e_per_A2"]
+    figure = drawn("sweep_lines", noisy(tmp_path / "run", doses=(INF, 1e5), phantoms=("CuAu",)))["sweep_lines_dose_e_per_A2"]
     assert bounds_in(figure.axes[0]) == pytest.approx({0.0: LEAST[1e5]})
 
 
@@ -112,7 +111,7 @@ def test_fronts_have_the_bound_of_their_condition(tmp_path):
 
 def test_bound_is_listed_among_the_methods_without_a_sweep(tmp_path):
     run = noisy(tmp_path / "run", doses=(1e5,), phantoms=("CuAu",))
-    figure = sweep_lines(run)["sweep_lines"]
+    figure = drawn("sweep_lines", run)["sweep_lines"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [NAME]
 
 

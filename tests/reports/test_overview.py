@@ -426,7 +426,7 @@ def test_no_two_methods_look_alike():
     known = ["MSET", "SSET", "MSPT", "SSPT", "RESIRE", "GENFIRE", "SIRT", "WBP", "LOT direct", "LOT rigid", "LOT", "nLOT"]
     styles = method_styles([*known, *(f"method {number}" for number in range(60))])
     assert len({(style.color, style.marker) for style in styles.values()}) == len(styles)
-    assert styles["RESIRE"] == method_styles(["RESIRE"])["RESIRE"]
+    assert {name: styles[name] for name in known[:5]} == method_styles(known[:5])
 
 
 @pytest.mark.parametrize("others", [3, 53])

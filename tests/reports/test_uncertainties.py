@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from benchsuite.metrics.scores import score
 from benchsuite.reports import write_report
-from benchsuite.reports.figures.uncertainties import errors, uncertainties
+from benchsuite.reports.figures.uncertainties import errors
 from benchsuite.results import Run
 from benchsuite.storage import json_safe, save_atoms
 from benchsuite.store import Store
-from tests.reports.made_runs import make_run, stored
+from tests.reports.made_runs import drawn, make_run, stored
 
 ATOMS = 400
 SIGMA_PM = np.array([2.0, 3.0, 6.0])
@@ -68,16 +68,16 @@ def test_uncertainty_pairs_are_those_of_the_scores(tmp_path, rigid):
 def test_uncertainties_that_are_too_small_or_too_large_are_told(tmp_path, told, within):
     run = stating(tmp_path / "run", told=told)
     assert errors(run.cell("0000")).within_pct == pytest.approx(within, abs=4.3)
-    left, right = uncertainties(run)["uncertainties"].axes
+    left, right = drawn("uncertainties", run)["uncertainties"].axes
     assert f"{errors(run.cell('0000')).within_pct:.1f}% within one" in left.get_title()
     assert right.get_title().endswith(f"{ATOMS - 10} atoms")
 
 
 def test_uncertainty_page_has_at_most_twelve_panels(tmp_path):
-    figure = uncertainties(stating(tmp_path / "run", methods=("LOT", "MSET"), doses=(1e4, 1e5, 1e6, 1e7)))["uncertainties"]
+    figure = drawn("uncertainties", stating(tmp_path / "run", methods=("LOT", "MSET"), doses=(1e4, 1e5, 1e6, 1e7)))["uncertainties"]
     assert len(figure.axes) == 12
     assert "6 of 8 cells" in figure.get_suptitle()
-    assert uncertainties(stating(tmp_path / "other", states=False)) == {}
+    assert drawn("uncertainties", stating(tmp_path / "other", states=False)) == {}
 
 
 def test_a_report_shows_them(tmp_path):
