@@ -132,7 +132,7 @@ def test_every_equation_has_its_code_and_its_test():
 def test_registered_plugins_are_documented():
     everything = "\n".join(map(text_of, PAGES))
     groups = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["entry-points"]
-    for group in ("reconstructors", "preprocessing steps", "phantoms", "metrics", "simulators"):
+    for group in ("reconstructors", "preprocessing steps", "phantoms", "metrics", "simulators", "figures"):
         for name in groups.get(f"benchsuite.{group}", {}):
             assert f"`{name}`" in everything, f"{name} of {group} is nowhere in the documentation"
 
@@ -219,7 +219,7 @@ BASES = {  # what the snippets of a page are keys of; other pages: quickstart
 )
 def test_scenarios_on_the_pages_are_valid(page, tmp_path):
     """Those of own data have files, and are run by `measured/test_documentation.py`."""
-    for file in ("landweber.py", "helix.py", "projection.py", "surface.py"):
+    for file in ("landweber.py", "helix.py", "projection.py", "surface.py", "recall.py"):
         registry.load_plugin(HOW_TO / file)
     (tmp_path / "mine.xyz").write_text("1\n\nAu 0 0 0\n")
     for number, block in enumerate(blocks(page, "yaml")):

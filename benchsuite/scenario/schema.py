@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from benchsuite.contract.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite import registry
+from benchsuite.contract.settings import Acquisition, Microscope, Simulation, VolumeGrid
 from benchsuite.errors import choices
 from benchsuite.measured.settings import SeriesFile, Truth
 from benchsuite.params import AsTuple, Count, Integer, Names, NonNegative, Params, Positive
