@@ -32,7 +32,7 @@ class Figure(ABC):
     reference: ClassVar[str] = ""
     needs: ClassVar[frozenset[Need]] = frozenset()
     default: ClassVar[bool] = True
-    order: ClassVar[int] = 100
+    order: ClassVar[int] = 1000
 
     @abstractmethod
     def draw(self, run: Run) -> Drawing:

@@ -22,21 +22,22 @@ from benchsuite.results import Run
 OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
 OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth
 OF_SLICES = ("phase_correlation", "slice_correlation", "r_factor")
-SPREAD = " The {} are sample standard deviations over repeats."
 TICK_WIDTH = 14
 TICK_CHARACTERS = 30  # more do not fit below a panel side by side
 
 
 class SweepLines(Figure):
     title = "Scores against each swept value"
-    caption = "Scores of all methods against each swept value: means over repeats."
+    caption = "Scores of all methods against each swept value."
     reference = "Lee et al. (2023), Fig. 9"
     order = 30
 
     def caption_for(self, run: Run) -> str:
-        if not independent_keys(run):
-            return "Scores of all methods: means over repeats." + (SPREAD.format("bars") if repeated(run) else "")
-        return self.caption + (SPREAD.format("bands and bars") if repeated(run) else "")
+        swept = bool(independent_keys(run))
+        caption = self.caption if swept else "Scores of all methods."
+        if not any(len(group.rows) > 1 for group in groups(run)):
+            return caption
+        return f"{caption} Points are means over repeats, {'bands and bars' if swept else 'bars'} their sample standard deviations."
 
     def draw(self, run: Run) -> dict[str, MplFigure]:
         """One figure per swept key, a row for every setting of the others; without a sweep, the methods side by side.
@@ -50,11 +51,6 @@ class SweepLines(Figure):
         last = [key.rsplit(".", 1)[-1] for key in keys]
         names = [short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)]
         return {name: figures[key] for key, name in zip(keys, names, strict=True) if key in figures}
-
-
-def repeated(run: Cells) -> bool:
-    """Whether any method has more than one cell under a condition."""
-    return any(len(group.rows) > 1 for group in groups(run))
 
 
 def _metrics(run: Run) -> tuple[str, ...]:
