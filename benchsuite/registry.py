@@ -16,6 +16,7 @@ from benchsuite.contract.figure import Figure
 from benchsuite.contract.metric import AnyMetric, Metric
 from benchsuite.contract.phantom import AnyPhantom, Phantom
 from benchsuite.contract.preprocessing import AnyPreprocessing, Preprocessing
+from benchsuite.contract.reader import Reader
 from benchsuite.contract.reconstructor import AnyReconstructor, Reconstructor
 from benchsuite.contract.simulator import AnySimulator, Simulator
 from benchsuite.errors import BenchsuiteError, UnknownNameError
@@ -27,6 +28,7 @@ BASES: dict[str, type] = {
     "metric": Metric,
     "simulator": Simulator,
     "figure": Figure,
+    "reader": Reader,
 }
 GROUPS = {kind: f"benchsuite.{kind}" if kind == "preprocessing" else f"benchsuite.{kind}s" for kind in BASES}
 
@@ -85,6 +87,11 @@ def libraries() -> list[str]:
     """Return the packages whose versions are part of keys: ase, and what simulators and preprocessing steps name."""
     classes = [registered(kind, name) for kind in ("simulator", "preprocessing") for name in names(kind)]
     return sorted({"ase", *(library for cls in classes for library in cls.libraries)})
+
+
+def reader(name: str) -> type[Reader]:
+    """Return the reader class of that name. Raises UnknownNameError with the nearest name."""
+    return registered("reader", name)
 
 
 def source_file(cls: type) -> Path:

@@ -6,20 +6,24 @@ from benchsuite.contract.figure import Figure
 from benchsuite.contract.metric import Metric, Scored
 from benchsuite.contract.phantom import Phantom
 from benchsuite.contract.preprocessing import Preprocessing
+from benchsuite.contract.reader import Contents, MappedArray, Reader
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.contract.simulator import Simulator
 
 __all__ = [
     "Acquisition",
+    "Contents",
     "Context",
     "Cost",
     "Figure",
     "Iterate",
+    "MappedArray",
     "Metric",
     "Microscope",
     "Phantom",
     "Preprocessing",
+    "Reader",
     "Reconstructor",
     "Scored",
     "Simulation",

@@ -1,8 +1,9 @@
-"""What may be in a file of a tilt series, whatever its format, and what is said about one that is broken."""
+"""Checks of tilt series and their files, whatever the format, and the errors that name what is broken."""
 
 from __future__ import annotations
 
-import importlib
+import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.rotations import is_rotation
+from benchsuite.storage import json_safe
 
 
 def check_series(series: TiltSeries, where: Path) -> None:
@@ -51,24 +53,31 @@ def check_intensities(image: np.ndarray, where: str) -> None:
         raise BenchsuiteError(f"{where}: NaN or infinite intensities; allowed: finite numbers")
 
 
+def checked_tilts(series: TiltSeries, where: Path) -> Iterator[np.ndarray]:
+    """Yield the images of every tilt, (n_focus, …). Raises BenchsuiteError where one is not finite or is negative."""
+    for tilt in range(len(series.data)):
+        images = np.asarray(series.data[tilt])
+        check_intensities(images, f"{where}: tilt {tilt}")
+        yield images
+
+
 @contextmanager
-def damage_reported(where: Path) -> Iterator[None]:
-    """Turn whatever a library raises on reading a broken file or folder into a BenchsuiteError that names it."""
+def damage_reported(where: Path, extra: str = "") -> Iterator[None]:
+    """Turn whatever a library raises on a broken file, or where it is missing, into a BenchsuiteError that names the file.
+
+    extra: the extra of benchsuite that installs the library.
+    """
     try:
         yield
     except BenchsuiteError:
         raise
+    except ImportError as error:
+        remedy = (
+            f"needs the extra `{extra}`: pip install 'benchsuite[{extra}]'" if extra else "needs a library that is not installed"
+        )
+        raise BenchsuiteError(f"{where}: {where.suffix} {remedy} ({error})") from error
     except Exception as error:  # every library raises its own kinds
         raise BenchsuiteError(f"{where}: damaged, or not a whole tilt series ({type(error).__name__}: {error})") from error
-
-
-def import_extra(name: str, file: Path, extra: str) -> Any:
-    """Return the module of that name, or raise BenchsuiteError with the extra that installs it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        install = f"pip install 'benchsuite[{extra}]'"
-        raise BenchsuiteError(f"{file}: {file.suffix} needs the extra `{extra}`: {install} ({error})") from error
 
 
 class KeyedError(BenchsuiteError):
@@ -92,3 +101,46 @@ def regular_file(path: Path, key: str, folder_allowed: bool = False) -> Path:
     if folder_allowed and stat.S_ISDIR(mode):
         return path
     raise KeyedError(key, f"{path}: {'is a folder' if stat.S_ISDIR(mode) else 'is not a regular file'}; give the name of a file")
+
+
+def description(series: TiltSeries) -> dict[str, Any]:
+    """Return all of a series but its images, with every number a float."""
+    optics = series.optics
+    reciprocal = series.reciprocal_step_per_A
+    return {
+        "modality": series.modality,
+        "rotations": np.asarray(series.rotations, dtype=np.float64),
+        "defocus_A": np.asarray(series.defocus_A, dtype=np.float64),
+        "scan_step_A": float(series.scan_step_A),
+        "reciprocal_step_per_A": None if reciprocal is None else float(reciprocal),
+        "dose_e_per_A2": float(series.dose_e_per_A2),
+        "detector_mrad": tuple(map(float, series.detector_mrad)) if series.detector_mrad else None,
+        "optics": {
+            "energy_keV": float(optics.energy_keV),
+            "semiangle_mrad": float(optics.semiangle_mrad),
+            "aberrations_A": {name: float(value) for name, value in optics.aberrations_A.items()},
+            "focal_plane": optics.focal_plane,
+        },
+    }
+
+
+def angles_about_y(rotations: np.ndarray) -> np.ndarray | None:
+    """Return the (n,) angles in degrees of rotations about the y axis, or None if they are about another."""
+    if not np.allclose(rotations[:, 1], [0, 1, 0], atol=1e-6):
+        return None
+    return np.rad2deg(np.arctan2(rotations[:, 0, 2], rotations[:, 0, 0]))
+
+
+def fingerprint(series: TiltSeries) -> str:
+    """Return the SHA-256 of everything in a series but its images (their shape counts)."""
+    body = {**description(series), "shape": list(series.data.shape)}
+    return hashlib.sha256(json.dumps(json_safe(body), sort_keys=True).encode()).hexdigest()
+
+
+def check_fingerprint(series: TiltSeries, expected: Any, where: str) -> None:
+    """Raise BenchsuiteError if a series is not the one that had the expected fingerprint; `where` holds the entry sha256."""
+    if fingerprint(series) != expected:
+        raise BenchsuiteError(
+            f"{where}: calibration, angles, optics or dose do not match their checksum: the file is damaged or was edited; "
+            "if it was edited on purpose, delete the entry sha256"
+        )

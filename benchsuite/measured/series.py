@@ -1,53 +1,56 @@
-"""A tilt series of somebody's own files: opened, described, checked, and read tilt by tilt."""
+"""A measured tilt series: its files opened, described, checked, and read tilt by tilt."""
 
 from __future__ import annotations
 
-import glob
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from benchsuite.contract.reader import AXES, Contents
 from benchsuite.data import Modality, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.checks import KeyedError, regular_file
-from benchsuite.measured.contents import AXES, Contents, stacked
-from benchsuite.measured.generic_hdf5 import hdf5_contents
-from benchsuite.measured.mrc import mrc_contents
-from benchsuite.measured.npy import npy_contents
-from benchsuite.measured.rosettasciio import READERS, rosettasciio_contents
-from benchsuite.measured.series_array import CENTRED, Levels, MeasuredArray, find_levels
+from benchsuite.measured.array import CENTRED, Levels, MeasuredArray, find_levels
+from benchsuite.measured.checks import KeyedError
+from benchsuite.measured.files import find_files, open_file, stacked
 from benchsuite.measured.settings import SeriesFile
-from benchsuite.measured.tiff import tiff_contents
-from benchsuite.measured.tilts import file_of_tilts, measured_rotations, told_tilts
-from benchsuite.measured.zarr_group import zarr_contents
+from benchsuite.measured.tilts import describe_tilts, file_of_tilts, measured_rotations
 from benchsuite.physics.detector import angle_step_mrad
 from benchsuite.physics.electrons import wavelength_A
+from benchsuite.storage import json_safe
 
-FORMATS: dict[str, Callable[[Path, str | None], Contents]] = {
-    **dict.fromkeys(READERS, rosettasciio_contents),
-    **dict.fromkeys((".mrc", ".mrcs", ".st", ".ali", ".rec"), mrc_contents),
-    **dict.fromkeys((".tif", ".tiff"), tiff_contents),
-    **dict.fromkeys((".emd", ".h5", ".hdf5", ".py4dstem"), hdf5_contents),
-    ".npy": npy_contents,
-    ".zarr": zarr_contents,
-}
-FOLDERS = (".zarr", ".zspy")
-MOST_FILES = 10_000
-MOST_FRACTION = 1.05  # of the electrons: more cannot reach a detector
+MAX_FRACTION = 1.05  # of the electrons: more cannot reach a detector
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A series whose data are read where they are indexed, at the file's own levels; the files that it is read from; in words."""
+    """A series whose data are read where they are indexed, with the files' own values; those files, the names of their readers."""
 
     series: TiltSeries
     files: tuple[Path, ...]
-    told: str
-    remarks: tuple[str, ...] = ()
+    readers: tuple[str, ...]
+    description: str
+    remarks: tuple[str, ...]
+
+
+def read_series(file: str | Path | Sequence[str | Path], **settings: Any) -> TiltSeries:
+    """Return the series of a file of any registered format, or of one file per tilt.
+
+    settings: keys of a scenario's section `series`, such as tilts=[-60, 0, 60] or energy_keV=300; what is left out is what the
+    files say. Images come in memory; patterns stay on disk and are read by tilt. Raises BenchsuiteError for what is missing,
+    contradictory or damaged.
+    """
+    named: dict[str, Any] = {"file": str(file)} if isinstance(file, (str, Path)) else {"files": [str(each) for each in file]}
+    try:
+        section = SeriesFile.model_validate({**named, **json_safe(settings)})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise BenchsuiteError(f"{file}: {problems}") from error
+    series = levelled(open_measured(section), section)
+    return series if series.modality == "4dstem" else replace(series, data=np.asarray(series.data))
 
 
 def open_measured(section: SeriesFile) -> Measured:
@@ -55,19 +58,20 @@ def open_measured(section: SeriesFile) -> Measured:
 
     Raises KeyedError with the key that is wrong or missing, and BenchsuiteError where a file is.
     """
-    files = _files(section)
-    contents = _contents(section, files)
+    files = find_files(section)
+    readers, contents = _contents(section, files)
     kind = _kind(section, contents)
     axes = _axes(section, contents, kind)
     array = MeasuredArray(contents.array, kind, axes, _flip(section, kind), _where(files))
     if 0 in array.shape:
         raise KeyedError(_key(section), f"{_where(files)}: a series of shape {array.shape} is empty")
-    tilts = file_of_tilts(section.tilting, files[0] if len(files) == 1 else None, contents.facts)
-    rotations = measured_rotations(section.tilting, tilts, contents.facts, len(array))
-    series = _series(section, contents.facts, kind, array, rotations)
+    tilts = file_of_tilts(section.tilting, files[0] if len(files) == 1 else None, contents.metadata)
+    rotations = measured_rotations(section.tilting, tilts, contents.metadata, len(array))
+    series = _series(section, contents.metadata, kind, array, rotations)
     shape = " × ".join(map(str, contents.array.shape))
-    told = f"{_where(files)}: {contents.format}, {shape} {contents.array.dtype} as {', '.join(axes)}: {_told(series)}"
-    return Measured(series, (*files, *((tilts,) if tilts else ())), told, contents.remarks)
+    description = f"{_where(files)}: {contents.format}, {shape} {contents.array.dtype} as {', '.join(axes)}: {_description(series)}"
+    read = (*files, *((tilts,) if tilts else ()))
+    return Measured(series, read, tuple(readers), description, contents.remarks)
 
 
 def levelled(measured: Measured, section: SeriesFile) -> TiltSeries:
@@ -88,7 +92,7 @@ def check_fractions(tilt: np.ndarray, section: SeriesFile, kind: Modality) -> No
     if section.dose_e_per_A2 is None or kind == "phase":
         return
     mean = float(tilt.sum(axis=(-1, -2)).mean(dtype=np.float64)) if kind == "4dstem" else float(tilt.mean(dtype=np.float64))
-    if mean > MOST_FRACTION:
+    if mean > MAX_FRACTION:
         what = "patterns add up to" if kind == "4dstem" else "intensities are"
         raise KeyedError(
             "series.normalise",
@@ -101,71 +105,19 @@ def _key(section: SeriesFile) -> str:
     return "series.file" if section.file is not None else "series.files"
 
 
-def _files(section: SeriesFile) -> tuple[Path, ...]:
-    if section.file is not None:
-        return (regular_file(Path(section.file), "series.file", Path(section.file).suffix.lower() in FOLDERS),)
-    if isinstance(section.files, str):
-        if "**" in section.files:
-            raise KeyedError("series.files", f"{section.files}: ** is not allowed; name one folder")
-        found = sorted(glob.iglob(section.files), key=_natural)
-    else:
-        found = list(section.files or ())
-    if not found:
-        raise KeyedError("series.files", f"{section.files}: no such files")
-    if len(found) > MOST_FILES:
-        raise KeyedError("series.files", f"{len(found):,} files; at most {MOST_FILES:,} are allowed")
-    return tuple(regular_file(Path(one), "series.files", Path(one).suffix.lower() in FOLDERS) for one in found)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A sorting key by which tilt_2 comes before tilt_10."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-def _contents(section: SeriesFile, files: tuple[Path, ...]) -> Contents:
-    key = _key(section)
-    opened = []
-    for file in files:
-        reader = FORMATS.get(file.suffix.lower())
-        if reader is None:
-            raise KeyedError(key, f"{file}: a series can be read from {', '.join(sorted(FORMATS))}")
-        try:
-            opened.append(reader(file, section.dataset))
-        except BenchsuiteError as error:
-            raise KeyedError(key, str(error)) from error
-        if opened[-1].array.dtype.kind not in "fiu":
-            raise KeyedError(key, f"{file}: values of type {opened[-1].array.dtype}; allowed: real numbers")
-    if section.file is not None:
-        return opened[0]
+def _contents(section: SeriesFile, files: tuple[Path, ...]) -> tuple[list[str], Contents]:
+    """Return the readers of the files, and what the files hold."""
     try:
-        return stacked([_single(one, file) for one, file in zip(opened, files, strict=True)], [str(file) for file in files])
+        readers, opened = zip(*(open_file(file, section.dataset, section.reader) for file in files), strict=True)
+        contents = opened[0] if section.file is not None else stacked(opened, [str(file) for file in files])
     except BenchsuiteError as error:
-        raise KeyedError(key, str(error)) from error
-
-
-class _First:
-    """The only tilt of an array."""
-
-    def __init__(self, array: Any) -> None:
-        self._array, self.shape, self.dtype = array, tuple(array.shape[1:]), np.dtype(array.dtype)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        return np.asarray(self._array[(0, *index)])
-
-
-def _single(contents: Contents, file: Path) -> Contents:
-    """Return the contents of a file of one tilt without a tilt axis."""
-    axes = contents.axes
-    if axes is None or axes[0] != "tilt":
-        return contents
-    if contents.array.shape[0] != 1:
-        raise BenchsuiteError(f"{file}: holds {contents.array.shape[0]} tilts; allowed in series.files: one tilt per file")
-    return replace(contents, array=_First(contents.array), axes=axes[1:])
+        raise KeyedError(_key(section), str(error)) from error
+    return sorted(set(readers)), contents
 
 
 def _kind(section: SeriesFile, contents: Contents) -> Modality:
     names = section.axes or contents.axes or ()
-    found: Modality | None = contents.facts.get("kind")
+    found: Modality | None = contents.metadata.get("kind")
     if names and found is None:
         found = "4dstem" if "scan_y" in names else "adf"
     counts: dict[int, Modality] = {2: "adf", 3: "adf", 5: "4dstem", 6: "4dstem"}
@@ -202,19 +154,18 @@ def _flip(section: SeriesFile, kind: Modality) -> tuple[str, ...]:
     return section.flip
 
 
-def _series(section: SeriesFile, facts: Mapping[str, Any], kind: Modality, array: Any, rotations: np.ndarray) -> TiltSeries:
+def _series(section: SeriesFile, metadata: Mapping[str, Any], kind: Modality, array: Any, rotations: np.ndarray) -> TiltSeries:
     def known(name: str, default: Any = None) -> Any:
         stated = getattr(section, name)
-        return facts.get(name, default) if stated is None else stated
+        return metadata.get(name, default) if stated is None else stated
 
     lacking = [name for name in ("scan_step_A", "energy_keV", "semiangle_mrad") if known(name) is None]
-    reciprocal = None
-    if kind == "4dstem" and "energy_keV" not in lacking:
-        reciprocal = _reciprocal_step(section, facts, known("energy_keV"))
-        lacking += [] if reciprocal else ["reciprocal_step_per_A (or angle_step_mrad)"]
+    reciprocal = None if "energy_keV" in lacking else _reciprocal_step(section, metadata, known("energy_keV"))
+    if kind == "4dstem" and reciprocal is None and "energy_keV" not in lacking:
+        lacking.append("reciprocal_step_per_A (or angle_step_mrad)")
     if lacking:
         them = "it" if len(lacking) == 1 else "them"
-        raise KeyedError(_key(section), f"the file does not tell {', '.join(lacking)}; say {them} in series")
+        raise KeyedError(_key(section), f"the file does not state {', '.join(lacking)}; give {them} in series")
     defocus = known("defocus_A", 0.0)
     defoci = np.atleast_1d(np.asarray(defocus, dtype=np.float64))
     if len(defoci) != array.shape[1]:
@@ -240,12 +191,12 @@ def _series(section: SeriesFile, facts: Mapping[str, Any], kind: Modality, array
     return series
 
 
-def _reciprocal_step(section: SeriesFile, facts: Mapping[str, Any], energy_keV: float) -> float | None:
-    for told in (vars(section), facts):
-        if told.get("reciprocal_step_per_A") is not None:
-            return float(told["reciprocal_step_per_A"])
-        if told.get("angle_step_mrad") is not None:
-            return float(told["angle_step_mrad"]) * 1e-3 / wavelength_A(energy_keV)
+def _reciprocal_step(section: SeriesFile, metadata: Mapping[str, Any], energy_keV: float) -> float | None:
+    for source in (vars(section), metadata):
+        if source.get("reciprocal_step_per_A") is not None:
+            return float(source["reciprocal_step_per_A"])
+        if source.get("angle_step_mrad") is not None:
+            return float(source["angle_step_mrad"]) * 1e-3 / wavelength_A(energy_keV)
     return None
 
 
@@ -268,12 +219,12 @@ def _where(files: tuple[Path, ...]) -> str:
     return str(files[0]) if len(files) == 1 else f"{files[0]} … {files[-1].name}"
 
 
-def _told(series: TiltSeries) -> str:
+def _description(series: TiltSeries) -> str:
     ny, nx = series.scan_shape
-    parts = [series.modality, told_tilts(series.rotations), f"{ny} × {nx} pixels of {series.scan_step_A:g} Å"]
+    parts = [series.modality, describe_tilts(series.rotations), f"{ny} × {nx} pixels of {series.scan_step_A:g} Å"]
     if series.modality == "4dstem":
         rows, columns = series.data.shape[4:]
         parts.append(f"patterns of {rows} × {columns} pixels of {angle_step_mrad(series):.3g} mrad")
     parts.append(f"{series.optics.energy_keV:g} keV, {series.optics.semiangle_mrad:g} mrad")
     dose = series.dose_e_per_A2
-    return ", ".join([*parts, f"{dose:g} e/Å²" if np.isfinite(dose) else "dose not known"])
+    return ", ".join([*parts, f"{dose:g} e/Å²" if np.isfinite(dose) else "dose unknown"])

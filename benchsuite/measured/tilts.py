@@ -1,4 +1,4 @@
-"""From what a user and a data file say about tilts to rotation matrices."""
+"""Rotation matrices from what a scenario, a data file, or a file of angles, Euler angles or matrices states."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import Any
 import numpy as np
 
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.checks import KeyedError, regular_file
+from benchsuite.measured.checks import KeyedError, damage_reported, regular_file
 from benchsuite.measured.settings import TiltsOfFile
-from benchsuite.measured.tilt_files import read_table
 from benchsuite.physics.rotations import euler, is_rotation, rotation, single_axis
 
 BESIDE = (".rawtlt", ".tlt")
-LARGEST_DEG = 360.0
+TEXT_SUFFIXES = (".rawtlt", ".tlt", ".txt", ".csv")
+MAX_BYTES = 10_000_000
+MAX_ANGLE_DEG = 360.0
 MATRIX_TOLERANCE = 1e-3  # of a text file with few digits; what is nearer is made orthogonal
 
 
-def file_of_tilts(tilting: TiltsOfFile, data: Path | None, facts: Mapping[str, Any]) -> Path | None:
+def file_of_tilts(tilting: TiltsOfFile, data: Path | None, metadata: Mapping[str, Any]) -> Path | None:
     """Return the file that holds the tilts: the one named, or one beside a data file that holds none itself."""
     if tilting.file is not None:
         return regular_file(Path(tilting.file), "series.tilts.file")
-    if tilting.angles_deg is not None or "rotations" in facts or "angles_deg" in facts or data is None:
+    if tilting.angles_deg is not None or "rotations" in metadata or "angles_deg" in metadata or data is None:
         return None
     return next((file for suffix in BESIDE if (file := data.with_suffix(suffix)).is_file()), None)
 
 
-def measured_rotations(tilting: TiltsOfFile, file: Path | None, facts: Mapping[str, Any], tilts: int) -> np.ndarray:
+def measured_rotations(tilting: TiltsOfFile, file: Path | None, metadata: Mapping[str, Any], tilts: int) -> np.ndarray:
     """Return the (n, 3, 3) rotations of a series of that many tilts. Raises KeyedError where there are others, or none."""
     key = "series.tilts"
     if tilting.angles_deg is not None:
@@ -40,19 +41,19 @@ def measured_rotations(tilting: TiltsOfFile, file: Path | None, facts: Mapping[s
         except BenchsuiteError as error:
             raise KeyedError(key, str(error)) from error
         return _of_table(tilting, table, key, file, tilts)
-    if "angles_deg" in facts:
-        return _of_angles(tilting, np.array(facts["angles_deg"]), key, "the files", tilts)
-    if "rotations" not in facts:
-        raise KeyedError(key, f"the file does not tell them, and there is no {' or '.join(BESIDE)} beside it; give {tilts} angles")
+    if "angles_deg" in metadata:
+        return _of_angles(tilting, np.array(metadata["angles_deg"]), key, "the files", tilts)
+    if "rotations" not in metadata:
+        raise KeyedError(key, f"the file does not state them, and there is no {' or '.join(BESIDE)} beside it; give {tilts} angles")
     if tilting != type(tilting)():
-        raise KeyedError(key, "the file holds rotations of its own; leave tilts out, or give angles_deg or file")
-    return np.asarray(facts["rotations"], dtype=np.float64)
+        raise KeyedError(key, "the file holds rotations; leave tilts out, or give angles_deg or file")
+    return np.asarray(metadata["rotations"], dtype=np.float64)
 
 
 def _of_angles(tilting: TiltsOfFile, angles: np.ndarray, key: str, where: str, tilts: int) -> np.ndarray:
     if len(angles) != tilts:
         raise KeyedError(key, f"{len(angles)} angles in {where} for {tilts} tilts; allowed: one angle per tilt")
-    if np.abs(angles).max(initial=0) > LARGEST_DEG:
+    if np.abs(angles).max(initial=0) > MAX_ANGLE_DEG:
         raise KeyedError(key, f"an angle of {angles[np.abs(angles).argmax()]:g}° in {where}; allowed: −360 to 360, in degrees")
     return single_axis(tilting.sign * angles, tilting.axis)
 
@@ -86,7 +87,7 @@ def _orthogonal(matrix: np.ndarray, key: str, file: Path, number: int) -> np.nda
     return u @ vt
 
 
-def told_tilts(rotations: np.ndarray) -> str:
+def describe_tilts(rotations: np.ndarray) -> str:
     """Return the tilts in words: how many, and over which range about which axis of the laboratory."""
     for axis in "yx":
         angles = angles_about(rotations, axis)
@@ -101,3 +102,46 @@ def angles_about(rotations: np.ndarray, axis: str) -> np.ndarray | None:
     angles = np.rad2deg(np.arctan2(rotations[:, i, j], rotations[:, i, i]))
     exact = np.stack([rotation(axis, angle) for angle in angles])
     return np.round(angles, 6) + 0.0 if np.allclose(exact, rotations, atol=1e-6) else None
+
+
+def read_table(file: Path) -> np.ndarray:
+    """Return the numbers of a file, float64, as (n,), (n, columns) or, of NumPy, in their own shape.
+
+    Text: numbers parted by spaces, commas or semicolons; `#` begins a comment; a .csv may have a first line of titles. Raises
+    BenchsuiteError with the line of what is no finite number, and for rows of unequal length.
+    """
+    if file.suffix.lower() == ".npy":
+        with damage_reported(file):
+            table = np.load(file, allow_pickle=False, mmap_mode="r")
+            if table.nbytes > MAX_BYTES or table.dtype.kind not in "fiu":
+                raise BenchsuiteError(f"{file}: {table.dtype} of shape {table.shape}; allowed: angles or matrices, real numbers")
+            return _finite(np.array(table, dtype=np.float64), file)
+    if file.suffix.lower() not in TEXT_SUFFIXES:
+        raise BenchsuiteError(f"{file}: tilts can be read from {', '.join((*TEXT_SUFFIXES, '.npy'))}")
+    if file.stat().st_size > MAX_BYTES:
+        raise BenchsuiteError(f"{file}: {file.stat().st_size:,} bytes; a file of tilts may have at most {MAX_BYTES:,}")
+    with damage_reported(file):
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    rows = []
+    for number, line in enumerate(lines, 1):
+        words = line.split("#")[0].replace(",", " ").replace(";", " ").split()
+        try:
+            values = [float(word) for word in words]
+        except ValueError as error:
+            if number == 1 and file.suffix.lower() == ".csv":
+                continue
+            raise BenchsuiteError(f"{file}:{number}: {line.strip()[:60]!r} is not a row of numbers") from error
+        if values:
+            rows.append(values)
+            if len(values) != len(rows[0]):
+                raise BenchsuiteError(f"{file}:{number}: {len(values)} numbers, the first row has {len(rows[0])}")
+    if not rows:
+        raise BenchsuiteError(f"{file}: holds no numbers")
+    table = np.array(rows)
+    return _finite(table.ravel() if 1 in table.shape else table, file)
+
+
+def _finite(table: np.ndarray, file: Path) -> np.ndarray:
+    if not np.isfinite(table).all():
+        raise BenchsuiteError(f"{file}: NaN or infinite; allowed: finite numbers")
+    return table

@@ -77,7 +77,7 @@ class ReconstructorSpec(RegisteredSpec):
 
 
 class MeasuredData(Params):
-    """A series in files, and atoms in a file to compare with: sections with absolute paths, and all files that are read.
+    """A series in files, and atoms in a file to compare with: sections with absolute paths, all files, and their readers.
 
     What the series is, as a simulation would be described, is the experiment's `acquisition` and `microscope`.
     """
@@ -85,6 +85,7 @@ class MeasuredData(Params):
     series: SeriesFile
     modality: Modality
     files: tuple[str, ...]
+    readers: tuple[str, ...]
     description: str
     truth: Truth | None = None
     hashes: tuple[str, ...] = ()
@@ -119,7 +120,7 @@ class Experiment(Params):
     def specimen(self) -> PhantomSpec:
         """The phantom. Raises ValueError where the series is a measured one."""
         if self.phantom is None:
-            raise ValueError("a series in files has no phantom")
+            raise ValueError("measured data have no phantom")
         return self.phantom
 
     @property
@@ -129,8 +130,8 @@ class Experiment(Params):
 
     @property
     def engine(self) -> str:
-        """The name of the engine that simulates; "file" of measured data."""
-        return "file" if self.measured is not None else microscope.engine_name(self.simulation, self.acquisition.mode)
+        """The name of the engine that simulates; "measured" of measured data."""
+        return "measured" if self.measured is not None else microscope.engine_name(self.simulation, self.acquisition.mode)
 
     def specimen_repeat(self, repeat: int) -> int:
         """Return the repeat that seeds specimen and phonons: 0 for all repeats that redraw the noise only."""

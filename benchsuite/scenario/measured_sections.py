@@ -18,6 +18,7 @@ from benchsuite.scenario.validation import validate
 
 DESCRIBED = ("microscope", "simulation", "acquisition")
 PATHS: tuple[KeyPath, ...] = (("series", "file"), ("series", "files"), ("series", "tilts", "file"), ("truth", "file"))
+Description = tuple[dict[str, Any], str, tuple[str, ...], tuple[str, ...]]  # sections, in words, files, readers
 PLACEHOLDER = {"tilts": {"angles_deg": [0.0]}}  # where the files cannot be read
 
 
@@ -30,20 +31,20 @@ def check_combination(document: Document, problems: list[Problem]) -> None:
     """Add a problem for every section that belongs to the other kind of scenario."""
     raw = document.value
     if not is_measured(raw):
-        message = "is for data of one's own; say phantom: none"
+        message = "only applies to measured data (phantom: none)"
         problems += [Problem(document.place((name,)), name, message) for name in ("series", "truth") if name in raw]
         if "acquisition" not in raw:
             problems.append(Problem(document.place(()), "acquisition", "is missing"))
         return
     if "series" not in raw:
-        problems.append(Problem(document.place(("phantom",)), "series", "is missing: phantom none needs files to read"))
+        problems.append(Problem(document.place(("phantom",)), "series", "is missing: phantom: none needs data files"))
     if raw.get("repeats", 1) not in (1, 1.0):
-        message = f"{raw['repeats']!r}: a series in files has no noise to draw anew; allowed: 1"
+        message = f"{raw['repeats']!r}: a measured series has no noise to re-sample; allowed: 1"
         problems.append(Problem(document.place(("repeats",)), "repeats", message))
 
 
 def absolute(document: Document) -> None:
-    """Make the paths of the document's own data absolute: they start from the scenario file, or from here in a --set."""
+    """Make the paths of the document's data files absolute: they start from the scenario file, or from here in a --set."""
     for path in PATHS:
         here: Any = document.value
         for part in path[:-1]:
@@ -60,7 +61,7 @@ def measured_sections(document: Document, problems: list[Problem]) -> tuple[dict
     raw, before = document.value, len(problems)
     for name in DESCRIBED:
         if name in raw:
-            message = "is for simulations: the series comes from files, and what is to be said about it is said in series"
+            message = "only applies to simulations; describe measured data in series"
             problems.append(Problem(document.place((name,)), name, message))
     described = {name: value for name, value in raw.items() if name not in DESCRIBED} | {"acquisition": PLACEHOLDER}
     section = validate(SeriesFile, raw["series"], document, ("series",), problems) if "series" in raw else None
@@ -70,13 +71,14 @@ def measured_sections(document: Document, problems: list[Problem]) -> tuple[dict
     if section is None or len(problems) > before:
         return described, None
     try:
-        sections, description, files = _described(section, _stamps(section))
+        sections, description, files, readers = _described(section, _stamps(section))
     except BenchsuiteError as error:
         key, text = str(getattr(error, "key", "series")), str(getattr(error, "message", error))
         problems.append(Problem(document.place(tuple(key.split("."))), key, text))
         return described, None
     kind = sections.pop("kind")
-    return {**described, **sections}, MeasuredData(series=section, modality=kind, files=files, description=description, truth=truth)
+    found = MeasuredData(series=section, modality=kind, files=files, readers=readers, description=description, truth=truth)
+    return {**described, **sections}, found
 
 
 def in_words_of_series(message: str) -> str:
@@ -94,12 +96,13 @@ def _stamps(section: SeriesFile) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _described_json(section: str, _stamps: str) -> tuple[dict[str, Any], str, tuple[str, ...]]:
+def _described_json(section: str, _stamps: str) -> Description:
     from benchsuite.measured.series import open_measured
 
-    measured = open_measured(SeriesFile.model_validate_json(section))
-    series, asked = measured.series, SeriesFile.model_validate_json(section)
-    ring = asked.detector_mrad if asked.detector_mrad is not None else series.detector_mrad
+    settings = SeriesFile.model_validate_json(section)
+    measured = open_measured(settings)
+    series = measured.series
+    ring = settings.detector_mrad if settings.detector_mrad is not None else series.detector_mrad
     annulus = None if ring is None else {"inner_mrad": float(ring[0]), "outer_mrad": float(ring[1])}
     acquisition: dict[str, Any] = {
         "mode": "4dstem" if series.modality == "4dstem" else "adf",
@@ -111,14 +114,14 @@ def _described_json(section: str, _stamps: str) -> tuple[dict[str, Any], str, tu
     if series.modality == "4dstem":
         acquisition["camera"] = {"pixels": list(series.data.shape[4:]), "field_A": 1 / (series.reciprocal_step_per_A or 1.0)}
     optics = {**vars(series.optics), "aberrations_A": dict(series.optics.aberrations_A), "defocus_A": series.defocus_A.tolist()}
-    told = "; ".join([measured.told, *measured.remarks])
+    description = "; ".join([measured.description, *measured.remarks])
     sections = {"kind": series.modality, "acquisition": acquisition, "microscope": optics}
-    return sections, told, tuple(map(str, measured.files))
+    return sections, description, tuple(map(str, measured.files)), measured.readers
 
 
-def _described(section: SeriesFile, stamps: str) -> tuple[dict[str, Any], str, tuple[str, ...]]:
-    sections, told, files = _described_json(section.model_dump_json(), stamps)
-    return dict(sections), told, files
+def _described(section: SeriesFile, stamps: str) -> Description:
+    sections, description, files, readers = _described_json(section.model_dump_json(), stamps)
+    return dict(sections), description, files, readers
 
 
 def _joined(base: Path, given: Any) -> Any:

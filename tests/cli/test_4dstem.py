@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchsuite.measured import read_emd
+from benchsuite.measured.series import read_series
 from benchsuite.physics.detector import virtual_images
 from benchsuite.results import Run
 
@@ -69,7 +69,7 @@ def test_the_report_shows_patterns_and_bright_field_images(finished):
 def test_exported_patterns_come_back_bit_for_bit(finished, cli_run):
     cell = next(c for c, row in Run(finished / "out").table.set_index("cell").iterrows() if row["reconstructor"] == "MSET")
     cli_run(finished, "export", "out", cell, "series", "patterns.emd")
-    stored, back = Run(finished / "out").cell(cell).series(), read_emd(finished / "patterns.emd")
+    stored, back = Run(finished / "out").cell(cell).series(), read_series(finished / "patterns.emd")
     np.testing.assert_array_equal(np.asarray(back.data), np.asarray(stored.data))
     np.testing.assert_array_equal(back.rotations, stored.rotations)
     assert ".emd" in cli_run(finished, "export", "out", cell, "series", "patterns.mrc", status=2).stderr

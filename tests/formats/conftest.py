@@ -13,36 +13,58 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Optics, TiltSeries
-from benchsuite.measured import read_emd, read_zarr, write_emd, write_zarr
-from benchsuite.measured.emd_array import EmdArray
+from benchsuite.measured.files import write_series
+from benchsuite.measured.series import read_series
 from benchsuite.physics.rotations import single_axis
-from benchsuite.storage import StoredArray
 
 OPTICS = Optics(200.0, 21.4, {"C30": 1.2e4, "C12": 3.7, "phi12_deg": 20.1}, "entrance")
 ANGLES = np.array([-31.7, 0.0, 70.3])
 
 
+def write(series: TiltSeries, file: Path) -> Path:
+    """Write a series and return the file."""
+    return write_series(series, file)[0]
+
+
+def read_whole(file: Path) -> TiltSeries:
+    """Read a series, and all of its data once, so that damage shows."""
+    series = read_series(file)
+    np.asarray(series.data)
+    return series
+
+
 class Format(NamedTuple):
-    """A format: how it is written and read, the name of a file, and the array that stays on disk."""
+    """A format that holds all of a series: how it is written and read, and the name of a file."""
 
     write: Callable[[TiltSeries, Path], Path]
     read: Callable[[Path], TiltSeries]
     file: str
-    array: type
 
 
-FORMATS = {"emd": Format(write_emd, read_emd, "s.emd", EmdArray), "zarr": Format(write_zarr, read_zarr, "s.zarr", StoredArray)}
+FORMATS = {"emd": Format(write, read_whole, "s.emd"), "zarr": Format(write, read_whole, "s.zarr")}
 
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("benchsuite.measured.whole_files.fsync_path", lambda _: None)
+    monkeypatch.setattr("benchsuite.measured.files.fsync_path", lambda _: None)
 
 
 @pytest.fixture(params=FORMATS)
 def fmt(request):
     """Each format in turn."""
     return FORMATS[request.param]
+
+
+@pytest.fixture(scope="session")
+def emd():
+    """EMD: how it is written and read."""
+    return FORMATS["emd"]
+
+
+@pytest.fixture(scope="session")
+def zarr_format():
+    """Zarr: how it is written and read."""
+    return FORMATS["zarr"]
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +109,8 @@ def make():
 def written(tmp_path_factory, make):
     """A folder with a whole s.emd and a whole s.zarr, to be copied."""
     folder = tmp_path_factory.mktemp("whole")
-    write_emd(make(), folder / "s.emd")
-    write_zarr(make(), folder / "s.zarr")
+    write_series(make(), folder / "s.emd")
+    write_series(make(), folder / "s.zarr")
     return folder
 
 

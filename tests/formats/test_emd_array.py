@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchsuite.measured import read_emd
+from benchsuite.measured.series import read_series
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from benchsuite.measured import read_emd
 )
 def test_images_on_disk_are_indexed_like_an_array(written, index, make):
     series = make()
-    data = read_emd(written / "s.emd").data
+    data = read_series(written / "s.emd").data
     assert np.array_equal(data[index], series.data[index])
     assert data[index].shape == series.data[index].shape
     assert (data.shape, data.ndim, data.size, data.nbytes) == (series.data.shape, 6, series.data.size, series.data.nbytes)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from benchsuite.measured import write_emd
 from benchsuite.physics.rotations import random_rotation
 
 
-def test_the_layout_is_the_one_of_emd_1_0(tmp_path, make, angles):
+def test_the_layout_is_the_one_of_emd_1_0(tmp_path, emd, make, angles):
     series = make()
-    with h5py.File(write_emd(series, tmp_path / "s.emd")) as stream:
+    with h5py.File(emd.write(series, tmp_path / "s.emd")) as stream:
         assert dict(stream.attrs).items() >= {"emd_group_type": "file", "version_major": 1, "version_minor": 0}.items()
         assert dict(stream["tilt_series"].attrs) == {"emd_group_type": "root", "python_class": "Root"}
         bundle = stream["tilt_series/metadatabundle"]
@@ -43,9 +42,9 @@ def test_the_layout_is_the_one_of_emd_1_0(tmp_path, make, angles):
         assert np.allclose(dims[2], series.reciprocal_step_per_A * np.array([-3, -2, -1, 0, 1, 2]))
 
 
-def test_images_are_arrays_and_general_rotations_have_no_angles(tmp_path, make):
+def test_images_are_arrays_and_general_rotations_have_no_angles(tmp_path, emd, make):
     rotations = np.stack([random_rotation(np.random.default_rng(i)) for i in range(3)])
-    with h5py.File(write_emd(make("adf", rotations=rotations), tmp_path / "s.emd")) as stream:
+    with h5py.File(emd.write(make("adf", rotations=rotations), tmp_path / "s.emd")) as stream:
         assert stream["tilt_series/tilt_000_focus_000"].attrs["python_class"] == "Array"
         assert stream["tilt_series/tilt_000_focus_000"]["data"].shape == (4, 5)
         assert "dim2" not in stream["tilt_series/tilt_000_focus_000"]

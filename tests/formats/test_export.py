@@ -9,8 +9,8 @@ import pytest
 
 from benchsuite.errors import BenchsuiteError
 from benchsuite.export import export_cell
-from benchsuite.measured import read_emd, read_zarr
-from benchsuite.measured.description import angles_about_y
+from benchsuite.measured.checks import angles_about_y
+from benchsuite.measured.series import read_series
 
 
 def export(series, file):
@@ -23,7 +23,7 @@ def test_export_of_a_series_without_loss(tmp_path, modality, make, assert_equal)
     for suffix in (".emd", ".h5", ".hdf5", ".zarr"):
         file = tmp_path / f"s{suffix}"
         assert export(make(modality), file) == [file]
-        assert_equal((read_zarr if suffix == ".zarr" else read_emd)(file), make(modality))
+        assert_equal(read_series(file), make(modality))
 
 
 def test_export_of_a_stack_is_for_images(tmp_path, make, angles):
@@ -32,7 +32,9 @@ def test_export_of_a_stack_is_for_images(tmp_path, make, angles):
     assert np.allclose(np.loadtxt(tmp_path / "s.rawtlt"), angles)
     assert np.allclose(angles_about_y(series.rotations), angles)
     for suffix in (".mrc", ".tiff"):
-        with pytest.raises(BenchsuiteError, match=r"4dstem series can be written to \.emd, \.h5, \.hdf5, \.zarr"):
+        with pytest.raises(BenchsuiteError, match=r"4dstem series can be written to \.emd, \.h5, \.hdf5, \.py4dstem, \.zarr"):
             export(make(), tmp_path / f"p{suffix}")
-    with pytest.raises(BenchsuiteError, match=r"series can be written to \.mrc, \.tif, \.tiff, \.emd, \.h5, \.hdf5, \.zarr"):
+    with pytest.raises(
+        BenchsuiteError, match=r"series can be written to .*\.mrc, .*\.tif, \.tiff, \.emd, \.h5, \.hdf5, \.py4dstem, \.zarr"
+    ):
         export(make(), tmp_path / "p.png")

@@ -1,4 +1,4 @@
-"""Files of py4DSTEM are read with the angles and optics that they lack; a file is told nothing that it says itself."""
+"""Files of py4DSTEM are read with the angles and optics that they lack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured import read_emd, write_emd
+from benchsuite.measured.series import read_series
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import single_axis
 
@@ -33,9 +33,10 @@ def py4dstem_file(path, count=3, **calibration):
     return path
 
 
-def test_a_file_of_py4dstem_needs_angles_and_optics(tmp_path, angles, optics):
+def test_read_series_py4dstem_needs_angles_and_optics(tmp_path, angles, optics):
     file = py4dstem_file(tmp_path / "p.h5")
-    series = read_emd(file, angles_deg=angles, optics=optics)
+    known = {"energy_keV": optics.energy_keV, "semiangle_mrad": optics.semiangle_mrad}
+    series = read_series(file, tilts=angles, **known)
     assert series.data.shape == (3, 1, 2, 3, 4, 5)
     assert series.data.dtype == np.float32
     assert list(series.data[:, 0, 0, 0, 0, 0]) == [1, 2, 10]
@@ -44,39 +45,27 @@ def test_a_file_of_py4dstem_needs_angles_and_optics(tmp_path, angles, optics):
     assert series.reciprocal_step_per_A == pytest.approx(2e-3 / wavelength_A(200.0))
     assert series.dose_e_per_A2 == np.inf
     assert list(series.defocus_A) == [0.0]
-    with pytest.raises(
-        BenchsuiteError, match=r"p\.h5: .*pass angles_deg \(3 angles in degrees about y.* and optics \(such as Optics"
-    ):
-        read_emd(file)
-    with pytest.raises(BenchsuiteError, match="does not tell the optics; pass optics"):
-        read_emd(file, angles_deg=angles)
-    with pytest.raises(BenchsuiteError, match="shape \\(2,\\); pass 3 angles"):
-        read_emd(file, angles_deg=angles[:2], optics=optics)
-    with pytest.raises(BenchsuiteError, match=r"rotations\[1\] is not a rotation"):
-        read_emd(file, angles_deg=[0.0, np.nan, 0.0], optics=optics)
+    with pytest.raises(BenchsuiteError, match=r"series\.tilts: the file does not state them.*give 3 angles"):
+        read_series(file, **known)
+    with pytest.raises(BenchsuiteError, match=r"p\.h5|series\.file: the file does not state energy_keV, semiangle_mrad"):
+        read_series(file, tilts=angles)
+    with pytest.raises(BenchsuiteError, match=r"2 angles in angles_deg for 3 tilts; allowed: one angle per tilt"):
+        read_series(file, tilts=angles[:2], **known)
+    with pytest.raises(BenchsuiteError, match=r"p\.h5: tilts.*finite number"):
+        read_series(file, tilts=[0.0, np.nan, 0.0], **known)
 
 
 @pytest.mark.parametrize(
-    "calibration",
+    ("calibration", "lacking"),
     [
-        {"R_pixel_units": b"pixels"},
-        {"Q_pixel_units": b"pixels"},
-        {"Q_pixel_size": 0.0},
-        {"R_pixel_size": np.nan},
-        {"R_pixel_size": b"much"},
+        ({"R_pixel_units": b"pixels"}, "scan_step_A"),
+        ({"Q_pixel_units": b"pixels"}, "reciprocal_step_per_A"),
+        ({"Q_pixel_size": 0.0}, "reciprocal_step_per_A"),
+        ({"R_pixel_size": np.nan}, "scan_step_A"),
+        ({"R_pixel_size": b"much"}, "scan_step_A"),
     ],
 )
-def test_a_file_without_pixel_sizes_is_refused(tmp_path, calibration, angles, optics):
+def test_read_series_py4dstem_without_pixel_sizes_is_refused(tmp_path, calibration, lacking, angles):
     file = py4dstem_file(tmp_path / "p.h5", **calibration)
-    with pytest.raises(
-        BenchsuiteError, match=r"no calibration: .*metadatabundle/calibration has .*allowed: a positive number in A"
-    ):
-        read_emd(file, angles_deg=angles, optics=optics)
-
-
-def test_calibration_in_the_file_cannot_be_passed_again(tmp_path, make, angles, optics):
-    file = write_emd(make(), tmp_path / "s.emd")
-    with pytest.raises(BenchsuiteError, match="rotations of its own; leave out angles_deg"):
-        read_emd(file, angles_deg=angles)
-    with pytest.raises(BenchsuiteError, match="optics of its own; leave out optics"):
-        read_emd(file, optics=optics)
+    with pytest.raises(BenchsuiteError, match=f"the file does not state {lacking}"):
+        read_series(file, tilts=angles, energy_keV=200, semiangle_mrad=20)

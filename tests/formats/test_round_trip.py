@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchsuite.data import Optics
-from benchsuite.measured import read_zarr
+from benchsuite.measured.array import MeasuredArray
+from benchsuite.measured.series import read_series
 from benchsuite.physics.rotations import random_rotation
 from benchsuite.storage import save_series
 
@@ -33,11 +34,11 @@ def test_nothing_is_lost(tmp_path, name, fmt, make, assert_equal):
 
 
 def test_patterns_stay_on_disk(tmp_path, fmt, make):
-    assert isinstance(fmt.read(fmt.write(make(), tmp_path / fmt.file)).data, fmt.array)
+    assert isinstance(fmt.read(fmt.write(make(), tmp_path / fmt.file)).data, MeasuredArray)
     assert isinstance(fmt.read(fmt.write(make("adf"), tmp_path / f"adf-{fmt.file}")).data, np.ndarray)
 
 
 def test_a_zarr_group_of_the_store_can_be_read(tmp_path, make, assert_equal):
     series = make()
     save_series(tmp_path / "s.zarr", iter(series.data), series)
-    assert_equal(read_zarr(tmp_path / "s.zarr"), series)
+    assert_equal(read_series(tmp_path / "s.zarr"), series)

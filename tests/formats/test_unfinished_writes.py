@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from benchsuite.errors import StoreError
-from benchsuite.measured import write_emd
 from benchsuite.physics.rotations import single_axis
 
 
@@ -53,23 +52,23 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, size, fmt, make, f
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_is_reported_even_through_hdf5_errors(tmp_path, monkeypatch, make, files_of_at_most):
+def test_full_disk_is_reported_even_through_hdf5_errors(tmp_path, monkeypatch, emd, make, files_of_at_most):
     def write_image(root, name, image, series):
         with files_of_at_most(100):
             root.file.flush()
         raise OSError("Can't synchronously write data (address of object past end of allocation)")
 
-    monkeypatch.setattr("benchsuite.measured.emd_writer._write_image", write_image)
+    monkeypatch.setattr("benchsuite.measured.formats.emd._write_image", write_image)
     with pytest.raises(StoreError, match=r"cannot write .*files may not be that large"):
-        write_emd(make(), tmp_path / "s.emd")
+        emd.write(make(), tmp_path / "s.emd")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_hdf5_survives_a_disk_that_takes_nothing(tmp_path, monkeypatch, make):
+def test_hdf5_survives_a_disk_that_takes_nothing(tmp_path, monkeypatch, emd, make):
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
-    monkeypatch.setattr("benchsuite.measured.whole_files.temporary_name", lambda _: full)
+    monkeypatch.setattr("benchsuite.measured.files.temporary_name", lambda _: full)
     with pytest.raises(StoreError, match=r"cannot write .*s\.emd: the disk is full"):
-        write_emd(make(), tmp_path / "s.emd")
+        emd.write(make(), tmp_path / "s.emd")
     assert list(tmp_path.iterdir()) == []

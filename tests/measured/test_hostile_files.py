@@ -47,7 +47,7 @@ TILTS = {
     "pickle": matrices(lambda f: np.save(f / "m.npy", np.array([{}]), allow_pickle=True), "damaged.*Python objects"),
     "other kind": matrices(lambda f: (f / "m.doc").write_text("1"), r"can be read from \.rawtlt, \.tlt", "m.doc"),
     "gone": matrices(lambda f: None, "no such file", "m.txt"),
-    "none at all": (lambda f: None, {"tilts": None}, r"series\.tilts: the file does not tell them.*give 4 angles"),
+    "none at all": (lambda f: None, {"tilts": None}, r"series\.tilts: the file does not state them.*give 4 angles"),
 }
 
 
@@ -115,7 +115,7 @@ HOSTILE = {
     "an empty file": ("s.mrc", lambda f, w: f.write_bytes(b""), "damaged"),
     "text": ("s.tif", lambda f, w: f.write_text("tilts"), "damaged"),
     "no HDF5": ("s.h5", lambda f, w: f.write_text("tilts"), "not an HDF5 file"),
-    "another format": ("s.png", lambda f, w: f.write_text("tilts"), r"can be read from .*\.mrc.*\.zarr"),
+    "another format": ("s.png", lambda f, w: f.write_text("tilts"), r"no reader takes \.png; .*mrc \(\.mrc .*zarr \(\.zarr\)"),
     "a zero side": ("s.npy", lambda f, w: np.save(f, np.zeros((4, 0, 8), "f4")), r"of shape \(4, 1, 0, 8\) is empty"),
     "complex": ("s.npy", lambda f, w: np.save(f, np.zeros((4, 6, 8), "c8")), "complex64; allowed: real numbers"),
     "objects": ("s.npy", lambda f, w: np.save(f, np.array([{}]), allow_pickle=True), "damaged.*Python objects"),
@@ -183,11 +183,11 @@ def test_a_cut_file_is_refused_or_whole(tmp_path, section, read, writers, stack,
     if not whole.exists():
         whole.parent.mkdir()
         if name == "s.emd":
-            from benchsuite.measured import write_emd
+            from benchsuite.measured.files import write_series
 
             source = tmp_path / "s0.npy"
             np.save(source, stack)
-            write_emd(read(source), whole)
+            write_series(read(source), whole)
         else:
             writers[name](whole, stack)
     data = whole.read_bytes()

@@ -7,8 +7,8 @@ import pytest
 
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
+from benchsuite.measured.array import turned_round
 from benchsuite.measured.series import open_measured
-from benchsuite.measured.series_array import turned_round
 from benchsuite.physics.rotations import euler, rotation, single_axis
 
 
@@ -39,7 +39,7 @@ def test_calibrations_of_imagej_and_ome(tmp_path, stack, section):
         measured = open_measured(section(tmp_path / name, scan_step_A=None)).series
         assert measured.scan_step_A == pytest.approx(0.37, rel=1e-5)
         assert np.array_equal(np.asarray(measured.data)[:, 0], stack)
-    with pytest.raises(BenchsuiteError, match="does not tell scan_step_A; say it in series"):
+    with pytest.raises(BenchsuiteError, match="does not state scan_step_A; give it in series"):
         open_measured(section(tmp_path / "dpi.tif", scan_step_A=None))
 
 
@@ -49,7 +49,7 @@ def test_angles_beside_the_file_are_found_and_told(tmp_path, stack, section, wri
     measured = open_measured(section(tmp_path / "s.mrc", tilts=None))
     assert np.array_equal(measured.series.rotations, single_axis(angles))
     assert measured.files == (tmp_path / "s.mrc", tmp_path / "s.rawtlt")
-    assert "4 tilts from -60° to 60° about y, 6 × 8 pixels of 0.37 Å" in measured.told
+    assert "4 tilts from -60° to 60° about y, 6 × 8 pixels of 0.37 Å" in measured.description
 
 
 @pytest.mark.parametrize("form", ["npy", "rows of 9", "rows of 3", "euler", "inverse"])

@@ -13,8 +13,8 @@ from ase.io import write
 
 from benchsuite import contract_suite
 from benchsuite.export import export_cell
-from benchsuite.measured import write_emd, write_zarr
-from benchsuite.measured.series_array import MeasuredArray
+from benchsuite.measured.array import MeasuredArray
+from benchsuite.measured.files import write_series
 from benchsuite.physics.detector import virtual_images
 from benchsuite.physics.rotations import rotation
 from benchsuite.reports import write_report
@@ -186,7 +186,7 @@ def test_patterns_come_back_with_their_scores(tmp_path):
 
 def test_patterns_come_in_tilt_by_tilt_and_give_virtual_images(tmp_path, monkeypatch):
     series, _ = contract_suite.small_problem("4dstem")
-    (write_emd(series, tmp_path / "s.emd"), write_zarr(series, tmp_path / "s.zarr"))
+    (write_series(series, tmp_path / "s.emd"), write_series(series, tmp_path / "s.zarr"))
     text = "schema: 1\nname: own\nphantom: none\nseries: {file: s.emd, detector_mrad: [5, 15]}\nreconstructors: [mset, resire]\n"
     text += "sweep: [{series.file: [s.emd, s.zarr]}]\n"
     (tmp_path / "own.yaml").write_text(text + ANALYSIS)

@@ -41,7 +41,7 @@ def scenario(tmp_path, stack):
 def test_the_series_describes_the_experiment(scenario):
     e = load(scenario()).cells[0].experiment
     assert e.phantom is None
-    assert (e.engine, e.recorded, e.acquisition.mode) == ("file", "adf", "adf")
+    assert (e.engine, e.recorded, e.acquisition.mode) == ("measured", "adf", "adf")
     assert (e.acquisition.scan.step_A, e.acquisition.scan.positions) == (0.4, (6, 8))
     assert len(e.acquisition.tilts.matrices) == 4
     assert e.microscope.energy_keV == 300
@@ -109,7 +109,7 @@ WRONG = [
     ("file: data", "fiel: data", ["own.yaml:4:", "series", "unknown key; did you mean 'file'?"]),
     ("data/s.npy", "data/none.npy", ["own.yaml:4:10: series.file", "none.npy", "no such file"]),
     ("60]", "60, 80]", ["own.yaml:4", "series.tilts", "5 angles in angles_deg for 4 tilts"]),
-    ("scan_step_A: 0.4, ", "", ["series.file", "does not tell scan_step_A; say it in series"]),
+    ("scan_step_A: 0.4, ", "", ["series.file", "does not state scan_step_A; give it in series"]),
     ("0.4", "-0.4", ["series.scan_step_A", "greater than 0"]),
     ("tilts:", "flip: [q_y], tilts:", ["series.flip", "q_y; allowed: y, x"]),
     ("tilts:", "axes: [tilt, y], tilts:", ["series.axes", "for an array of shape (4, 6, 8) of kind adf"]),
@@ -119,11 +119,15 @@ WRONG = [
     ("tilts:", "detector_mrad: [60, 40], tilts:", ["detector_mrad [60.0, 40.0]", "a larger outer one"]),
     ("tilts:", "defocus_A: [1, 2], tilts:", ["series.defocus_A", "2 values for 1 focus images"]),
     ("series: {", "series: {files: [data/s.npy], ", ["give exactly one of file and files"]),
-    ("reconstructors", "microscope: {energy_keV: 200}\nreconstructors", ["own.yaml:5:1: microscope", "is said in series"]),
-    ("reconstructors", "acquisition: {dose_e_per_A2: 1e5}\nreconstructors", ["acquisition: is for simulations"]),
-    ("reconstructors", "repeats: 2\nreconstructors", ["repeats: 2", "no noise to draw anew; allowed: 1"]),
-    ("reconstructors", "sweep: [{microscope.energy_keV: [1, 2]}]\nreconstructors", ["microscope", "is for simulations"]),
-    ("phantom: none", "phantom: {kind: spinel, edge_A: 6}", ["series: is for data of one's own; say phantom: none"]),
+    (
+        "reconstructors",
+        "microscope: {energy_keV: 200}\nreconstructors",
+        ["own.yaml:5:1: microscope", "describe measured data in series"],
+    ),
+    ("reconstructors", "acquisition: {dose_e_per_A2: 1e5}\nreconstructors", ["acquisition: only applies to simulations"]),
+    ("reconstructors", "repeats: 2\nreconstructors", ["repeats: 2", "no noise to re-sample; allowed: 1"]),
+    ("reconstructors", "sweep: [{microscope.energy_keV: [1, 2]}]\nreconstructors", ["microscope", "only applies to simulations"]),
+    ("phantom: none", "phantom: {kind: spinel, edge_A: 6}", ["series: only applies to measured data (phantom: none)"]),
     ("phantom: none", "phantom: nine", ["phantom", "'none'"]),
     ("reconstructors", "truth: {file: data/none.xyz}\nreconstructors", ["truth.file", "none.xyz", "no such file"]),
     ("reconstructors", "truth: {file: data/true.xyz, frame: {axes: [x, y, y]}}\nreconstructors", ["x, y and z once each"]),

@@ -1,4 +1,4 @@
-"""series: of somebody's own files, brought into the store tilt by tilt."""
+"""series: measured data, brought from their files into the store tilt by tilt."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchsuite import registry
 from benchsuite.content_hash import content_hash
 from benchsuite.contract.cost import Cost
 from benchsuite.data import TiltSeries
@@ -18,6 +19,7 @@ from benchsuite.measured.settings import SeriesFile, dump
 from benchsuite.physics.detector import virtual_images
 from benchsuite.runner.stages.base import Bench
 from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.phantom import class_version
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario.cells import MeasuredData
 from benchsuite.storage import SERIES, save_series
@@ -28,12 +30,12 @@ NAMES_ONLY = {"label", "file", "files"}  # content counts, not its name
 
 @dataclass(frozen=True)
 class MeasuredSeriesStage(SeriesStage):
-    """`modality` adf of a 4dstem series: its virtual images."""
+    """A series in files; `modality` adf of a 4dstem series: its virtual images."""
 
     def measured(self) -> MeasuredData:
         """What the experiment says about its files. Raises ValueError for a simulated one."""
         if self.experiment.measured is None:
-            raise ValueError("a simulated series is in no files")
+            raise ValueError("a simulated series has no files")
         return self.experiment.measured
 
     def inputs(self) -> Mapping[str, Any]:
@@ -42,6 +44,12 @@ class MeasuredSeriesStage(SeriesStage):
         if isinstance(section.get("tilts"), dict):
             section["tilts"] = {name: value for name, value in section["tilts"].items() if name != "file"}
         return {"content": list(measured.content()), "section": section, "modality": self.modality}
+
+    def code(self) -> dict[str, str]:
+        stage, versions = type(self), dict[str, str]()
+        for name in self.measured().readers:
+            versions |= class_version(registry.reader(name), stage)
+        return versions
 
     def upstream(self) -> Sequence[ImageStage]:
         return ()

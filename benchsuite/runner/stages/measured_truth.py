@@ -1,4 +1,4 @@
-"""truth: atoms of somebody's own file, in the frame of the specimen as the scenario states it."""
+"""truth: atoms of a file, in the frame of the specimen as the scenario states it."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from benchsuite.contract.reader import AXES, ArrayOnDisk
 from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.contents import AXES, Sliced
 
 CENTRED = ("y", "x", "scan_y", "scan_x", "q_y", "q_x")  # axes with an origin, at index n//2
 
@@ -40,7 +40,7 @@ class MeasuredArray:
     dtype = np.dtype(np.float32)
 
     def __init__(
-        self, raw: Sliced, kind: Modality, axes: Sequence[str], flip: Sequence[str], where: str, levels: Levels | None = None
+        self, raw: ArrayOnDisk, kind: Modality, axes: Sequence[str], flip: Sequence[str], where: str, levels: Levels | None = None
     ) -> None:
         self._raw, self._kind, self._axes, self._flip, self._where = raw, kind, tuple(axes), tuple(flip), where
         self._levels = Levels() if levels is None else levels

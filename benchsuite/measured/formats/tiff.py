@@ -1,4 +1,4 @@
-"""TIFF stacks through tifffile, page by page, with the calibration that ImageJ, OME or tifffile itself writes."""
+"""TIFF stacks through tifffile, read page by page."""
 
 from __future__ import annotations
 
@@ -8,25 +8,35 @@ from typing import Any
 
 import numpy as np
 
+from benchsuite.contract.reader import Contents, Reader
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.checks import damage_reported, import_extra
-from benchsuite.measured.contents import LENGTHS_A, Contents
+from benchsuite.measured.units import LENGTHS_A
 
-MOST_COMPRESSED = 2000  # times: a header that claims more than any of the codecs can hold is wrong
+MAX_COMPRESSION = 2000  # a header that claims more than any of the codecs can hold is wrong
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of a broken file is said by the error
 
 
-def tiff_contents(file: Path, dataset: str | None = None) -> Contents:
-    """Return the first series of images of a TIFF file. Raises BenchsuiteError where data are cut off."""
-    tifffile = import_extra("tifffile", file, "formats")
-    with damage_reported(file), tifffile.TiffFile(file) as tiff:
-        if not tiff.series:
-            raise BenchsuiteError(f"{file}: holds no images")
-        series = tiff.series[0]
-        _check_whole(file, tiff, series)
-        step = _step_A(tiff, tifffile)
-        array = TiffArray(file, tuple(series.shape), np.dtype(series.dtype))
-    return Contents("TIFF", array, {} if step is None else {"scan_step_A": step})
+class TIFF(Reader):
+    title = "TIFF stacks; pages are tilts"
+    reference = "Gohlke, tifffile, doi:10.5281/zenodo.6795860"
+    suffixes = (".tif", ".tiff")
+    extra = "formats"
+
+    def open(self, file: Path, dataset: str | None = None) -> Contents:
+        import tifffile
+
+        with tifffile.TiffFile(file) as tiff:
+            if not tiff.series:
+                raise BenchsuiteError(f"{file}: holds no images")
+            series = tiff.series[0]
+            _check_whole(file, tiff, series)
+            return Contents(TiffArray(file, tuple(series.shape), np.dtype(series.dtype)), _metadata(tiff, tifffile))
+
+    def write_stack(self, data: np.ndarray, pixel_A: float, file: Path) -> None:
+        import tifffile
+
+        metadata = {"axes": "ZYX", "spacing": pixel_A, "unit": "angstrom"}
+        tifffile.imwrite(file, data, photometric="minisblack", metadata=metadata)  # 3 or 4 tilts are no RGB
 
 
 class TiffArray:
@@ -36,10 +46,10 @@ class TiffArray:
         self._file, self.shape, self.dtype = file, shape, dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
+        import tifffile
         import zarr
 
-        tifffile = import_extra("tifffile", self._file, "formats")
-        with damage_reported(self._file), tifffile.TiffFile(self._file) as tiff:
+        with tifffile.TiffFile(self._file) as tiff:
             _check_whole(self._file, tiff, tiff.series[0])
             with tiff.series[0].aszarr(level=0) as store:
                 return np.asarray(zarr.open_array(store, mode="r")[index])
@@ -56,7 +66,7 @@ def _check_whole(file: Path, tiff: Any, series: Any) -> None:
         ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
         if not ends or len(ends) < len(page.dataoffsets):
             raise BenchsuiteError(f"{file}: damaged: a page without data")
-        room = sum(page.databytecounts) * (1 if page.compression == 1 else MOST_COMPRESSED)
+        room = sum(page.databytecounts) * (1 if page.compression == 1 else MAX_COMPRESSION)
         if series.dataoffset is None and page.nbytes > room:
             raise BenchsuiteError(f"{file}: damaged: a page of shape {page.shape} in {sum(page.databytecounts):,} bytes")
         end = max(end, *ends) if series.dataoffset is None else end
@@ -64,8 +74,8 @@ def _check_whole(file: Path, tiff: Any, series: Any) -> None:
         raise BenchsuiteError(f"{file}: damaged: {size:,} bytes, its images end at {end:,}")
 
 
-def _step_A(tiff: Any, tifffile: Any) -> float | None:
-    """The pixel size in Å, where a program that means it has written one; resolution tags alone are those of printers."""
+def _metadata(tiff: Any, tifffile: Any) -> dict[str, Any]:
+    """Header fields that are used: the pixel size of ImageJ, OME or tifffile; resolution tags alone are those of printers."""
     size, unit = None, ""
     if tiff.is_ome:
         pixels = _first(tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})).get("Pixels", {})
@@ -77,8 +87,9 @@ def _step_A(tiff: Any, tifffile: Any) -> float | None:
     elif tiff.is_shaped and tiff.shaped_metadata:
         size, unit = tiff.shaped_metadata[0].get("spacing"), str(tiff.shaped_metadata[0].get("unit", ""))
     factor = LENGTHS_A.get(unit)
-    known = factor is not None and isinstance(size, (int, float)) and 0 < size < float("inf")
-    return float(size) * factor if known and factor is not None and size is not None else None
+    if factor is None or not isinstance(size, (int, float)) or not 0 < size < float("inf"):
+        return {}
+    return {"scan_step_A": float(size) * factor}
 
 
 def _first(images: Any) -> Any:

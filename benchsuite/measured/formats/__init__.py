@@ -1,0 +1,1 @@
+"""Built-in file formats, one file each (entry points `benchsuite.readers`)."""
