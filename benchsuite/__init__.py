@@ -14,12 +14,14 @@ __version__ = "0.1.0"
 
 API = {
     "Acquisition": "benchsuite.contract.settings",
+    "Contents": "benchsuite.contract.reader",
     "Context": "benchsuite.contract.algorithm",
     "Cost": "benchsuite.contract.cost",
     "Count": "benchsuite.params",
     "Figure": "benchsuite.contract.figure",
     "Grid": "benchsuite.data",
     "Iterate": "benchsuite.contract.reconstructor",
+    "MappedArray": "benchsuite.contract.reader",
     "Metric": "benchsuite.contract.metric",
     "Microscope": "benchsuite.contract.settings",
     "Modality": "benchsuite.data",
@@ -31,6 +33,7 @@ API = {
     "Preprocessed": "benchsuite.data",
     "Preprocessing": "benchsuite.contract.preprocessing",
     "Projector": "benchsuite.physics.projection.projector",
+    "Reader": "benchsuite.contract.reader",
     "Reconstruction": "benchsuite.data",
     "Reconstructor": "benchsuite.contract.reconstructor",
     "Run": "benchsuite.results",
@@ -39,6 +42,8 @@ API = {
     "Simulator": "benchsuite.contract.simulator",
     "TiltSeries": "benchsuite.data",
     "Volume": "benchsuite.data",
+    "read_series": "benchsuite.measured.series",
+    "write_series": "benchsuite.measured.files",
 }  # public name: the module that defines it
 
 __all__ = ["API", "__version__", *API]

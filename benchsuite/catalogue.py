@@ -1,4 +1,4 @@
-"""What `list` and `info` show: reconstructors, phantoms, metrics, figures and scenarios, with parameters and references."""
+"""What `list` and `info` show of everything registered, and of scenarios: titles, references, parameters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
     "rmsd_<El>_pm",
     "site_displacement_<x|y|z>_pm",
 )
-CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric", "figure")
+CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric", "figure", "reader")
 KINDS = (*(registry.GROUPS[kind].removeprefix("benchsuite.") for kind in CLASSES), "scenarios")
 
 
@@ -94,6 +94,9 @@ def _patterns() -> tuple[str, ...]:
 def _describe_class(kind: str, name: str) -> str:
     cls = registry.registered(kind, name)
     lines = [f"{name} ({kind}): {cls.title}", f"reference: {cls.reference}"]
+    if kind == "reader":
+        written = [what for what, format in (("stacks and volumes", "stack"), ("whole series", "series")) if cls.writes(format)]
+        return "\n".join([*lines, f"suffixes: {' '.join(cls.suffixes)}", f"can be written: {', '.join(written) or 'no'}"])
     if kind == "metric":
         better = "" if cls.direction == "neither" else f"; {cls.direction} is better"
         lines.append(f"unit: {cls.unit or 'none'}{better}")

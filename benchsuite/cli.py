@@ -335,14 +335,18 @@ def export(
         Path,
         typer.Argument(
             help="File to write: .emd, .h5, .hdf5 or .zarr (series, lossless), .mrc or .tiff (volume, or ADF series averaged "
-            "over foci), .extxyz, .xyz or .cif (truth, traced)."
+            "over foci), that of a plugin, .extxyz, .xyz or .cif (truth, traced)."
         ),
     ],
+    plugin: Plugin = None,
 ) -> None:
     """Export the series, volume or atoms of a cell to a standard format."""
+    from benchsuite import registry
     from benchsuite.export import export_cell
     from benchsuite.results import Run
 
+    for plugin_file in plugin or []:
+        registry.load_plugin(plugin_file)
     for written in export_cell(Run(run_folder), cell, what, file):
         typer.echo(f"wrote {written}")
 

@@ -40,6 +40,7 @@ class Contents:
         `kind`), with their units; besides, `rotations` (n, 3, 3), or `angles_deg`, (n) about the tilt axis, or `tilt_deg` of a file
         that holds one tilt. A key of the scenario counts more.
     axes: the array's axes in its order, as in AXES; None where the file does not say.
+    files: further files that are read, such as the data beside a header: their content, too, is part of the key of a result.
     remarks: sentences for the user, such as on parts of the file that are missing or on header fields that are not used.
     format: a name more specific than the reader's title.
     """
@@ -47,6 +48,7 @@ class Contents:
     array: ArrayOnDisk
     metadata: Mapping[str, Any] = field(default_factory=dict)
     axes: tuple[str, ...] | None = None
+    files: tuple[Path, ...] = ()
     remarks: tuple[str, ...] = ()
     format: str = ""
 

@@ -171,7 +171,9 @@ def stacked(contents: Sequence[Contents], names: Sequence[str]) -> Contents:
         metadata["angles_deg"] = angles
     remarks = tuple(dict.fromkeys(remark for one in contents for remark in one.remarks))
     axes = ("tilt", *first.axes) if first.axes and "tilt" not in first.axes else None
-    return Contents(_Stacked([one.array for one in contents]), metadata, axes, remarks, f"{len(contents)} files, {first.format}")
+    files = tuple(file for one in contents for file in one.files)
+    array = _Stacked([one.array for one in contents])
+    return Contents(array, metadata, axes, files, remarks, f"{len(contents)} files, {first.format}")
 
 
 def _of_one_tilt(contents: Contents, name: str) -> Contents:

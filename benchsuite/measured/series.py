@@ -70,7 +70,7 @@ def open_measured(section: SeriesFile) -> Measured:
     series = _series(section, contents.metadata, kind, array, rotations)
     shape = " × ".join(map(str, contents.array.shape))
     description = f"{_where(files)}: {contents.format}, {shape} {contents.array.dtype} as {', '.join(axes)}: {_description(series)}"
-    read = (*files, *((tilts,) if tilts else ()))
+    read = tuple(dict.fromkeys([*files, *contents.files, *([tilts] if tilts else [])]))
     return Measured(series, read, tuple(readers), description, contents.remarks)
 
 

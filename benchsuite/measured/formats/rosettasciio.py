@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ PLUGINS = {
     ".tvips": "tvips",
     ".zspy": "zspy",
 }
+COMPANIONS = {".emi": (".emi", "_*.ser"), ".mib": (".mib", ".hdr"), ".tvips": ("000.tvips", "*.tvips")}  # read beside a file
 
 
 class RosettaSciIO(Reader):
@@ -56,7 +58,10 @@ class RosettaSciIO(Reader):
         reader = importlib.import_module(f"rsciio.{name}").file_reader
         signals = [signal for signal in reader(str(file), lazy=True) if np.ndim(signal["data"]) >= 2]
         chosen = _chosen(file, signals, dataset)
-        return Contents(DaskArray(chosen["data"]), _metadata(chosen), _axes(chosen), format=f"{name} (RosettaSciIO)")
+        own, others = COMPANIONS.get(file.suffix.lower(), ("", ""))
+        beside = sorted(file.parent.glob(glob.escape(file.name[: -len(own)]) + others)) if own else []
+        data, format = DaskArray(chosen["data"]), f"{name} (RosettaSciIO)"
+        return Contents(data, _metadata(chosen), _axes(chosen), tuple(beside), format=format)
 
 
 class DaskArray:
