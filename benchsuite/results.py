@@ -63,6 +63,11 @@ class Run:
         return self._about.get("caveats", {})
 
     @property
+    def shared_forward_models(self) -> Mapping[str, str]:
+        """The physics module by which the data of a method were simulated and that it computes with, by the label of the method."""
+        return self._about.get("shared_forward_models", {})
+
+    @property
     def published(self) -> list[dict[str, Any]]:
         return list(self.scenario.get("published") or [])
 

@@ -16,9 +16,10 @@ from benchsuite.contract.figure import Figure
 from benchsuite.reports import cell_table
 from benchsuite.reports.drawn import Drawn, Picture, code, digest, source_digest
 from benchsuite.reports.figures import chosen, draw, lacking
+from benchsuite.reports.groups import methods
 from benchsuite.reports.pages.write import writing_pages
 from benchsuite.reports.pool import Member, members_of
-from benchsuite.reports.summary import Table, tables
+from benchsuite.reports.summary import Table, shared_forward_models, tables
 from benchsuite.reports.templates import template
 from benchsuite.results import Run
 
@@ -50,6 +51,7 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
         tables=found,
         pictures=pictures,
         left_out=left_out,
+        shared=shared_forward_models(run.shared_forward_models, methods(run)),
         scenario=yaml_text(run.scenario),
         provenance=flat(run.provenance),
     )

@@ -22,7 +22,7 @@ from benchsuite.reports.html import cells_of, flat, write_if_new, write_tables, 
 from benchsuite.reports.labels import label
 from benchsuite.reports.pool import Member, Pool, members_of, pools
 from benchsuite.reports.style import MethodStyle, method_styles
-from benchsuite.reports.summary import Table
+from benchsuite.reports.summary import Table, shared_forward_models
 from benchsuite.reports.templates import template
 from benchsuite.reports.winners import Winners, winner_table, winners
 from benchsuite.results import RUN_FILE, Run
@@ -49,6 +49,7 @@ class Section:
     winners: Winners
     table: Table
     pictures: list[Picture]
+    shared: list[str]
 
 
 def write_overview(runs: Sequence[Run], folder: Path) -> Path:
@@ -111,9 +112,20 @@ def _section(pool: Pool, slug: str, styles: dict[str, MethodStyle], drawn: Drawn
     for sheet in sheets(pool):
         name = f"{slug}-{re.sub(r'[^A-Za-z0-9_]+', '-', sheet.key)}{sheet.part}"
         pictures += _draw(drawn, name, key, MULTIPLES.format(key=label(sheet.key)), functools.partial(small_multiples, sheet, own))
+    models = {method: module for member in pool.members for method, module in member.run.shared_forward_models.items()}
+    shared = shared_forward_models(models, methods(pool))
     ok = int((pool.table["status"] == "ok").sum())
     return Section(
-        slug, pool.title, pool.name, pool.scale, ok, len(pool.table), contests, winner_table(contests, f"{slug}-winners"), pictures
+        slug,
+        pool.title,
+        pool.name,
+        pool.scale,
+        ok,
+        len(pool.table),
+        contests,
+        winner_table(contests, f"{slug}-winners"),
+        pictures,
+        shared,
     )
 
 

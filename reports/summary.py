@@ -6,7 +6,7 @@ A mean is never shown without how many cells it stands on, and one over fewer th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchsuite.reports.bound import BOUND, RATIO, beside_rmsd, bound_of, ratio_of
 from benchsuite.reports.figures.size import lines
-from benchsuite.reports.groups import Group, failures, groups, text_of
+from benchsuite.reports.groups import Group, failures, groups, methods, text_of
 from benchsuite.reports.labels import condition, label, labels, number, plus_minus, unit, value
 from benchsuite.results import Run
 
@@ -33,6 +33,9 @@ MORE_METRICS = (
     "slice_correlation",
     "reconstruct_s",
     "peak_memory_mb",
+)
+SHARED_MODEL = (
+    "Simulation and reconstruction share the forward model {module}{methods}: errors of that model do not show in the scores."
 )
 
 
@@ -64,7 +67,17 @@ def tables(run: Run) -> list[Table]:
     kept = [table for table in found if table is not None and table.rows]
     engines = set(run.table["engine"]) if "engine" in run.table else set()
     caveats = [text for name, text in run.caveats.items() if name in engines]
+    caveats += shared_forward_models(run.shared_forward_models, methods(run))
     return [replace(table, note=" ".join(filter(None, (table.note, *caveats)))) for table in kept]
+
+
+def shared_forward_models(shared: Mapping[str, str], present: Sequence[str]) -> list[str]:
+    """Return a sentence for each forward model that data were simulated by and that methods among those present compute with."""
+    of_module: dict[str, list[str]] = {}
+    for method in present:
+        if method in shared:
+            of_module.setdefault(shared[method], []).append(method)
+    return [SHARED_MODEL.format(module=module, methods=f" for {', '.join(names)}") for module, names in of_module.items()]
 
 
 def summary(run: Run) -> Table:

@@ -7,6 +7,10 @@ import pytest
 from benchsuite import registry
 from benchsuite.code_version import code_version
 from benchsuite.forward_models import shared_forward_model
+from benchsuite.results import Run
+from benchsuite.runner.folder import RunFolder
+from benchsuite.scenario import load
+from benchsuite.store import Store
 
 MULTISLICE, GAUSSIANS = "benchsuite.physics.multislice.model", "benchsuite.physics.gaussians.image_model"
 
@@ -53,3 +57,10 @@ def test_shared_forward_model_of_a_plugin_file_is_found_by_its_imports(tmp_path)
 def test_the_forward_model_that_an_engine_declares_is_the_one_that_it_imports(engine):
     cls = registry.simulator(engine)
     assert f"benchsuite.physics.{cls.forward_model}" in code_version([cls.__module__])
+
+
+def test_run_folder_states_which_methods_share_the_forward_model_of_their_data(tmp_path):
+    folder = RunFolder(tmp_path / "run", load("mset_2023/fig9", "smoke"), Store(tmp_path / "store"))
+    with folder.locked():
+        folder.begin({})
+    assert Run(tmp_path / "run").shared_forward_models == {"MSET": MULTISLICE, "SSET": MULTISLICE}

@@ -15,7 +15,9 @@ from typing import Any
 
 from benchsuite import registry
 from benchsuite.atomic import clear_disk_errors, write_text
+from benchsuite.contract.algorithm import Algorithm
 from benchsuite.errors import BenchsuiteError
+from benchsuite.forward_models import shared_forward_model
 from benchsuite.provenance import provenance
 from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, read_sealed, sealed_text, write_table
 from benchsuite.scenario import Cell, Loaded
@@ -63,6 +65,7 @@ class RunFolder:
             "store": relative,
             "cells": [cell.id for cell in self.loaded.cells],
             "caveats": _caveats(self.loaded.cells),
+            "shared_forward_models": _shared_forward_models(self.loaded.cells),
             "provenance": provenance(),
         }
         write_text(self.folder / RUN_FILE, json.dumps(about, indent=1))
@@ -109,6 +112,23 @@ def _caveats(cells: Sequence[Cell]) -> dict[str, str]:
     """What the data of the simulation engines lack, by the name of the engine."""
     engines = {cell.experiment.engine for cell in cells if cell.experiment.measured is None}
     return {name: caveat for name in sorted(engines) if (caveat := registry.simulator(name).caveat)}
+
+
+def _shared_forward_models(cells: Sequence[Cell]) -> dict[str, str]:
+    """The physics module by which the data of a method are simulated and that it computes with, by the label of the method."""
+    shared: dict[str, str | None] = {}
+    for cell in cells:
+        label = cell.reconstructor.label
+        if cell.experiment.measured is None and shared.get(label) is None:
+            shared[label] = shared_forward_model(registry.simulator(cell.experiment.engine), *_algorithms(cell))
+    return {label: module for label, module in shared.items() if module is not None}
+
+
+def _algorithms(cell: Cell) -> list[Algorithm[Any]]:
+    """The preprocessing steps and the reconstructor of a cell, and those of the one whose atoms it refines."""
+    spec = cell.reconstructor
+    found = [registry.registered(one.registry_kind, one.name)(one.params) for one in (*spec.preprocess, spec)]
+    return found if cell.initial is None else [*found, *_algorithms(cell.initial)]
 
 
 def _row_of(file: Path, key: str | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from benchsuite.reports.pages.atoms import NON_ATOM, OUTCOMES, UNSCORED, Scene, 
 from benchsuite.reports.pages.content import Content, content
 from benchsuite.reports.pages.slices import legend_symbol
 from benchsuite.reports.pages.still import still
+from benchsuite.reports.summary import SHARED_MODEL
 from benchsuite.reports.templates import template
 from benchsuite.results import Run
 
@@ -36,6 +37,7 @@ class Place:
 def page(run: Run, cell_id: str, place: Place) -> str:
     """Return the HTML of a cell. Text of scenarios and logs is escaped; numbers of the atoms are base64."""
     cell = content(run.cell(cell_id), run.sweep_keys)
+    method = str(cell.row["reconstructor"])
     atoms = cell.scene if cell.scene is not None and len(cell.scene) else None
     return template("cell.html.j2").render(
         cell=cell,
@@ -46,7 +48,7 @@ def page(run: Run, cell_id: str, place: Place) -> str:
         run_name=place.run_name,
         scale=run.scale,
         title=run.scenario.get("title") or run.scenario["name"],
-        method=str(cell.row["reconstructor"]),
+        method=method,
         condition=labels.condition(cell.swept),
         good=cell.row["status"] in GOOD,
         atoms=_json(packed(atoms)) if atoms else None,
@@ -55,6 +57,7 @@ def page(run: Run, cell_id: str, place: Place) -> str:
         marks=_marks(atoms) if atoms else [],
         taken=_taken(cell),
         facts=_facts(run, cell),
+        shared=SHARED_MODEL.format(module=module, methods="") if (module := run.shared_forward_models.get(method)) else "",
     )
 
 

@@ -95,4 +95,4 @@ def _facts_of(run: Run) -> str:
     lasting = {
         name: fact for name, fact in run.provenance.items() if name != "started"
     }  # running a finished run again changes no page
-    return digest([dict(run.scenario), run.scale, run.sweep_keys, lasting, run.folder.name])
+    return digest([dict(run.scenario), run.scale, run.sweep_keys, dict(run.shared_forward_models), lasting, run.folder.name])

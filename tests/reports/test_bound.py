@@ -154,7 +154,15 @@ def test_the_page_of_winners_has_as_many_cells_as_headings(tmp_path):
     for bound in (True, False):
         pool = pool_of(noisy(tmp_path / str(bound), bound=bound))
         found = winners(pool)
-        section = {"winners": found, "table": winner_table(found, "w"), "pictures": [], "slug": "w", "title": "", "name": ""}
+        section = {
+            "winners": found,
+            "table": winner_table(found, "w"),
+            "pictures": [],
+            "shared": [],
+            "slug": "w",
+            "title": "",
+            "name": "",
+        }
         page = template("overview.html.j2").render(
             title="", total=1, ok=1, runs=[], sections=[{**section, "scale": "", "ok": 1, "total": 1}]
         )

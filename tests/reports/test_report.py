@@ -10,13 +10,14 @@ import pytest
 from ase import Atoms
 
 from benchsuite.data import Reconstruction
-from benchsuite.reports import write_report
+from benchsuite.reports import write_overview, write_report
 from benchsuite.reports.figures.atoms_grid import slab
 from benchsuite.reports.labels import condition
 from benchsuite.reports.style import wrapped
 from benchsuite.reports.summary import summary, tables
 from benchsuite.results import CellResult, Run, table_of
 from tests.reports.made_runs import drawn
+from tests.reports.made_runs import make_run as made_up
 
 KEY = "acquisition.dose_e_per_A2"
 
@@ -255,3 +256,19 @@ def test_legends_of_long_names_stay_inside(tmp_path):
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.width
+
+
+def test_shared_forward_model_is_stated_on_all_pages_and_below_the_summary(tmp_path):
+    run = made_up(tmp_path / "run", methods=("MSET", "RESIRE"), doses=(2e5,))
+    about = json.loads((run.folder / "run.json").read_text())
+    about["shared_forward_models"] = {"MSET": "physics.multislice", "LOT": "physics.gaussians"}
+    (run.folder / "run.json").write_text(json.dumps(about))
+    run = Run(run.folder)
+    sentence = "Simulation and reconstruction share the forward model physics.multislice"
+    page = write_report(run)
+    assert f"{sentence} for MSET:" in page.read_text()
+    assert "physics.gaussians" not in page.read_text()
+    assert f"{sentence} for MSET:" in (run.folder / "tables" / "summary.md").read_text()
+    cells = {file.stem: file.read_text() for file in page.parent.glob("pages/*/*.html")}
+    assert [sentence in cells[name] for name in ("0000", "0001")] == [True, False]
+    assert f"{sentence} for MSET:" in write_overview([run], tmp_path / "all").read_text()
