@@ -17,7 +17,7 @@ OF_PATTERNS = {"iterations": 16, "start": "peaks", "weakest": 0.08, "slice_A": 1
 class LOTParams(Params):
     interaction: Interaction = Field(
         "adaptive",
-        description="Forward model: images without probe (direct), with free (rigid) or fitted probe (adaptive); multislice patterns",
+        description="Forward model: images without probe (direct), with free (rigid) or fitted probe (adaptive); multislice",
     )
     iterations: Count = Field(30, description="Iterations over all images after the orbitals have merged (multislice: 16)")
     start: Literal["grid", "peaks"] = Field(
