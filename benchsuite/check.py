@@ -55,7 +55,7 @@ def find_class(name: str) -> type[Any]:
 
 def _registered(name: str) -> type[Any]:
     if name.endswith(".py"):
-        raise BenchsuiteError(f"{name}: say which class of the file: {name}:CLASS")
+        raise BenchsuiteError(f"{name}: name a class of the file: {name}:CLASS")
     kinds = [kind for kind in ("preprocessing", "simulator") if name in registry.names(kind)]
     return registry.registered(kinds[0] if kinds and name not in registry.names("reconstructor") else "reconstructor", name)
 

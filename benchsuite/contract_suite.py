@@ -139,7 +139,7 @@ def check_iterates(cls: type[AnyReconstructor]) -> None:
     iterates = run(cls, series, grid)
     assert iterates, "no iterate was yielded"
     announced = cls().total_iterations()
-    hint = "override it where no parameter called `iterations` says how many come"
+    hint = "override it if no parameter called `iterations` gives the number"
     assert len(iterates) <= announced + 1, f"{len(iterates)} iterates, total_iterations() announces {announced}; {hint}"
     for item in iterates:
         assert isinstance(item, Iterate), f"yielded {type(item).__name__}"

@@ -82,7 +82,7 @@ def common_warnings(microscope: Microscope, simulation: Simulation, acquisition:
         found += _warnings_overlap(microscope, acquisition.scan)
     elif acquisition.scan.step_A > nyquist * 1.001:
         found.append(
-            f"acquisition.scan.step_A: {acquisition.scan.step_A:g} Å undersamples the image, whose finest detail asks for "
+            f"acquisition.scan.step_A: {acquisition.scan.step_A:g} Å undersamples the image, whose finest detail requires "
             f"steps of λ/(4α) = {nyquist:.3f} Å"
         )
     if acquisition.detector is not None and acquisition.detector.inner_mrad < microscope.semiangle_mrad:

@@ -42,7 +42,7 @@ def module_for(device: str) -> ModuleType:
         raise BenchsuiteError(f"unknown device {device!r}; allowed: {', '.join(DEVICES)}")
     cupy = _cupy()
     if cupy is None:
-        raise BenchsuiteError("device 'cuda' was asked for, but cupy with a CUDA device is not available; use --device cpu")
+        raise BenchsuiteError("device 'cuda' needs cupy and a CUDA device; use --device cpu")
     return cupy
 
 

@@ -33,7 +33,7 @@ class Align(Preprocessing[AlignParams]):
             return f"align needs at least {FEWEST} tilts, the series has {len(series.data)}"
         refusal = super().accepts(series) or reason_to_skip("align", series)
         if refusal is None and self.params.angles == "tilt" and self.params.axis is None and tilt_axis(series.rotations) is None:
-            refusal = "align: the rotations have no common tilt axis; say axis, or angles: all or none"
+            refusal = "align: the rotations have no common tilt axis; set axis, or angles: all or none"
         return refusal
 
     def preprocess(self, series: TiltSeries, context: Context) -> Preprocessed:

@@ -48,7 +48,7 @@ class Denoise(Preprocessing[DenoiseParams]):
     def accepts(self, series: TiltSeries) -> str | None:
         if self.params.method == "bm3d" and importlib.util.find_spec("bm3d") is None:
             return (
-                "denoise: method bm3d needs the package bm3d, which is not installed (its licence is not free); or say method: nlm"
+                "denoise: method bm3d needs the package bm3d, which is not installed (its licence is not free); or use method: nlm"
             )
         refusal = super().accepts(series)
         if refusal is None and series.modality == "adf" and not are_counts(series):

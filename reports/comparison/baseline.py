@@ -29,7 +29,7 @@ def accept(side: Side, file: Path, reason: str, *, when: str, metrics: Sequence[
     that they are accepted, where a cell has no result.
     """
     if not reason.strip():
-        raise BenchsuiteError("--reason: say why these results are accepted; it stands in the file")
+        raise BenchsuiteError("--reason: state why these results are accepted; it is recorded in the file")
     if not side.cells:
         raise BenchsuiteError(f"{side.name}: has no finished cell to accept")
     failed = [cell for cell in side.cells if cell.status not in ("ok", "skipped")]
@@ -100,7 +100,7 @@ def read_file(file: Path) -> dict[str, Any]:
         raise BenchsuiteError(f"{file}: format {content['format']!r}; this version reads {FORMAT!r}")
     body = {key: value for key, value in content.items() if key not in ("format", "checksum")}
     if content.get("checksum") != _checksum(body):
-        raise BenchsuiteError(f"{file}: changed since it was accepted (checksum); accept a run anew instead of editing the file")
+        raise BenchsuiteError(f"{file}: changed since it was accepted (checksum); accept another run instead of editing the file")
     return content
 
 

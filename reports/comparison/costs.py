@@ -31,7 +31,7 @@ class Ratio:
 def other_machine(base: Side, candidate: Side) -> str:
     """Return which facts about the machine differ, or are unknown; empty where times may be compared."""
     if not base.machine or not candidate.machine:
-        return "a side does not say on what machine it ran"
+        return "the machine of one side is not recorded"
     keys = sorted({*base.machine, *candidate.machine})
     different = [key for key in keys if base.machine.get(key) != candidate.machine.get(key)]
     return f"another machine: {', '.join(different)}" if different else ""

@@ -90,7 +90,7 @@ def cost_lines(comparison: Comparison) -> list[str]:
         return []
     methods = dict.fromkeys(ratio.method for ratio in comparison.costs)
     lines = [f"{method}: {', '.join(_ratio(one) for one in comparison.costs if one.method == method)}" for method in methods]
-    return ["Candidate / base on the same machine, of separate runs: told, not judged.", *lines]
+    return ["Ratio candidate / base on the same machine, from separate runs; reported without a verdict.", *lines]
 
 
 def _ratio(ratio: Ratio) -> str:

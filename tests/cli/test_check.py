@@ -101,7 +101,7 @@ def test_check_fails_with_the_exception_of_the_class(folder, name, reason):
         ("mine.py:instance", "is a Raises, not a class"),
         ("mine.py:Foreign", "no subclass of benchsuite.contract.Reconstructor"),
         ("mine.py:Abstract", "does not implement reconstruct"),
-        ("mine.py", "say which class"),
+        ("mine.py", "name a class"),
         ("gone.py:Any", "no such file"),
         ("broken.py:Any", r"cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
         ("exits:Any", "cannot be imported: SystemExit: 3"),

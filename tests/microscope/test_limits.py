@@ -86,7 +86,7 @@ def test_defaults_are_possible() -> None:
         (
             {"mode": "4dstem", "camera": Camera(pixels=(40, 40), field_A=12.8)},
             "acquisition.camera.field_A",
-            "abtem has patterns of the whole field of view; say engine: native",
+            "abtem has patterns of the whole field of view; use engine: native",
         ),
         (
             {"mode": "4dstem", "camera": Camera(pixels=(40, 40), field_A=12.83), "simulation": {"engine": "native"}},

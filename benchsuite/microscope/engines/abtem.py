@@ -58,7 +58,7 @@ class AbTEM(Simulator[Params]):
     def check(self, microscope: Microscope, simulation: Simulation, acquisition: Acquisition) -> list[str]:
         problems = multislice_problems(microscope, simulation, acquisition)
         if acquisition.mode == "4dstem" and acquisition.camera.field_A is not None:
-            problems.append("acquisition.camera.field_A: abtem has patterns of the whole field of view; say engine: native")
+            problems.append("acquisition.camera.field_A: abtem has patterns of the whole field of view; use engine: native")
         box, factor = field_of_view_A(acquisition.scan), prism_factor(simulation)
         spread = probe_spread_A(microscope, simulation, acquisition.scan)
         if acquisition.mode == "adf" and box / factor < spread <= box:

@@ -104,7 +104,7 @@ def test_runs_that_cannot_be_accepted_are_refused(made_up, tmp_path):
     file = tmp_path / "b.json"
     failed = side([cell(rmsd_pm=5.0), cell(repeat=1, status="oom", reason="8 GB")])
     for accepting, words in (
-        (lambda: accept(failed, file, "  ", when=""), "say why"),
+        (lambda: accept(failed, file, "  ", when=""), "state why"),
         (lambda: accept(failed, file, "why", when=""), "1 of 2 cells have no result.*--with-failures"),
         (lambda: accept(side([]), file, "why", when=""), "no finished cell"),
         (lambda: accept(failed, file, "why", when="", failures=True, metrics=["mine"]), "no cell of run has this score"),

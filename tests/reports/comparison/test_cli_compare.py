@@ -81,7 +81,7 @@ def test_impossible_comparisons_are_reported(folders, tmp_path):
         (("compare", folders["base"], folders["seed"]), "the record of cell 0000 is damaged (KeyError"),
         (("compare", folders["base"], folders["dose"]), "0000.json is damaged"),
         (("compare", folders["base"], folders["same"], "--metric", "rmsd"), "did you mean 'rmsd_pm'"),
-        (("baseline", "accept", folders["base"], "--reason", " "), "--reason: say why"),
+        (("baseline", "accept", folders["base"], "--reason", " "), "--reason: state why"),
         (("baseline", "show", tmp_path / "nothing.json"), "cannot be read"),
     ):
         result = invoke(*words)
@@ -143,7 +143,7 @@ def test_a_run_against_itself_is_unchanged(runs, tmp_path):
     assert set(told["counts"]) == {"unchanged"}
     assert {one["method"] for one in told["findings"]} == {"SIRT", "WBP"}
     assert told["changed_settings"] == []
-    assert "told, not judged" in result.output
+    assert "reported without a verdict" in result.output
 
 
 def test_fewer_iterations_are_found_and_the_cells_named(runs):
