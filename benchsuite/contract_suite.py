@@ -106,7 +106,7 @@ def diffraction_series(positions: np.ndarray, rotations: np.ndarray, side: int =
             spectrum = scipy.fft.fft2(wave.astype(np.complex64)) * half
         intensity = np.fft.fftshift(np.abs(spectrum) ** 2, axes=(1, 2)) / side**2
         image[0] = intensity.reshape(side // 2, side // 2, side, side)
-    optics = Optics(energy_keV, semiangle_mrad, focal_plane="centre")
+    optics = Optics(energy_keV, semiangle_mrad)
     return TiltSeries(
         "4dstem", patterns, rotations, 2 * step_A, optics, np.array([defocus_A]), reciprocal_step_per_A=1 / (side * step_A)
     )

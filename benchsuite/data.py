@@ -31,14 +31,13 @@ def substrate_of(truth: Atoms) -> np.ndarray:
 class Optics:
     """The probe-forming optics: everything a reconstructor may know about the incident wave.
 
-    Defocus is positive underfocus, Δf = −C1 (Kirkland). Aberrations beyond it are coefficients in Å by their usual polar
-    names (C30 = spherical). `focal_plane` says where Δf = 0 focuses: at the "entrance" or the "centre" of the specimen box.
+    Aberrations beyond defocus, which a series states for each of its images, are coefficients in Å by their usual polar names
+    (C30 = spherical).
     """
 
     energy_keV: float
     semiangle_mrad: float
     aberrations_A: Mapping[str, float] = field(default_factory=dict)
-    focal_plane: Literal["entrance", "centre"] = "centre"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class TiltSeries:
         With a finite dose: counts / electrons_per_position.
         phase, which ptychography makes of patterns: (n_tilt, 1, ny, nx) projected phases in rad, on pixels of `scan_step_A`.
     rotations: (n_tilt, 3, 3) nominal specimen-to-laboratory rotations, r_lab = R r_specimen.
-    defocus_A: (n_focus,) positive underfocus.
+    defocus_A: (n_focus,) Δf = −C1 (Kirkland), positive is underfocus, about the centre of the box: the crossover is at z = Δf.
     scan_step_A: distance of neighbouring probe positions; position [iy, ix] is at step · (ix − nx//2, iy − ny//2).
     detector_mrad: inner and outer angle for adf.
     reciprocal_step_per_A: distance of detector pixels for 4dstem.

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from benchsuite.params import AsTuple, Count, CountPair, NonNegative, Numbers, Pair, Params, Positive, Vector3
+from benchsuite.physics.probe import FocalPlane
 
 Dose = Annotated[float, Field(gt=0, allow_inf_nan=True)]
 Row3 = Annotated[tuple[Vector3, Vector3, Vector3], AsTuple]
@@ -20,7 +21,7 @@ class Microscope(Params):
     energy_keV: float = Field(300.0, gt=0, description="Acceleration voltage in kV.")
     semiangle_mrad: float = Field(21.0, gt=0, description="Convergence semi-angle of the probe.")
     defocus_A: float | Numbers = Field(0.0, description="Defocus, positive for underfocus; a list gives a focal series.")
-    focal_plane: Literal["entrance", "centre"] = Field("centre", description="Plane of the box where zero defocus focuses.")
+    focal_plane: FocalPlane = Field("centre", description="Plane of the box where zero defocus focuses.")
     aberrations_A: dict[str, float] = Field(
         default_factory=dict,
         description="Polar aberration coefficients beyond defocus, such as C30 in Å, with their directions, such as phi12_deg.",

@@ -119,7 +119,6 @@ def description(series: TiltSeries) -> dict[str, Any]:
             "energy_keV": float(optics.energy_keV),
             "semiangle_mrad": float(optics.semiangle_mrad),
             "aberrations_A": {name: float(value) for name, value in optics.aberrations_A.items()},
-            "focal_plane": optics.focal_plane,
         },
     }
 

@@ -20,6 +20,7 @@ from benchsuite.measured.settings import SeriesFile
 from benchsuite.measured.tilts import describe_tilts, file_of_tilts, measured_rotations
 from benchsuite.physics.detector import angle_step_mrad
 from benchsuite.physics.electrons import wavelength_A
+from benchsuite.physics.probe import centred_defocus_A
 from benchsuite.storage import json_safe
 
 MAX_FRACTION = 1.05  # of the electrons: more cannot reach a detector
@@ -170,6 +171,9 @@ def _series(section: SeriesFile, metadata: Mapping[str, Any], kind: Modality, ar
     defoci = np.atleast_1d(np.asarray(defocus, dtype=np.float64))
     if len(defoci) != array.shape[1]:
         raise KeyedError("series.defocus_A", f"{len(defoci)} values for {array.shape[1]} focus images; allowed: one for each")
+    plane, depth_A = known("focal_plane", "centre"), known("specimen_depth_A")
+    if plane == "entrance" and depth_A is None:
+        raise KeyedError("series.focal_plane", "entrance needs specimen_depth_A, the extent of the specimen along the beam")
     detector = known("detector_mrad") if kind == "adf" else None
     series = TiltSeries(
         modality=kind,
@@ -180,9 +184,8 @@ def _series(section: SeriesFile, metadata: Mapping[str, Any], kind: Modality, ar
             float(known("energy_keV")),
             float(known("semiangle_mrad")),
             dict(known("aberrations_A", {})),
-            known("focal_plane", "centre"),
         ),
-        defocus_A=defoci,
+        defocus_A=np.array([centred_defocus_A(float(defocus), plane, depth_A or 0.0) for defocus in defoci]),
         dose_e_per_A2=float(known("dose_e_per_A2", np.inf)),
         detector_mrad=None if detector is None else (float(detector[0]), float(detector[1])),
         reciprocal_step_per_A=reciprocal,

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from benchsuite.data import Modality
 from benchsuite.params import AsTuple, Names, NonNegative, Numbers, Pair, Params, Positive, Vector3
+from benchsuite.physics.probe import FocalPlane
 
 NO_PHANTOM = "none"  # `phantom: none`: nothing is simulated
 AxisName = Literal["tilt", "focus", "y", "x", "scan_y", "scan_x", "q_y", "q_x"]
@@ -73,8 +74,9 @@ class SeriesFile(Params):
         None, description="Defocus, positive for underfocus; a list for a focal series; default: 0."
     )
     aberrations_A: dict[str, float] | None = Field(None, description="Polar aberration coefficients beyond defocus, such as C30.")
-    focal_plane: Literal["entrance", "centre"] | None = Field(
-        None, description="Plane of the specimen where zero defocus focuses; default: centre."
+    focal_plane: FocalPlane | None = Field(None, description="Plane of the specimen where zero defocus focuses; default: centre.")
+    specimen_depth_A: Positive | None = Field(
+        None, description="Extent of the specimen along the beam, which focal_plane: entrance needs."
     )
     detector_mrad: Pair | None = Field(
         None, description="Annulus of the detector; of patterns: annulus of the virtual images for methods that take images."
@@ -130,6 +132,7 @@ FROM_FILES = (
     "defocus_A",
     "aberrations_A",
     "focal_plane",
+    "specimen_depth_A",
     "detector_mrad",
     "dose_e_per_A2",
 )  # keys of the section that a file's metadata may state, too

@@ -18,7 +18,7 @@ from benchsuite.contract.settings import Acquisition, Microscope, Scan, Simulati
 from benchsuite.errors import PhysicsError, choices
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
 from benchsuite.physics.electrons import wavelength_A
-from benchsuite.physics.probe import AIRY_RADIUS, PROBE_TAILS
+from benchsuite.physics.probe import AIRY_RADIUS, PROBE_TAILS, centred_defocus_A
 
 MIN_OVERLAP = 0.5  # of the diameters of neighbouring probes
 MAX_SIDE_PX = 100_000
@@ -120,8 +120,8 @@ def probe_spread_A(microscope: Microscope, simulation: Simulation, scan: Scan) -
     """Return the largest diameter that the probe has in the box, over all foci."""
     depth = box_depth_A(scan, simulation)
     semiangle = microscope.semiangle_mrad * 1e-3
-    above, below = (depth / 2, depth / 2) if microscope.focal_plane == "centre" else (0.0, depth)
-    out_of_focus = max(max(abs(above + defocus), abs(below - defocus)) for defocus in microscope.defoci_A)
+    defoci = [centred_defocus_A(defocus, microscope.focal_plane, depth) for defocus in microscope.defoci_A]
+    out_of_focus = max(depth / 2 + abs(defocus) for defocus in defoci)
     return 2 * (semiangle * out_of_focus + PROBE_TAILS * wavelength_A(microscope.energy_keV) / semiangle)
 
 
@@ -184,8 +184,6 @@ def _check_room(microscope: Microscope, simulation: Simulation, acquisition: Acq
     if 2 * simulation.margin_A >= min(box, depth):
         least = min(box, depth)
         problems.append(f"simulation.margin_A: {simulation.margin_A:g} Å on both sides leaves no room in a box of {least:g} Å")
-    if simulation.depth_A is not None and microscope.focal_plane == "entrance":
-        problems.append("simulation.depth_A: the plane of focus must then be the centre (microscope.focal_plane)")
     spread = probe_spread_A(microscope, simulation, scan)
     if spread > box:
         problems.append(

@@ -26,6 +26,7 @@ from benchsuite.microscope.limits import check_fits, grid_points
 from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
 from benchsuite.physics.backend import thread_count
 from benchsuite.physics.fft.plans import MEASURED, with_kept_plans
+from benchsuite.physics.probe import centred_defocus_A
 
 PROBES_AT_ONCE = 16
 POSITIONS_AT_ONCE = 64
@@ -115,8 +116,8 @@ class Sliced:
         Positive defocus puts the crossover below. A slice scatters at its entrance face, on average half a slice above the
         atoms that it holds, so the focus is raised by as much.
         """
-        reference = self.box_A / 2 if microscope.focal_plane == "centre" else 0.0
-        return defocus_A + reference - self.depth_A - self.slice_A / 2
+        centred = centred_defocus_A(defocus_A, microscope.focal_plane, self.box_A)
+        return centred + self.box_A / 2 - self.depth_A - self.slice_A / 2
 
 
 def sliced_potential(atoms: Atoms, positions: np.ndarray, simulation: Simulation, scan: Scan) -> Sliced:

@@ -13,13 +13,14 @@ from benchsuite.data import Modality, Optics, TiltSeries
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope.recording import record, true_drift_A, true_rotations
 from benchsuite.microscope.simulation import check_physics, simulate
-from benchsuite.microscope.tilts import camera_field_A, rotations
+from benchsuite.microscope.tilts import box_depth_A, camera_field_A, rotations
+from benchsuite.physics.probe import centred_defocus_A
 
 
-def empty_series(microscope: Microscope, acquisition: Acquisition, modality: Modality) -> TiltSeries:
+def empty_series(microscope: Microscope, simulation: Simulation, acquisition: Acquisition, modality: Modality) -> TiltSeries:
     """Return the series that these settings record, its data zeros that take no memory."""
     patterns = acquisition.camera.pixels if modality == "4dstem" else ()
-    nominal, annulus = rotations(acquisition.tilts), acquisition.detector
+    nominal, annulus, depth = rotations(acquisition.tilts), acquisition.detector, box_depth_A(acquisition.scan, simulation)
     return TiltSeries(
         modality=modality,
         data=np.broadcast_to(np.float32(0), (len(nominal), len(microscope.defoci_A), *acquisition.scan.positions, *patterns)),
@@ -29,9 +30,8 @@ def empty_series(microscope: Microscope, acquisition: Acquisition, modality: Mod
             energy_keV=microscope.energy_keV,
             semiangle_mrad=microscope.semiangle_mrad,
             aberrations_A=dict(microscope.aberrations_A),
-            focal_plane=microscope.focal_plane,
         ),
-        defocus_A=np.array(microscope.defoci_A),
+        defocus_A=np.array([centred_defocus_A(defocus, microscope.focal_plane, depth) for defocus in microscope.defoci_A]),
         dose_e_per_A2=acquisition.dose_e_per_A2,
         detector_mrad=(annulus.inner_mrad, annulus.outer_mrad) if modality == "adf" and annulus else None,
         reciprocal_step_per_A=1 / camera_field_A(acquisition) if modality == "4dstem" else None,
@@ -82,4 +82,4 @@ def simulate_series(
     brightest = max(float(tilt.max()) for tilt in noise_free)
     rng = dose_generator(modality, seed)
     recorded = np.stack(list(record(noise_free, len(noise_free), acquisition, shifts_A, rng, brightest)))
-    return replace(empty_series(microscope, acquisition, modality), data=recorded)
+    return replace(empty_series(microscope, simulation, acquisition, modality), data=recorded)

@@ -6,11 +6,14 @@ In free space a probe of defocus Δf has, at a distance z beyond the plane that 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from benchsuite.data import Optics
 from benchsuite.physics.electrons import wavelength_A
 
+FocalPlane = Literal["entrance", "centre"]  # of the specimen box: where zero defocus focuses
 HIGHER_MODE_INTENSITY = 0.03  # of an incoherent mode, relative to the first, to start from
 AIRY_RADIUS = 0.61  # of a focused probe, in units of λ/α
 PROBE_TAILS = 1.5  # half the room a focused probe needs, in units of λ/α
@@ -37,6 +40,11 @@ def aperture_function(
     inside = np.clip((edge - angle) / pixel + 0.5, 0, 1) if soft else (angle <= edge).astype(float)
     wave = inside * np.exp(-2j * np.pi / wavelength_A * chi)
     return (wave / np.sqrt((inside**2).sum())).astype(np.complex64)
+
+
+def centred_defocus_A(defocus_A: float, focal_plane: FocalPlane, depth_A: float) -> float:
+    """Return the defocus about the centre of a specimen box of that depth, of one that refers to its focal plane."""
+    return defocus_A if focal_plane == "centre" else defocus_A - depth_A / 2
 
 
 def incoherent_modes(aperture: np.ndarray, count: int) -> np.ndarray:

@@ -235,7 +235,7 @@ class ImageFit:
             probes_initial=np.stack(probes.initial),
             probe_depths_A=probes.depths_A,
             probe_pixel_A=np.array(self.model.grid.pixel_A),
-            focus_A=probes.sharpest_depths_A() - _reference_A(self.series),
+            focus_A=probes.sharpest_depths_A(),
         )
 
     def _state(self) -> dict[str, np.ndarray]:
@@ -288,11 +288,6 @@ def model_for(params: LOTParams, series: TiltSeries, threads: int, xp: ModuleTyp
     depth_A = step * max(series.scan_shape)
     slices = math.ceil(depth_A / params.slice_A)
     depths_A = params.slice_A * (np.arange(slices) - (slices - 1) / 2)
-    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) + _reference_A(series) for defocus in series.defocus_A]
+    foci = [0.0 if params.initial_defocus == "zero" else float(defocus) for defocus in series.defocus_A]
     spread = SPREAD * grid.pixel_A**2
     return OrbitalModel(grid, ProbeStack(grid, optics, foci, depths_A, spread, params.probe_radius_A), threads, xp)
-
-
-def _reference_A(series: TiltSeries) -> float:
-    """Return the depth of the plane that defocus refers to."""
-    return 0.0 if series.optics.focal_plane == "centre" else -series.scan_step_A * max(series.scan_shape) / 2

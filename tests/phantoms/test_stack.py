@@ -7,7 +7,8 @@ import pytest
 
 from benchsuite.contract.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope import check_physics, simulate
+from benchsuite.microscope import simulate
+from benchsuite.microscope.series import empty_series
 from benchsuite.phantoms.stack import Stack
 
 
@@ -35,4 +36,12 @@ def test_a_box_may_be_higher_than_wide():
     assert image.max() > 10 * image[0, 0, 0]
     with pytest.raises(PhysicsError, match="does not fit its box"):
         simulate(atoms, np.eye(3), Microscope(), high.model_copy(update={"depth_A": None}), acquisition)
-    assert "simulation.depth_A" in "\n".join(check_physics(Microscope(focal_plane="entrance"), high, acquisition))
+
+
+def test_a_series_from_the_entrance_of_a_high_box_is_defocused_from_its_centre():
+    scan = Scan(step_A=0.8, positions=(24, 24))
+    acquisition = Acquisition(tilts={"angles_deg": [0]}, scan=scan, detector=AnnularDetector(inner_mrad=24, outer_mrad=30))
+    microscope = Microscope(focal_plane="entrance", defocus_A=10.0)
+    for depth_A, centred_A in ((60.0, -20.0), (None, 10.0 - 0.8 * 24 / 2)):
+        series = empty_series(microscope, Simulation(depth_A=depth_A), acquisition, "adf")
+        assert series.defocus_A == pytest.approx(centred_A)

@@ -38,7 +38,7 @@ from benchsuite.physics.fft import fftw
 from benchsuite.physics.gaussians.engine_numba import add_product, in_slices, splat
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD
-from benchsuite.physics.probe import probe_transfer
+from benchsuite.physics.probe import centred_defocus_A, probe_transfer
 
 SINGLE_ATOM_FIELD_A, SINGLE_ATOM_FIELD_PX = 14.4, 1152  # pixels of 0.0125 Å
 
@@ -164,8 +164,7 @@ def _slices(simulation: Simulation, box_A: float) -> tuple[int, float]:
 def _probes(microscope: Microscope, simulation: Simulation, scan: Scan) -> list[np.ndarray]:
     """Return (slices, rows, half columns) complex64 transfer functions for every focus; the same for all tilts."""
     box_A = box_depth_A(scan, simulation)
-    reference = 0.0 if microscope.focal_plane == "centre" else -box_A / 2
-    foci = tuple(defocus + reference for defocus in microscope.defoci_A)
+    foci = tuple(centred_defocus_A(defocus, microscope.focal_plane, box_A) for defocus in microscope.defoci_A)
     optics = (microscope.energy_keV, microscope.semiangle_mrad, tuple(sorted(microscope.aberrations_A.items())))
     grid = fine_grid(scan, simulation)
     return _probes_of(optics, foci, _slices(simulation, box_A), grid.shape, grid.pixel_A)

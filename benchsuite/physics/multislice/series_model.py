@@ -106,7 +106,6 @@ class SeriesModel:
         field_px = field_pixels(series, grid.voxel_A)
         qy, qx = (min(have, field_px) for have in series.data.shape[4:])
         ny, nx = series.scan_shape
-        self.box_A = series.scan_step_A * max(ny, nx)
         self.entrance_A = float(self.edges_A[0] + self.edges_A[1]) / 2  # slices act in their middle
         window_px = window_pixels(how.window_A, grid.voxel_A, field_px)
         self._check_window(window_px, wavelength)
@@ -140,8 +139,7 @@ class SeriesModel:
 
     def _defocus_A(self, defocus_A: float) -> float:
         """The defocus in the plane where the first slice acts."""
-        reference = 0.0 if self.series.optics.focal_plane == "centre" else -self.box_A / 2
-        return defocus_A + reference - self.entrance_A
+        return defocus_A - self.entrance_A
 
     def _check_window(self, window_px: int, wavelength_A: float) -> None:
         semiangle = self.series.optics.semiangle_mrad * 1e-3

@@ -50,12 +50,13 @@ class SeriesStage(Stage):
 
     def shape(self) -> tuple[int, ...]:
         """The shape of the data."""
-        return microscope.empty_series(self.experiment.microscope, self.experiment.acquisition, self.modality).data.shape
+        e = self.experiment
+        return microscope.empty_series(e.microscope, e.simulation, e.acquisition, self.modality).data.shape
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         e, acquisition = self.experiment, self.experiment.acquisition
         drift = true_drift_A(e, self.repeat)
-        series = microscope.empty_series(e.microscope, acquisition, self.modality)
+        series = microscope.empty_series(e.microscope, e.simulation, acquisition, self.modality)
         rng = microscope.dose_generator(self.modality, e.seed, self.repeat)
         moved = drift if acquisition.mode == "adf" else np.zeros_like(drift)  # of a 4D-STEM scan, when it was simulated
         load = functools.partial(load_image, modality=self.modality)

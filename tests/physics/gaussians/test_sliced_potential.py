@@ -243,7 +243,7 @@ def native_series(atoms, rotations):
     settings = Simulation(engine="native", sampling_A=0.1, slice_A=1.0)
     patterns = [simulate(atoms, turn, Microscope(defocus_A=-60.0), settings, acquisition, seed=1)["4dstem"] for turn in rotations]
     microscope = Microscope(defocus_A=-60.0)
-    known = Optics(microscope.energy_keV, microscope.semiangle_mrad, {}, microscope.focal_plane)
+    known = Optics(microscope.energy_keV, microscope.semiangle_mrad, {})
     return TiltSeries(
         "4dstem", np.stack(patterns).astype(np.float32), rotations, 1.6, known, np.array([-60.0]), reciprocal_step_per_A=1 / 12.8
     )
