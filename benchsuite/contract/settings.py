@@ -18,13 +18,13 @@ Row3 = Annotated[tuple[Vector3, Vector3, Vector3], AsTuple]
 
 
 class Microscope(Params):
-    energy_keV: float = Field(300.0, gt=0, description="Acceleration voltage in kV.")
-    semiangle_mrad: float = Field(21.0, gt=0, description="Convergence semi-angle of the probe.")
-    defocus_A: float | Numbers = Field(0.0, description="Defocus, positive for underfocus; a list gives a focal series.")
-    focal_plane: FocalPlane = Field("centre", description="Plane of the box where zero defocus focuses.")
+    energy_keV: float = Field(300.0, gt=0, description="Acceleration voltage in kV")
+    semiangle_mrad: float = Field(21.0, gt=0, description="Convergence semi-angle of the probe")
+    defocus_A: float | Numbers = Field(0.0, description="Defocus, positive for underfocus; a list gives a focal series")
+    focal_plane: FocalPlane = Field("centre", description="Plane of the box where zero defocus focuses")
     aberrations_A: dict[str, float] = Field(
         default_factory=dict,
-        description="Polar aberration coefficients beyond defocus, such as C30 in Å, with their directions, such as phi12_deg.",
+        description="Polar aberration coefficients beyond defocus, such as C30 in Å, with their directions, such as phi12_deg",
     )
 
     @property
@@ -33,31 +33,31 @@ class Microscope(Params):
 
 
 class Simulation(Params):
-    engine: str = Field("abtem", description="Name of the simulation engine; `benchsuite list simulators` shows all.")
-    params: dict[str, Any] = Field(default_factory=dict, description="Further parameters of the engine; `benchsuite info ENGINE`.")
-    window_A: Positive | None = Field(None, description="Side of the window of a probe (native); default: the whole box.")
-    method: Literal["multislice", "prism"] = Field("multislice", description="Direct multislice or PRISM (abtem).")
-    sampling_A: Positive = Field(0.1, description="Pixel width of potential and wave; the band limit is λ/(3·sampling).")
-    slice_A: Positive = Field(2.0, description="Slice thickness.")
-    depth_A: Positive | None = Field(None, description="Height of the specimen box along the beam; default: a cube.")
-    prism_interpolation: Count = Field(4, description="PRISM interpolation factor f; the probe window is box/f (abtem).")
-    potential: Literal["kirkland", "lobato"] = Field("kirkland", description="Parametrisation of the atomic potentials.")
-    margin_A: NonNegative = Field(2.0, description="Minimum distance of atoms from the faces of the box at any tilt.")
+    engine: str = Field("abtem", description="Name of the simulation engine; `benchsuite list simulators` shows all")
+    params: dict[str, Any] = Field(default_factory=dict, description="Further parameters of the engine; `benchsuite info ENGINE`")
+    window_A: Positive | None = Field(None, description="Side of the window of a probe (native); default: the whole box")
+    method: Literal["multislice", "prism"] = Field("multislice", description="Direct multislice or PRISM (abtem)")
+    sampling_A: Positive = Field(0.1, description="Pixel width of potential and wave; the band limit is λ/(3·sampling)")
+    slice_A: Positive = Field(2.0, description="Slice thickness")
+    depth_A: Positive | None = Field(None, description="Height of the specimen box along the beam; default: a cube")
+    prism_interpolation: Count = Field(4, description="PRISM interpolation factor f; the probe window is box/f (abtem)")
+    potential: Literal["kirkland", "lobato"] = Field("kirkland", description="Parametrisation of the atomic potentials")
+    margin_A: NonNegative = Field(2.0, description="Minimum distance of atoms from the faces of the box at any tilt")
 
 
 class Tilts(Params):
     """Exactly one of: `range_deg` with `count`; `angles_deg`; `euler_deg`; `matrices`."""
 
     range_deg: Pair | None = Field(
-        None, description="Lowest and highest tilt angle; a full 180° leaves out the last view, which mirrors the first."
+        None, description="Lowest and highest tilt angle; a full 180° leaves out the last view, which mirrors the first"
     )
-    count: Annotated[Count, Field(le=10_000)] | None = Field(None, description="Number of tilts in range_deg.")
-    angles_deg: Numbers | None = Field(None, description="Tilt angles about the tilt axis.")
-    axis: Literal["x", "y", "z"] | Vector3 = Field("y", description="Tilt axis of range_deg and angles_deg.")
-    euler_deg: Annotated[tuple[Vector3, ...], AsTuple] | None = Field(None, description="Three Euler angles per tilt.")
-    euler_order: Literal["zyx", "zyz", "zxz"] = Field("zyx", description="Order of the rotation axes of euler_deg.")
+    count: Annotated[Count, Field(le=10_000)] | None = Field(None, description="Number of tilts in range_deg")
+    angles_deg: Numbers | None = Field(None, description="Tilt angles about the tilt axis")
+    axis: Literal["x", "y", "z"] | Vector3 = Field("y", description="Tilt axis of range_deg and angles_deg")
+    euler_deg: Annotated[tuple[Vector3, ...], AsTuple] | None = Field(None, description="Three Euler angles per tilt")
+    euler_order: Literal["zyx", "zyz", "zxz"] = Field("zyx", description="Order of the rotation axes of euler_deg")
     matrices: Annotated[tuple[Row3, ...], AsTuple] | None = Field(
-        None, description="Rotation matrix per tilt, active: r_lab = R r_specimen."
+        None, description="Rotation matrix per tilt, active: r_lab = R r_specimen"
     )
 
     @model_validator(mode="after")
@@ -73,13 +73,13 @@ class Tilts(Params):
 
 
 class Scan(Params):
-    step_A: float = Field(0.4, gt=0, le=1000, description="Distance of neighbouring probe positions.")
-    positions: CountPair = Field((64, 64), description="Probe positions (ny, nx); the field of view is step × positions.")
+    step_A: float = Field(0.4, gt=0, le=1000, description="Distance of neighbouring probe positions")
+    positions: CountPair = Field((64, 64), description="Probe positions (ny, nx); the field of view is step × positions")
 
 
 class AnnularDetector(Params):
-    inner_mrad: NonNegative = Field(40.0, description="Inner collection semi-angle.")
-    outer_mrad: Positive = Field(64.0, description="Outer collection semi-angle.")
+    inner_mrad: NonNegative = Field(40.0, description="Inner collection semi-angle")
+    outer_mrad: Positive = Field(64.0, description="Outer collection semi-angle")
 
     @model_validator(mode="after")
     def _outer_beyond_inner(self) -> AnnularDetector:
@@ -91,17 +91,17 @@ class AnnularDetector(Params):
 class Camera(Params):
     """The pixelated detector of 4D-STEM: the central pixels of the diffraction pattern, each 1/field wide, without binning."""
 
-    pixels: CountPair = Field((64, 64), description="Detector pixels (q_y, q_x).")
+    pixels: CountPair = Field((64, 64), description="Detector pixels (q_y, q_x)")
     field_A: Positive | None = Field(
-        None, description="Field whose reciprocal is the pixel width (native); default: the field of view."
+        None, description="Field whose reciprocal is the pixel width (native); default: the field of view"
     )
 
 
 class FrozenPhonons(Params):
-    count: Count = Field(8, description="Number of phonon configurations averaged per image, drawn independently for every tilt.")
-    rms_A: dict[str, NonNegative] = Field(description="RMS thermal displacement per axis in Å, by element.")
+    count: Count = Field(8, description="Number of phonon configurations averaged per image, drawn independently for every tilt")
+    rms_A: dict[str, NonNegative] = Field(description="RMS thermal displacement per axis in Å, by element")
     antithetic: bool = Field(
-        False, description="Draw configurations in pairs of opposite displacements, whose mean displacement is zero."
+        False, description="Draw configurations in pairs of opposite displacements, whose mean displacement is zero"
     )
 
     @model_validator(mode="after")
@@ -114,10 +114,10 @@ class FrozenPhonons(Params):
 class Imperfections(Params):
     """Imperfections of an experiment, all off by default. Reconstructors are not given them."""
 
-    drift_A: NonNegative = Field(0.0, description="RMS specimen drift between images, per axis.")
-    tilt_error_deg: NonNegative = Field(0.0, description="RMS error of the nominal tilt angle.")
+    drift_A: NonNegative = Field(0.0, description="RMS specimen drift between images, per axis")
+    tilt_error_deg: NonNegative = Field(0.0, description="RMS error of the nominal tilt angle")
     background: NonNegative = Field(
-        0.0, description="Constant background of every image, as a fraction of the maximum of the series."
+        0.0, description="Constant background of every image, as a fraction of the maximum of the series"
     )
 
     def any(self) -> bool:
@@ -127,21 +127,21 @@ class Imperfections(Params):
 
 class Acquisition(Params):
     mode: Literal["adf", "4dstem"] = Field(
-        "adf", description="ADF images, or 4D-STEM diffraction patterns with virtual ADF images of the same scan."
+        "adf", description="ADF images, or 4D-STEM diffraction patterns with virtual ADF images of the same scan"
     )
     tilts: Tilts
     scan: Scan = Field(default_factory=Scan)
     detector: AnnularDetector | None = Field(
-        default_factory=AnnularDetector, description="Annular detector; null for 4D-STEM without virtual ADF images."
+        default_factory=AnnularDetector, description="Annular detector; null for 4D-STEM without virtual ADF images"
     )
     camera: Camera = Field(default_factory=Camera)
-    dose_e_per_A2: Dose = Field(math.inf, description="Dose in electrons per Å² for the whole tilt series; .inf is noise-free.")
+    dose_e_per_A2: Dose = Field(math.inf, description="Dose in electrons per Å² for the whole tilt series; .inf is noise-free")
     frozen_phonons: FrozenPhonons | None = None
     imperfections: Imperfections = Field(default_factory=Imperfections)
 
 
 class VolumeGrid(Params):
-    voxel_A: Positive | None = Field(None, description="Voxel width; default: the scan step, of 4D-STEM what the patterns resolve.")
+    voxel_A: Positive | None = Field(None, description="Voxel width; default: the scan step, of 4D-STEM what the patterns resolve")
     shape: Annotated[tuple[Count, Count, Count], AsTuple] | None = Field(
-        None, description="Number of voxels (nz, ny, nx); default: a cube over the field of view."
+        None, description="Number of voxels (nz, ny, nx); default: a cube over the field of view"
     )

@@ -108,7 +108,8 @@ class Scenario(Params):
     limits: Limits = Field(default_factory=Limits)
     sweep: Annotated[tuple[dict[str, Any], ...], AsTuple] = ()
     figures: Annotated[tuple[FigureName, ...], AsTuple] | None = Field(
-        None, description="figures of the report by name (see `list figures`), in this order; default: all that the run can fill"
+        None,
+        description="Figures of the report by name (see `list figures`), in this order; default: all that the run provides data for",
     )
     scales: dict[Literal["smoke", "desk", "paper"], dict[str, Any]] = Field(default_factory=dict)
     published: Annotated[tuple[Published, ...], AsTuple] = ()

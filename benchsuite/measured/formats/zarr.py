@@ -19,7 +19,7 @@ METADATA = "zarr.json"
 
 
 class Zarr(Reader):
-    title = "zarr: tilt series of benchsuite, or any array"
+    title = "Zarr: tilt series of benchsuite, or any array"
     reference = "https://zarr-specs.readthedocs.io"
     suffixes = (".zarr",)
     folders = (".zarr",)
