@@ -150,7 +150,7 @@ def plan(
             str(item.cell.repeat),
             "-" if item.cached else f"{item.seconds:.0f}",
             "-" if item.cached else f"{item.peak_bytes / 1e9:.1f} GB",
-            "cached" if item.cached else item.why,
+            item.why or "cached",
         ]
         for item in plans
     ]

@@ -111,16 +111,16 @@ class Progress:
             self._next_s = tally.seconds() + EVERY_S
 
     def _task(self, event: Mapping[str, Any]) -> None:
-        name = f"{event['kind']} {event['cell']} {event['label'] if event['kind'] == 'scores' else event['part']}".strip()
+        name = event["task"]
         if event["event"] == "begin":
             if name in self._tasks:  # a worker died, and another one begins anew
                 self._bars.remove_task(self._tasks.pop(name))
-            self._tasks[name] = self._bars.add_task(name, total=len(event["share"]) or None, note="")
+            self._tasks[name] = self._bars.add_task(name, total=event["stages"] if event["stages"] > 1 else None, note="")
         elif name not in self._tasks:
             return
         elif event["event"] == "iteration":
             self._bars.update(self._tasks[name], completed=event["iteration"], total=event["total"])
-        elif event["event"] == "made" and event["stage"] in ("image", "preprocessed_tilt"):
+        elif event["event"] == "made" and event["per_tilt"]:
             self._bars.advance(self._tasks[name])
         elif event["event"] == "done":
             self._bars.remove_task(self._tasks.pop(name))

@@ -95,14 +95,14 @@ def run_scenario(
 
 
 def _make_here(loaded: Loaded, store: Path, device: str) -> None:
+    from benchsuite.runner.graph import graph_of
     from benchsuite.runner.loop import CellFailure
-    from benchsuite.runner.stages import ensure, flow
+    from benchsuite.runner.stages.base import ensure
     from benchsuite.store import Store
 
-    verified: dict[str, Path] = {}
     for cell in loaded.cells:
         try:
-            ensure(Store(store), flow(cell, device).scores, verified=verified)
+            ensure(Store(store), graph_of(cell, device).scores)
         except CellFailure as failure:
             if failure.status != "skipped":
                 raise

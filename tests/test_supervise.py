@@ -7,12 +7,16 @@ import os
 import signal
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
 
-from benchsuite.runner import supervise
-from benchsuite.runner.task import Task
+from benchsuite.runner.graph import graph_of
+from benchsuite.runner.session import Session
+from benchsuite.runner.supervise import Limits, supervise
+from benchsuite.runner.task import task_of
 from benchsuite.scenario import load
+from benchsuite.store import Store
 
 PLUGIN = """
 import os, signal, sys, time
@@ -80,16 +84,32 @@ analysis: {species: [Cu, Au]}
 """
     )
     cell = load(folder / "s.yaml").cells[0]
-    task = Task("series", cell, str(folder / "store"), plugins=(str(folder / "odd.py"),))
-    outcome = supervise.supervise(task.to_json(), time_s=120, memory_bytes=8e9, threads=2)
+    task = task_of(cell, [graph_of(cell).series], Store(folder / "store"), plugins=[str(folder / "odd.py")])
+    with Session() as session:
+        outcome = supervise(session, task, Limits(120, 8e9), threads=2)
     assert outcome.status == "ok", outcome
     return folder
 
 
-def attempt(folder, how, **limits):
+@pytest.fixture(scope="module")
+def session():
+    with Session() as made:
+        yield made
+
+
+def task(folder, how):
     cell = load(folder / "s.yaml", overrides=[f"reconstructors.odd.how={how}"]).cells[0]
-    task = Task("scores", cell, str(folder / "store"), plugins=(str(folder / "odd.py"),))
-    return supervise.supervise(task.to_json(), threads=1, **{"time_s": 60, "memory_bytes": 8e9, **limits})
+    return task_of(cell, graph_of(cell).goals, Store(folder / "store"), plugins=[str(folder / "odd.py")])
+
+
+@pytest.fixture
+def attempt(setting, session):
+    """A function that lets the plugin behave in some way, and returns how the task ended."""
+
+    def run(how, session=session, **limits):
+        return supervise(session, task(setting, how), Limits(**{"time_s": 60, "memory_bytes": 8e9, **limits}), threads=1)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -106,51 +126,52 @@ def attempt(folder, how, **limits):
         ("nothing", "error", "yielded no iterate"),
     ],
 )
-def test_reasons(setting, how, status, reason):
-    outcome = attempt(setting, how)
+def test_reasons(attempt, how, status, reason):
+    outcome = attempt(how)
     assert outcome.status == status
     assert reason in outcome.reason
     assert "about to" in outcome.log or how in ("exit", "kill", "segfault")
 
 
-def test_a_volume_of_zeros_is_scored_as_nothing_found(setting):
-    assert attempt(setting, "fine").status == "ok"
+def test_a_volume_of_zeros_is_scored_as_nothing_found(attempt):
+    assert attempt("fine").status == "ok"
 
 
-def test_a_hanging_task_is_killed(setting):
-    outcome = attempt(setting, "hang", time_s=4)
+def test_a_hanging_task_is_killed(attempt):
+    outcome = attempt("hang", time_s=4)
     assert outcome.status == "timeout"
     assert "4 s" in outcome.reason
 
 
-def test_a_hungry_task_is_killed(setting):
-    outcome = attempt(setting, "eat", memory_bytes=1.5e9)
+def test_a_hungry_task_is_killed(attempt):
+    outcome = attempt("eat", memory_bytes=1.5e9)
     assert outcome.status == "oom"
     assert "1.50 GB" in outcome.reason
 
 
-def test_stopping_ends_running_tasks(setting):
-    threading.Timer(3, supervise.stop_all).start()
-    started = time.monotonic()
-    try:
-        assert attempt(setting, "hang").status == "interrupted"
+def test_a_stopped_session_ends_its_tasks_and_no_others(attempt):
+    """Two runs in one process: Ctrl-C in one is no business of the other."""
+    with Session() as stopped, Session() as other:
+        threading.Timer(3, stopped.stop).start()
+        started = time.monotonic()
+        assert attempt("hang", stopped).status == "interrupted"
         assert time.monotonic() - started < 30
-        assert attempt(setting, "fine").status == "interrupted"
-    finally:
-        supervise.allow_starts()
+        assert attempt("fine", stopped).status == "interrupted"
+        assert attempt("fine", other).status == "ok"
 
 
 def test_a_killed_parent_takes_its_worker_along(setting, tmp_path):
     import subprocess
     import sys
 
-    cell = load(setting / "s.yaml", overrides=["reconstructors.odd.how=hang"]).cells[0]
-    task = Task("scores", cell, str(setting / "store"), plugins=(str(setting / "odd.py"),))
-    (tmp_path / "task.json").write_text(json.dumps(task.to_json()))
+    (tmp_path / "task.json").write_text(json.dumps(asdict(task(setting, "hang"))))
     program = (
-        "import json, sys; from benchsuite.runner.supervise import supervise\n"
+        "import json, sys\n"
+        "from benchsuite.runner.session import Session\nfrom benchsuite.runner.supervise import Limits, supervise\n"
+        "from benchsuite.runner.task import Task\n"
         "def tell(event):\n  print(json.dumps(event), flush=True)\n"
-        "supervise(json.load(open(sys.argv[1])), time_s=100, memory_bytes=8e9, threads=1, listen=tell)"
+        "task = Task(**json.load(open(sys.argv[1])))\n"
+        "supervise(Session(), task, Limits(100, 8e9), threads=1, listen=tell)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "task.json")], stdout=subprocess.PIPE, text=True)
     assert "stage" in parent.stdout.readline()

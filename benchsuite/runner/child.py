@@ -22,21 +22,21 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     faulthandler.enable()  # a crash in compiled code leaves a traceback in the log
-    request = json.loads(sys.stdin.readline())
+    task = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def notify(**event: Any) -> None:
         events.write(json.dumps(event) + "\n")
 
-    notify(**_outcome(request, notify))
+    notify(**_outcome(task, notify))
 
 
-def _outcome(request: dict[str, Any], notify: Any) -> dict[str, Any]:
+def _outcome(task: dict[str, Any], notify: Any) -> dict[str, Any]:
     from benchsuite.errors import BenchsuiteError
     from benchsuite.runner.task import Task
 
     try:
-        Task.from_json(request).work(notify)
+        Task(**task).work(notify)
     except CellFailure as failure:
         return {"event": "end", "status": failure.status, "reason": failure.reason}
     except MemoryError as error:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner import supervise
-from benchsuite.runner.execute import Elsewhere, tell
+from benchsuite.runner.execute import SESSION, Elsewhere
 from benchsuite.runner.plan import CellPlan, default_workers
-from benchsuite.runner.processes import close_servers
+from benchsuite.runner.session import Session
 from benchsuite.runner.terms import agree, write_terms
 
 CONNECT_S = 5.0
@@ -33,7 +32,7 @@ class Crew:
 
     def check_memory(self, plans: Sequence[CellPlan]) -> None:
         """Raise BenchsuiteError, with the numbers, where no worker of a cluster has the memory for the largest cell."""
-        shares = [one["memory_limit"] / one["nthreads"] for one in _told(self.client).values() if one["memory_limit"]]
+        shares = [one["memory_limit"] / one["nthreads"] for one in _workers_of(self.client).values() if one["memory_limit"]]
         for item in plans:
             given = item.cell.experiment.limits.memory_GB
             if not item.cached and shares and item.peak_bytes > (largest := given * 1e9 if given else max(shares)):
@@ -44,22 +43,23 @@ class Crew:
 
 
 @contextmanager
-def local_crew(workers: int) -> Iterator[Crew]:
+def local_crew(workers: int, session: Session) -> Iterator[Crew]:
     """Threads of this process, each of which looks after one worker process at a time."""
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     local = {"n_workers": 1, "threads_per_worker": workers, "processes": False, "memory_limit": 0, "silence_logs": logging.ERROR}
-    try:
-        with LocalCluster(**local, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+    with LocalCluster(**local, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+        for worker in cluster.workers.values():
+            worker.extensions[SESSION] = session
+        try:
             yield Crew(client, workers, max(1, default_workers() // workers))
-    finally:
-        supervise.stop_all()
-        close_servers()
+        finally:
+            session.stop()
 
 
 @contextmanager
-def cluster_crew(address: str, store: Path, plugins: Sequence[str]) -> Iterator[Crew]:
+def cluster_crew(address: str, store: Path, plugins: Sequence[str], session: Session) -> Iterator[Crew]:
     """The workers of the scheduler at an address, once they have agreed to the terms.
 
     Raises BenchsuiteError where nobody answers, and with the name of a worker that does not see the store or has other code.
@@ -74,24 +74,24 @@ def cluster_crew(address: str, store: Path, plugins: Sequence[str]) -> Iterator[
         except (OSError, ValueError) as error:
             raise BenchsuiteError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
         with client:
-            _wait_for_workers(client, address)
+            _wait_for_workers(client, address, session)
             _check_workers(client, str(terms))
             topic = f"benchsuite-{terms.stem}"
-            client.subscribe_topic(topic, lambda event: tell(event[1]))
-            threads = sum(one["nthreads"] for one in _told(client).values())
+            client.subscribe_topic(topic, lambda event: session.listen(event[1]))
+            threads = sum(one["nthreads"] for one in _workers_of(client).values())
             yield Crew(client, threads, None, Elsewhere(str(terms), os.getcwd(), topic))
     finally:
         terms.unlink(missing_ok=True)
 
 
-def _told(client: Any) -> Mapping[str, Any]:
+def _workers_of(client: Any) -> Mapping[str, Any]:
     return client.scheduler_info(n_workers=-1)["workers"]
 
 
-def _wait_for_workers(client: Any, address: str) -> None:
-    if _told(client):
+def _wait_for_workers(client: Any, address: str, session: Session) -> None:
+    if _workers_of(client):
         return
-    tell({"event": "remark", "text": f"the scheduler at {address} has no workers yet; waiting for at most {WAIT_S:g} s"})
+    session.listen({"event": "remark", "text": f"the scheduler at {address} has no workers yet; waiting for at most {WAIT_S:g} s"})
     try:
         client.wait_for_workers(1, timeout=WAIT_S)
     except TimeoutError:

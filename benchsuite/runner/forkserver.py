@@ -79,7 +79,7 @@ class Server:
             return False
         *streams, channel_fd = descriptors
         channel = socket.socket(fileno=channel_fd)
-        self._import(json.loads(message)["uses"])
+        self._import(json.loads(message)["classes"])
         reason = why_unsafe()
         if reason is not None:
             _send(channel, {"unusable": reason})
@@ -90,9 +90,9 @@ class Server:
             os.close(descriptor)
         return True
 
-    def _import(self, uses: Sequence[Sequence[str]]) -> None:
+    def _import(self, classes: Sequence[Sequence[str]]) -> None:
         """Import what a task will use; what fails here fails again, and is told, where it is used."""
-        for kind, name in uses:
+        for kind, name in classes:
             if (kind, name) not in self.used:
                 self.used.add((kind, name))
                 with contextlib.suppress(Exception):

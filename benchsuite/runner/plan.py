@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import traceback
@@ -14,70 +15,49 @@ from ase import Atoms
 
 from benchsuite import code_version, microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
-from benchsuite.runner.stages import Flow, Stage, flows
+from benchsuite.runner.graph import CellGraph, graphs_of, topological
+from benchsuite.runner.stages.base import Stage
 from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Experiment, Loaded
-from benchsuite.store import Store
+from benchsuite.store import Key, Store
 
-LAST = ("scores", "metric")  # stages without which a cell is not done
 BASE_BYTES = 3e8  # an idle worker process with its imports
 
 
 @dataclass(frozen=True)
-class StagePlan:
-    """One stage of a cell: cached, or to be made and why."""
-
-    stage: Stage
-    cached: bool
-    why: str
-
-
-@dataclass(frozen=True)
 class CellPlan:
-    """A cell with its stages, upstream first. Stages shared with an earlier cell are predicted there."""
+    """What a cell will take; of stages that cells share, the first. `why` it runs; empty: its results are stored."""
 
-    cell: Cell
-    made: Flow
-    stages: tuple[StagePlan, ...]
+    graph: CellGraph
+    why: str
     seconds: float
     peak_bytes: float
 
     @property
-    def cached(self) -> bool:
-        return all(item.cached for item in self.stages if item.stage.name in LAST)
+    def cell(self) -> Cell:
+        return self.graph.cell
 
     @property
-    def why(self) -> str:
-        """Why the cell runs: the reason of its first stage that is not cached."""
-        return next((item.why for item in self.stages if not item.cached), "cached")
+    def cached(self) -> bool:
+        return not self.why
 
 
 def plan(loaded: Loaded, store: Store, device: str = "cpu") -> list[CellPlan]:
     """Return the plan of every cell. Seconds count a shared stage once, where it is first needed."""
     code_version.look_again()
-    planned: list[CellPlan] = []
-    seen: dict[str, StagePlan] = {}
-    for cell, made in zip(loaded.cells, flows(loaded.cells, device), strict=True):
-        stages, seconds, peak = [], 0.0, BASE_BYTES
-        cached = all(store.has(stage.key) for stage in made.last())
-        for stage in made.stages():
-            key = str(stage.key)
-            new = key not in seen
-            if new:
-                seen[key] = StagePlan(stage, store.has(stage.key), _why(stage, store))
-            item = seen[key]
-            stages.append(item)
-            if not item.cached and not cached:
-                cost = stage.cost()
-                seconds += cost.seconds if new else 0.0
-                peak = max(peak, BASE_BYTES + cost.bytes)
-        planned.append(CellPlan(cell, made, tuple(stages), seconds, peak))
+    planned, predicted = list[CellPlan](), set[Key]()
+    stored = functools.cache(lambda stage: store.has(stage.key))
+    for graph in graphs_of(loaded.cells, device):
+        missing = topological(graph.goals, stored)
+        costs = {stage.key: stage.cost() for stage in missing}
+        seconds = sum(cost.seconds for key, cost in costs.items() if key not in predicted)
+        peak_bytes = BASE_BYTES + max((cost.bytes for cost in costs.values()), default=0.0)
+        predicted.update(costs)
+        planned.append(CellPlan(graph, _why(missing[0], store) if missing else "", seconds, peak_bytes))
     return planned
 
 
 def _why(stage: Stage, store: Store) -> str:
-    if store.has(stage.key):
-        return "cached"
     other = store.other_code(stage.key)
     if other is None:
         return f"{stage.name}: new"

@@ -18,13 +18,14 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
+
+from benchsuite.runner.task import Task
 
 log = logging.getLogger(__name__)
 
 VARIABLE = "BENCHSUITE_WORKERS"  # "spawn": start every worker from nothing
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-SIMULATING = ("images",)  # kinds of tasks that simulate
 
 
 class Process(Protocol):
@@ -59,42 +60,10 @@ class Setting:
     plugins: tuple[str, ...]
 
 
-def start(request: Mapping[str, Any], threads: int, log_file: IO[bytes], place: Place | None = None) -> Process:
-    """Start the worker of a task: forked, where this is possible."""
-    place = place or Place(os.getcwd())
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **dict.fromkeys(THREADS, str(threads))}
-    if "PYTHONPATH" in environment:  # of this folder, not of theirs
-        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
-    if can_fork(request["device"]):
-        simulates = request["kind"] in SIMULATING
-        setting = Setting(tuple(sorted(environment.items())), place, simulates, tuple(request["plugins"]))
-        forked = _server(setting).fork(_uses(request), log_file)
-        if forked is not None:
-            return forked
-    return Spawned(environment, place, log_file)
-
-
 def can_fork(device: str) -> bool:
     """Whether workers may be forked: on Linux, and for CPUs; a driver of GPUs does not survive it."""
     known = sys.platform == "linux" and hasattr(os, "pidfd_open")
     return known and device == "cpu" and os.environ.get(VARIABLE) != "spawn"
-
-
-def _uses(request: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The registered classes that a task needs."""
-    experiment, chosen = request["cell"]["experiment"], request["cell"]["reconstructor"]
-    metrics = [
-        entry if isinstance(entry, str) else entry.get("use", next(iter(entry))) for entry in experiment["analysis"]["metrics"]
-    ]
-    phantom = experiment["phantom"]  # None of a series from files
-    simulators = [experiment["simulation"]["engine"]] if request["kind"] in SIMULATING else []
-    return [
-        *(("simulator", name) for name in simulators),
-        *([("phantom", phantom["name"])] if phantom else []),
-        ("reconstructor", chosen["name"]),
-        *(("preprocessing", step["name"]) for step in chosen["preprocess"]),
-        *(("metric", name) for name in metrics),
-    ]
 
 
 class Spawned:
@@ -198,7 +167,7 @@ class ForkServer:
         lines = self._errors.read().decode(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "")
 
-    def fork(self, uses: Sequence[tuple[str, str]], log_file: IO[bytes]) -> Forked | None:
+    def fork(self, classes: Sequence[tuple[str, str]], log_file: IO[bytes]) -> Forked | None:
         """Return a new worker; None where the server may not fork, or is gone."""
         if self.unusable:
             return None
@@ -207,7 +176,7 @@ class ForkServer:
         stdin, stdout = os.fdopen(in_write, "w", encoding="utf-8"), os.fdopen(out_read, encoding="utf-8")
         try:
             with self._lock:
-                message = json.dumps({"uses": list(uses)}).encode()
+                message = json.dumps({"classes": list(classes)}).encode()
                 socket.send_fds(self.control, [message], [in_read, out_write, log_file.fileno(), theirs.fileno()])
         except OSError:
             theirs.shutdown(socket.SHUT_RDWR)
@@ -235,23 +204,38 @@ class ForkServer:
         self._errors.close()
 
 
-_servers: dict[Setting, ForkServer] = {}
-_servers_lock = threading.Lock()
+class Workers:
+    """Starts the workers of one run; its fork servers end with it."""
 
+    def __init__(self) -> None:
+        self.servers: dict[Setting, ForkServer] = {}
+        self._lock = threading.Lock()
 
-def _server(setting: Setting) -> ForkServer:
-    with _servers_lock:
-        for old in [one for one, server in _servers.items() if server.gone()]:
-            if words := _servers[old].last_words():
-                log.warning("a fork server ended: %s", words)
-            _servers.pop(old).close()
-        if setting not in _servers:
-            _servers[setting] = ForkServer(setting)
-        return _servers[setting]
+    def start(self, task: Task, threads: int, log_file: IO[bytes], place: Place | None = None) -> Process:
+        """Start the worker of a task: forked, where this is possible."""
+        place = place or Place(os.getcwd())
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg", **dict.fromkeys(THREADS, str(threads))}
+        if "PYTHONPATH" in environment:  # relative to this folder, not to that of the worker
+            environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
+        if can_fork(task.device):
+            setting = Setting(tuple(sorted(environment.items())), place, task.simulates, tuple(task.plugins))
+            forked = self._server(setting).fork(task.classes, log_file)
+            if forked is not None:
+                return forked
+        return Spawned(environment, place, log_file)
 
+    def _server(self, setting: Setting) -> ForkServer:
+        with self._lock:
+            for old in [one for one, server in self.servers.items() if server.gone()]:
+                if words := self.servers[old].last_words():
+                    log.warning("a fork server ended: %s", words)
+                self.servers.pop(old).close()
+            if setting not in self.servers:
+                self.servers[setting] = ForkServer(setting)
+            return self.servers[setting]
 
-def close_servers() -> None:
-    """End all fork servers of this process."""
-    with _servers_lock:
-        for setting in list(_servers):
-            _servers.pop(setting).close()
+    def close(self) -> None:
+        """End all fork servers."""
+        with self._lock:
+            for setting in list(self.servers):
+                self.servers.pop(setting).close()

@@ -10,18 +10,18 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from benchsuite.runner.memory import tree_bytes
-from benchsuite.runner.processes import Place, Process, start
+from benchsuite.runner.processes import Place, Process
+from benchsuite.runner.session import Listen, Session
+from benchsuite.runner.task import Task
 
 POLL_S = 0.1
 LOG_BYTES = 20_000
 RETRIED = (signal.SIGKILL, signal.SIGTERM)  # signals that somebody else sends
-_running: set[Process] = set()
-_stopping = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -35,47 +35,30 @@ class Outcome:
     log: str = ""
     made: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Limits:
-    """When a task is ended: after so many seconds of a stage, beyond so much memory, or when nobody wants it any more."""
+    """When a task is ended: after `time_s` in one stage, beyond `memory_bytes` of its process tree, or when it is not `wanted`."""
 
     time_s: float
     memory_bytes: float
-    wanted: Callable[[], bool]
+    wanted: Callable[[], bool] = lambda: True
 
 
 def supervise(
-    request: Mapping[str, Any],
-    *,
-    time_s: float,
-    memory_bytes: float,
-    threads: int,
-    listen: Callable[[Mapping[str, Any]], None] = lambda event: None,
-    wanted: Callable[[], bool] = lambda: True,
-    place: Place | None = None,
+    session: Session, task: Task, limits: Limits, *, threads: int, listen: Listen = lambda event: None, place: Place | None = None
 ) -> Outcome:
     """Run one task in its own process and return how it ended. Never raises for what the task does.
 
-    time_s holds for each stage; memory_bytes for the resident memory of the process tree. A process that somebody else kills
-    (the kernel, when memory runs out) is started once more, since that says nothing about the algorithm. A task that is no longer
-    `wanted` is interrupted.
+    A process that somebody else kills (the kernel, when memory runs out) is started once more, since that says nothing about the
+    algorithm.
     """
 
     def attempt() -> Outcome:
-        if _stopping.is_set():
+        if session.stopped:
             return Outcome("interrupted", "stopped before it began")
-        with tempfile.TemporaryFile() as log:
-            process = start(request, threads, log, place)
-            _running.add(process)
-            try:
-                return _follow(process, request, Limits(time_s, memory_bytes, wanted), listen, log)
-            finally:
-                _running.discard(process)
-                process.end()
+        with tempfile.TemporaryFile() as log, session.process(task, threads, log, place) as process:
+            return _follow(process, task, limits, session, listen, log)
 
     outcome = attempt()
     if outcome.status == "killed":
@@ -85,30 +68,12 @@ def supervise(
     return outcome
 
 
-def stop_all() -> None:
-    """Kill every running task and let no new one start: the answer to Ctrl-C."""
-    _stopping.set()
-    for process in list(_running):
-        process.end()
-
-
-def allow_starts() -> None:
-    """Let tasks start again (a new run in the same process)."""
-    _stopping.clear()
-
-
-def _follow(
-    process: Process,
-    request: Mapping[str, Any],
-    limits: Limits,
-    listen: Callable[[Mapping[str, Any]], None],
-    log: IO[bytes],
-) -> Outcome:
+def _follow(process: Process, task: Task, limits: Limits, session: Session, listen: Listen, log: IO[bytes]) -> Outcome:
     started, events = time.monotonic(), queue.SimpleQueue[str | None]()
     reader = threading.Thread(target=_pass_on, args=(process.stdout, events), daemon=True)
     reader.start()
     try:
-        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.write(json.dumps(asdict(task)) + "\n")
         process.stdin.flush()
     except BrokenPipeError:
         pass  # the process died at once; its return code below says how
@@ -131,7 +96,7 @@ def _follow(
             listen(event)
         if ended is not None:
             return finish(ended["status"], ended["reason"])
-        if _stopping.is_set() or not limits.wanted():
+        if session.stopped or not limits.wanted():
             return finish("interrupted", f"stopped during {stage}")
         if code is not None:
             return finish(*_unfinished(code, stage))

@@ -1,64 +1,147 @@
-"""A task: a few stages of one cell that one worker process makes, and its form on the wire (JSON)."""
+"""Tasks: what one worker process makes of the stages of a cell, and in which order tasks follow one another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic_core import to_json
 
 from benchsuite import registry
-from benchsuite.runner.stages import ImageStage, Stage, ensure, flow
+from benchsuite.errors import BenchsuiteError
+from benchsuite.runner.graph import CellGraph, graph_of, topological
+from benchsuite.runner.stages.base import Stage, ensure
 from benchsuite.scenario import Cell
-from benchsuite.store import Store
+from benchsuite.scenario.measures import metrics_of
+from benchsuite.store import Key, Store
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to make: `kind` phantom, images (the given tilts), series, preprocessed_tilts (the given tilts of a step),
-    preprocessed (the step), atoms (reconstruct, trace, classify) or scores (with the metrics).
+    """Stages of one cell that one worker process makes. The fields are plain: whoever passes a task on need not know its plugins.
+
+    title: for the progress display. label: of the reconstructor whose answer it makes; empty: it makes what several cells share.
+    cell: as JSON. stages: the keys of the stages to make. classes: kind and name of the registered classes that it needs.
     """
 
-    kind: str
-    cell: Cell
+    title: str
+    label: str
+    cell: str
+    stages: tuple[str, ...]
     store: str
     device: str = "cpu"
-    tilts: tuple[int, ...] = ()
     plugins: tuple[str, ...] = ()
-    step: int = 0
-
-    def stages(self) -> Sequence[Stage]:
-        """Return the stages whose results the task leaves in the store."""
-        made = flow(self.cell, self.device)
-        if self.kind == "images":
-            return [ImageStage(self.cell.experiment, self.cell.repeat, tilt) for tilt in self.tilts]
-        if self.kind == "preprocessed_tilts":
-            every = made.preprocessed[self.step].tilts()
-            return [every[tilt] for tilt in self.tilts]
-        if self.kind == "preprocessed":
-            return [made.preprocessed[self.step]]
-        if self.kind == "scores":
-            return made.last()
-        if self.kind == "phantom":
-            return [made.phantom] if made.phantom is not None else []
-        return [{"series": made.series, "atoms": made.atoms}[self.kind]]
+    classes: tuple[tuple[str, str], ...] = ()
+    simulates: bool = False
 
     def work(self, notify: Callable[..., None]) -> None:
-        """Make every stage that is not in the store yet."""
-        store, verified = Store(self.store), dict[str, Path]()
-        for stage in self.stages():
-            ensure(store, stage, notify, verified)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the task as plain JSON-able values."""
-        return {**vars(self), "cell": self.cell.model_dump(mode="json"), "tilts": list(self.tilts), "plugins": list(self.plugins)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Task:
-        """Return the task that `to_json` described, after loading its plugins."""
-        for plugin in data["plugins"]:
+        """Make every stage that is not in the store yet, in this process. Raises BenchsuiteError where the code is another one."""
+        for plugin in self.plugins:
             registry.load_plugin(plugin)
-        fields = {**data, "cell": Cell.model_validate_json(to_json(data["cell"], inf_nan_mode="constants"))}
-        return cls(**{**fields, "tilts": tuple(data["tilts"]), "plugins": tuple(data["plugins"])})
+        wanted = list(self.stages)
+        store, verified = Store(self.store), dict[Key, Path]()
+        for stage in graph_of(Cell.model_validate_json(self.cell), self.device).stages():
+            if wanted and str(stage.key) in wanted:
+                wanted.remove(str(stage.key))
+                ensure(store, stage, notify, verified)
+        if wanted:
+            raise BenchsuiteError(
+                "code or files have changed since the run began; the same command continues with what they are now"
+            )
+
+
+def task_of(
+    cell: Cell,
+    stages: Sequence[Stage],
+    store: Store,
+    device: str = "cpu",
+    plugins: Sequence[str] = (),
+    *,
+    label: str = "",
+    part: str = "",
+) -> Task:
+    """Return the task that makes some stages of a cell; `label` as in Task, `part` tells shares of the same work apart."""
+    e, spec = cell.experiment, cell.reconstructor
+    simulators = [("simulator", e.engine)] if any(stage.simulates for stage in stages) else []
+    phantoms = [("phantom", e.phantom.name)] if e.phantom is not None else []
+    readers = [("reader", name) for name in e.measured.readers] if e.measured is not None else []
+    steps = [("preprocessing", step.name) for step in spec.preprocess]
+    metrics = [("metric", metric.name) for metric in metrics_of(e.analysis)]
+    return Task(
+        title=f"{stages[0].name} {cell.id} {label or part}".strip(),
+        label=label,
+        cell=cell.model_dump_json(),
+        stages=tuple(str(stage.key) for stage in stages),
+        store=str(store.root),
+        device=device,
+        plugins=tuple(plugins),
+        classes=(*simulators, *phantoms, *readers, ("reconstructor", spec.name), *steps, *metrics),
+        simulates=bool(simulators),
+    )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A task of a cell, and the places in the list of those that it waits for. `goal`: with it the cell of that graph is done."""
+
+    task: Task
+    cell: Cell
+    after: tuple[int, ...]
+    goal: CellGraph | None
+
+
+def planned_tasks(
+    graphs: Sequence[CellGraph], store: Store, workers: int, device: str = "cpu", plugins: Sequence[str] = ()
+) -> list[Planned]:
+    """Return the tasks that make what cells lack, each behind those that it waits for.
+
+    What several cells share is made by one task, and so are atoms that others refine: a metric that fails costs its own cell only.
+    Tilts are dealt to the workers in shares; everything else of a cell is made by its last task.
+    """
+    tasks: list[Planned] = []
+    maker: dict[Key, int] = {}
+    stored = functools.cache(lambda stage: store.has(stage.key))
+
+    def add(graph: CellGraph, stages: Sequence[Stage], goal: CellGraph | None = None, **naming: str) -> None:
+        task = task_of(graph.cell, stages, store, device, plugins, **naming)
+        tasks.append(Planned(task, graph.cell, _makers(stages, maker, stored), goal))
+        maker.update({stage.key: len(tasks) - 1 for stage in stages if goal is None})
+
+    def add_shared(graph: CellGraph, goals: Sequence[Stage]) -> None:
+        if graph.initial is not None:
+            add_shared(graph.initial, [graph.initial.atoms])
+        for stage in topological(goals, stored):
+            if stage.key in maker or stage.per_tilt:
+                continue
+            refined = stage.key in initial_atoms
+            if stage.shared or refined:
+                tilts = [one for one in stage.upstream() if one.per_tilt and one.key not in maker and not stored(one)]
+                for first in range(min(workers, len(tilts))):
+                    add(graph, tilts[first::workers], part=f"{first + 1}/{min(workers, len(tilts))}")
+                add(graph, [stage], label=graph.cell.reconstructor.label if refined else "")
+
+    initial_atoms = {initial.atoms.key for graph in graphs for initial in _initials(graph)}
+    for graph in graphs:
+        add_shared(graph, graph.goals)
+        add(graph, graph.goals, graph, label=graph.cell.reconstructor.label)
+    return tasks
+
+
+def _initials(graph: CellGraph) -> Iterator[CellGraph]:
+    while graph.initial is not None:
+        graph = graph.initial
+        yield graph
+
+
+def _makers(stages: Sequence[Stage], maker: dict[Key, int], stored: Callable[[Stage], bool]) -> tuple[int, ...]:
+    """Return the tasks that make what these stages need and the store lacks."""
+    found: dict[int, None] = {}
+    remaining, seen = list(stages), set[Stage]()
+    while remaining:
+        for source in remaining.pop().upstream():
+            if source.key in maker:
+                found[maker[source.key]] = None
+            elif source not in seen and not stored(source):
+                seen.add(source)
+                remaining.append(source)
+    return tuple(found)

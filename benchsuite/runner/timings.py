@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from benchsuite import seeds
-from benchsuite.contract.algorithm import Context
 from benchsuite.errors import BenchsuiteError, choices
 from benchsuite.reports.statistics import FEWEST, Paired, paired
+from benchsuite.runner.graph import graph_of
 from benchsuite.runner.loop import CellFailure, run_loop
-from benchsuite.runner.stages import ensure, flow
-from benchsuite.runner.stages.base import silent
+from benchsuite.runner.stages.base import ensure, silent
 from benchsuite.scenario import Cell
 from benchsuite.storage import SERIES, load_series
 from benchsuite.store import Store
@@ -76,7 +73,7 @@ def timings(cells: Sequence[Cell], base: str, candidate: str, store: Store, *, r
     if rounds < FEWEST:
         raise BenchsuiteError(f"--rounds {rounds}: at least {FEWEST}, since fewer have no spread to speak of")
     first = [_first(cells, label) for label in (base, candidate)]
-    given = {str(flow(cell, device).reconstruction.given().key) for cell in first}
+    given = {str(graph_of(cell, device).reconstruction.source.key) for cell in first}
     if len(given) > 1:
         raise BenchsuiteError(f"{base} and {candidate} are not given the same series: their times are not comparable")
     functions = [_timed(cell, store, device) for cell in first]
@@ -94,13 +91,11 @@ def _first(cells: Sequence[Cell], label: str) -> Cell:
 
 
 def _timed(cell: Cell, store: Store, device: str) -> Callable[[], float]:
-    stage, verified = flow(cell, device).reconstruction, dict[str, Path]()
-    sources = [ensure(store, source, verified=verified) for source in stage.upstream()]
+    stage = graph_of(cell, device).reconstruction
+    sources = [ensure(store, source) for source in stage.upstream()]
     series = load_series(sources[0] / SERIES)
 
     def once() -> float:
-        rng = seeds.generator(cell.experiment.seed, "reconstructor")
-        context = Context(stage.grid(), rng, device, start=stage.start(sources))
-        return run_loop(stage.algorithm(), series, context, silent).seconds
+        return run_loop(stage.algorithm(), series, stage.context(sources), silent).seconds
 
     return once

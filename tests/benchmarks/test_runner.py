@@ -54,14 +54,15 @@ def test_trivial_cells(benchmark, odd):
 
 def own_work(folder: Path) -> float:
     """Return the seconds of a cell's stages where everything is imported: the median of five in this process."""
-    from benchsuite.runner.stages import ensure, flow
+    from benchsuite.runner.graph import graph_of
+    from benchsuite.runner.stages.base import ensure
     from benchsuite.scenario import load
     from benchsuite.store import Store
 
     times = []
     for number in range(-6, 0):
         cell = load(folder / "odd.yaml", overrides=[f"reconstructors.odd.number={number + 10**6}"]).cells[0]
-        made = flow(cell)
+        made = graph_of(cell)
         for stage in made.scores.upstream():
             stage.key  # noqa: B018
         ensure(Store(folder / "store"), made.series)

@@ -19,7 +19,7 @@ from benchsuite.contract.metric import metric_misfit
 from benchsuite.errors import ScenarioError
 from benchsuite.metrics.scores import score
 from benchsuite.results import Run
-from benchsuite.runner.stages import flow
+from benchsuite.runner.graph import graph_of
 from benchsuite.runner.stages.metric import scored
 from benchsuite.scenario import load
 from benchsuite.store import Key, Store
@@ -118,7 +118,7 @@ def test_no_column_of_a_run_is_taken_for_one_of_a_metric(folder):
 def keys(factor):
     """{stage: key} of the one cell of the scenario, and of the metrics by their names, for the code as it stands now."""
     look_again()
-    made = flow(load("tiny.yaml", overrides=[f"analysis.metrics=[surface, count: {{factor: {factor}}}]"]).cells[0])
+    made = graph_of(load("tiny.yaml", overrides=[f"analysis.metrics=[surface, count: {{factor: {factor}}}]"]).cells[0])
     names = [stage.name for stage in made.stages() if stage.name not in ("image", "metric")]
     told = {stage.name: str(stage.key) for stage in made.stages() if stage.name in names}
     return told | {stage.spec.name: str(stage.key) for stage in made.metrics}

@@ -12,8 +12,8 @@ import pytest
 from benchsuite import contract_suite
 from benchsuite.measured.settings import Truth
 from benchsuite.physics.rotations import single_axis
-from benchsuite.runner.stages import ensure, flow
-from benchsuite.runner.stages.series import SeriesStage
+from benchsuite.runner.graph import graph_of
+from benchsuite.runner.stages.base import ensure
 from benchsuite.scenario import load
 from benchsuite.scenario.positions import parse
 from benchsuite.storage import SERIES, load_series
@@ -50,9 +50,8 @@ def test_the_page_has_its_scenarios():
 def test_every_scenario_of_the_page_runs(folder, name):
     store = Store(folder / "store")
     for cell in load(folder / name).cells:
-        made = flow(cell)
+        made = graph_of(cell)
         assert ensure(store, made.scores).is_dir()
-        assert isinstance(made.series, SeriesStage)
         series = load_series(store.path(made.series.key) / SERIES)
         assert float(np.min(series.data)) >= 0
         if name == "patterns.yaml" and series.modality == "4dstem":

@@ -19,7 +19,7 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.files import open_file, reader_of, write_series, write_volume
 from benchsuite.measured.series import read_series
 from benchsuite.physics.rotations import single_axis
-from benchsuite.runner.stages import flow
+from benchsuite.runner.graph import graph_of
 from benchsuite.scenario import load
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "raw2.py"
@@ -115,7 +115,7 @@ def test_format_plugin_key_is_of_all_files_and_of_the_code(folder, plugins, tmp_
         look_again()
         cell = load(tmp_path / "mine.yaml").cells[0]
         assert json.loads(cell.model_dump_json())["experiment"]["measured"]["readers"] == ["raw2"]
-        return str(flow(cell).series.key)
+        return str(graph_of(cell).series.key)
 
     first = key()
     assert key() == first

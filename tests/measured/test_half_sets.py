@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from benchsuite.data import Reconstruction, Volume
 from benchsuite.physics.rotations import single_axis
+from benchsuite.runner.graph import graph_of
 from benchsuite.runner.loop import CellFailure
-from benchsuite.runner.stages import ensure, flow
-from benchsuite.runner.stages.base import Bench
-from benchsuite.runner.stages.half_sets import HalfReconstructionStage, tilt_order
-from benchsuite.runner.stages.reconstruction import ReconstructionStage
+from benchsuite.runner.stages import reconstruction
+from benchsuite.runner.stages.base import Bench, ensure
+from benchsuite.runner.stages.half_series import tilt_order
 from benchsuite.runner.stages.scores_without_truth import half_set_scores
 from benchsuite.scenario import load
 from benchsuite.storage import SERIES, load_series, save_reconstruction
@@ -38,9 +36,9 @@ def cell(tmp_path):
 
 def test_halves_alternate_in_the_order_of_the_angles(cell, tmp_path):
     store = Store(tmp_path / "store")
-    made = flow(cell)
+    made = graph_of(cell)
     whole = load_series(ensure(store, made.series) / SERIES)
-    even, odd = (load_series(ensure(store, half.halved()) / SERIES) for half in made.halves)
+    even, odd = (load_series(ensure(store, half.source) / SERIES) for half in made.scores.halves)
     assert np.array_equal(even.data, whole.data[[0, 1, 2]])  # −40, 0, 40
     assert np.array_equal(odd.data, whole.data[[3, 4]])
     assert np.array_equal(odd.rotations, whole.rotations[[3, 4]])
@@ -69,10 +67,15 @@ def test_the_resolution_is_where_the_halves_part(tmp_path):
     assert half_set_scores([]) == ({}, {})
 
 
-def test_a_half_that_fails_says_which(cell, monkeypatch):
-    half = flow(cell).halves[1]
-    monkeypatch.setattr(ReconstructionStage, "make", lambda *given: (_ for _ in ()).throw(CellFailure("diverged", "nan")))
-    with pytest.raises(CellFailure, match=r"of the odd tilts alone \(analysis\.half_sets\): nan"):
-        half.make(None, [], Bench())
-    assert isinstance(half, HalfReconstructionStage)
-    assert replace(half, half=0).key != half.key
+def test_a_half_that_fails_says_which(cell, tmp_path, monkeypatch):
+    even, odd = graph_of(cell).scores.halves
+    assert even.key != odd.key
+    series = ensure(Store(tmp_path / "store"), odd.source)
+
+    def fail(*given, **more):
+        raise CellFailure("diverged", "nan")
+
+    monkeypatch.setattr(reconstruction, "run_loop", fail)
+    with pytest.raises(CellFailure) as failure:
+        odd.make(tmp_path, [series], Bench())
+    assert failure.value.reason == "of the odd tilts alone (analysis.half_sets): nan"

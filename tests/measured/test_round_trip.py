@@ -19,8 +19,9 @@ from benchsuite.physics.detector import virtual_images
 from benchsuite.physics.rotations import rotation
 from benchsuite.reports import write_report
 from benchsuite.results import Run
+from benchsuite.runner.graph import graph_of
 from benchsuite.runner.run import Settings, run
-from benchsuite.runner.stages import ensure, flow
+from benchsuite.runner.stages.base import ensure
 from benchsuite.runner.stages.scores import VALUES
 from benchsuite.scenario import load
 from benchsuite.storage import SERIES, load_atoms, load_series
@@ -61,7 +62,7 @@ def scored(folder, name, text):
     (folder / f"{name}.yaml").write_text(text + ANALYSIS)
     store, table = Store(folder / "store"), {}
     for cell in load(folder / f"{name}.yaml").cells:
-        made = flow(cell)
+        made = graph_of(cell)
         found = json.loads((ensure(store, made.scores) / VALUES).read_text())
         key = next(iter(cell.swept.values()), cell.reconstructor.label)
         series = load_series(store.path(made.series.key) / SERIES)
@@ -194,7 +195,7 @@ def test_patterns_come_in_tilt_by_tilt_and_give_virtual_images(tmp_path, monkeyp
     tilt = MeasuredArray.tilt
     monkeypatch.setattr(MeasuredArray, "tilt", lambda self, one: largest.append(tilt(self, one).nbytes) or tilt(self, one))
     for cell in cells:
-        made = flow(cell).series
+        made = graph_of(cell).series
         recorded = load_series(ensure(store, made) / SERIES)
         if cell.reconstructor.label == "MSET":
             assert same_bits(recorded, series)

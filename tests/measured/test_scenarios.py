@@ -10,7 +10,7 @@ import pytest
 
 from benchsuite.errors import ScenarioError
 from benchsuite.measured.settings import Frame, determinant
-from benchsuite.runner.stages import flow
+from benchsuite.runner.graph import graph_of
 from benchsuite.scenario import Cell, load
 
 OWN = """\
@@ -51,23 +51,23 @@ def test_a_cell_keeps_its_keys_on_the_wire_and_from_the_resolved_scenario(scenar
     loaded = load(scenario())
     cell = loaded.cells[0]
     back = Cell.model_validate_json(cell.model_dump_json())
-    keys = [str(stage.key) for stage in flow(cell).stages()]
-    assert [str(stage.key) for stage in flow(back).stages()] == keys
+    keys = [str(stage.key) for stage in graph_of(cell).stages()]
+    assert [str(stage.key) for stage in graph_of(back).stages()] == keys
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "scenario.yaml").write_text(json.dumps(loaded.resolved))
     monkeypatch.chdir(tmp_path / "run")
-    assert [str(stage.key) for stage in flow(load("scenario.yaml").cells[0]).stages()] == keys
+    assert [str(stage.key) for stage in graph_of(load("scenario.yaml").cells[0]).stages()] == keys
 
 
 def test_the_key_is_of_the_content_and_not_of_the_name(scenario, tmp_path, stack):
-    first = flow(load(scenario()).cells[0]).series.key
+    first = graph_of(load(scenario()).cells[0]).series.key
     (tmp_path / "data" / "s.npy").rename(tmp_path / "data" / "other.npy")
-    assert flow(load(scenario("s.npy", "other.npy")).cells[0]).series.key == first
+    assert graph_of(load(scenario("s.npy", "other.npy")).cells[0]).series.key == first
     changed = stack.copy()
     changed[0, 0, 0] += 1e-3
     np.save(tmp_path / "data" / "other.npy", changed)
-    assert flow(load(scenario("s.npy", "other.npy")).cells[0]).series.key != first
-    assert flow(load(scenario("file: data/s.npy", "file: data/other.npy, clip_negative: true")).cells[0]).series.key != first
+    assert graph_of(load(scenario("s.npy", "other.npy")).cells[0]).series.key != first
+    assert graph_of(load(scenario("file: data/s.npy", "file: data/other.npy, clip_negative: true")).cells[0]).series.key != first
 
 
 def test_a_large_file_is_hashed_once(tmp_path, monkeypatch):
@@ -88,13 +88,13 @@ def test_a_large_file_is_hashed_once(tmp_path, monkeypatch):
 
 
 def test_half_sets_are_made_where_there_is_no_truth_or_they_are_asked_for(scenario):
-    assert len(flow(load(scenario()).cells[0]).halves) == 2
-    assert len(flow(load(scenario("", "truth: {file: data/true.xyz}")).cells[0]).halves) == 0
-    asked = flow(load(scenario("[Cu, Au]}", "[Cu, Au], half_sets: true}\ntruth: {file: data/true.xyz}")).cells[0])
-    assert len(asked.halves) == 2
+    assert len(graph_of(load(scenario()).cells[0]).scores.halves) == 2
+    assert len(graph_of(load(scenario("", "truth: {file: data/true.xyz}")).cells[0]).scores.halves) == 0
+    asked = graph_of(load(scenario("[Cu, Au]}", "[Cu, Au], half_sets: true}\ntruth: {file: data/true.xyz}")).cells[0])
+    assert len(asked.scores.halves) == 2
     assert [half.halved().shape() for half in asked.halves] == [(2, 1, 6, 8)] * 2
-    assert len(flow(load(scenario("[Cu, Au]}", "[Cu, Au], half_sets: false}")).cells[0]).halves) == 0
-    assert len(flow(load(scenario("[wbp]", "[lot]")).cells[0]).halves) == 0
+    assert len(graph_of(load(scenario("[Cu, Au]}", "[Cu, Au], half_sets: false}")).cells[0]).scores.halves) == 0
+    assert len(graph_of(load(scenario("[wbp]", "[lot]")).cells[0]).scores.halves) == 0
 
 
 def test_paths_of_the_command_line_start_here(scenario, tmp_path, monkeypatch):
@@ -162,6 +162,6 @@ def test_frames_have_a_hand():
 def test_phases_are_for_methods_that_take_them(scenario):
     file = scenario("file: data/s.npy", "file: data/s.npy, kind: phase")
     file.write_text(file.read_text().replace("[wbp]", "[{use: mspt, iterations: 2, preprocess: [background]}]"))
-    made = flow(load(file).cells[0])
-    assert (made.series.modality, made.preprocessed[0].modality) == ("phase", "phase")
+    made = graph_of(load(file).cells[0])
+    assert (made.series.modality, made.preprocessing[0].modality) == ("phase", "phase")
     assert Path(made.series.measured().series.file).is_absolute()

@@ -12,7 +12,7 @@ from benchsuite.errors import BenchsuiteError, ScenarioError
 from benchsuite.phantoms.spinel import Spinel, lying
 from benchsuite.phantoms.substrate import DALTON_PER_A3, Substrate
 from benchsuite.physics.rotations import rotation, rotation_from_vector
-from benchsuite.runner.stages import PhantomStage
+from benchsuite.runner.stages.phantom import PhantomStage
 from benchsuite.scenario import Cell, load
 from benchsuite.storage import load_atoms, save_atoms
 

@@ -11,7 +11,7 @@ import pytest
 from benchsuite import contract_suite, registry
 from benchsuite.contract import Metric
 from benchsuite.data import Reconstruction
-from benchsuite.runner.stages import flow
+from benchsuite.runner.graph import graph_of
 from benchsuite.runner.stages.base import Bench
 from benchsuite.runner.stages.metric import VALUES
 from benchsuite.runner.stages.reconstruction import FOLDER
@@ -46,7 +46,7 @@ analysis: {species: [Cu, Au], metrics: [axes]}
 def test_a_metric_sees_the_series_as_it_was_recorded(cell, given, tmp_path, monkeypatch):
     monkeypatch.setitem(registry._plugins["metric"], "axes", Axes)
     (tmp_path / "steps.yaml").write_text(SCENARIO)
-    (stage,) = flow(load(tmp_path / "steps.yaml").cells[cell]).metrics
+    (stage,) = graph_of(load(tmp_path / "steps.yaml").cells[cell]).metrics
     names = [one.name for one in stage.upstream()]
     assert names == ["scores", "atoms", "reconstruction", *(["series"] if given == 6 else ["preprocessing", "series"])]
     whole, of_patterns = contract_suite.scored_problem(), contract_suite.small_problem("4dstem")[0]

@@ -10,34 +10,42 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 
 import psutil
 import pytest
 
-from benchsuite.runner import processes, supervise
+from benchsuite.code_version import look_again
+from benchsuite.runner import processes
+from benchsuite.runner.graph import graph_of
 from benchsuite.runner.processes import VARIABLE, Forked, ForkServer, Place, Setting, Spawned
-from benchsuite.runner.task import Task
+from benchsuite.runner.session import Session
+from benchsuite.runner.supervise import Limits, supervise
+from benchsuite.runner.task import task_of
 from benchsuite.scenario import load
+from benchsuite.store import Store
 
 WAYS = (pytest.param("fork", marks=pytest.mark.slow), "spawn")  # the tests of `supervise` fork
 
 
-@pytest.fixture(autouse=True)
-def own_servers():
-    supervise.allow_starts()
-    yield
-    processes.close_servers()
+@pytest.fixture
+def session():
+    with Session() as made:
+        yield made
+
+
+def task(folder, stages=lambda graph: graph.goals, device="cpu", plugins=None, **params):
+    cell = load("odd.yaml", overrides=[f"reconstructors.odd.{key}={value}" for key, value in params.items()]).cells[0]
+    names = [str(folder / "odd.py")] if plugins is None else plugins
+    return task_of(cell, stages(graph_of(cell, device)), Store(folder / "store"), device, names)
 
 
 @pytest.fixture
-def attempt(odd):
+def attempt(odd, session):
     """A function that runs the odd cell with some parameters."""
 
     def run(threads=1, **params):
-        overrides = [f"reconstructors.odd.{key}={value}" for key, value in params.items()]
-        cell = load("odd.yaml", overrides=overrides).cells[0]
-        request = Task("scores", cell, str(odd / "store"), plugins=(str(odd / "odd.py"),)).to_json()
-        return supervise.supervise(request, time_s=300, memory_bytes=2e9, threads=threads)
+        return supervise(session, task(odd, **params), Limits(300, 2e9), threads=threads)
 
     return run
 
@@ -63,17 +71,21 @@ def test_state_spoilt_by_a_cell_does_not_reach_the_next(attempt):
     assert attempt(how="look").status == "ok"
 
 
-def start(odd, threads=1, device="cpu", plugins=None):
-    cell = load("odd.yaml").cells[0]
-    names = (str(odd / "odd.py"),) if plugins is None else plugins
-    request = {**Task("phantom", cell, str(odd / "store"), device, plugins=names).to_json()}
-    return processes.start(request, threads, tempfile.TemporaryFile())
+@pytest.fixture
+def start(odd, session):
+    """A function that starts the worker of a task."""
+
+    def run(threads=1, **options):
+        made = task(odd, lambda graph: [graph.scores.truth], **options)
+        return session.workers.start(made, threads, tempfile.TemporaryFile())
+
+    return run
 
 
-def test_workers_are_forked_for_cpus_and_started_from_nothing_for_gpus(odd, monkeypatch):
-    made = [start(odd), start(odd, device="cuda")]
+def test_workers_are_forked_for_cpus_and_started_from_nothing_for_gpus(start, monkeypatch):
+    made = [start(), start(device="cuda")]
     monkeypatch.setenv(VARIABLE, "spawn")
-    made.append(start(odd))
+    made.append(start())
     assert [type(one) for one in made] == [Forked, Spawned, Spawned]
     for process in made:
         process.end()
@@ -83,9 +95,9 @@ def test_workers_are_forked_for_cpus_and_started_from_nothing_for_gpus(odd, monk
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_fork_server_has_one_thread_and_workers_the_requested_number(odd, threads):
-    process = start(odd, threads)
-    (server,) = [psutil.Process(one.pid) for one in processes._servers.values()]
+def test_fork_server_has_one_thread_and_workers_the_requested_number(start, session, threads):
+    process = start(threads)
+    (server,) = [psutil.Process(one.pid) for one in session.workers.servers.values()]
     assert server.num_threads() == 1
     worker = psutil.Process(process.pid)
     assert worker.parent() == server
@@ -101,18 +113,18 @@ threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 """
 
 
-def test_workers_are_spawned_if_imports_start_threads(odd, caplog):
+def test_workers_are_spawned_if_imports_start_threads(odd, start, caplog):
     (odd / "threaded.py").write_text(THREADED + (odd / "odd.py").read_text())
-    process = start(odd, plugins=(str(odd / "threaded.py"),))
+    process = start(plugins=[str(odd / "threaded.py")])
     assert isinstance(process, Spawned)
     assert "1 threads were started by imports" in caplog.text
     process.end()
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_is_replaced_and_its_worker_tried_again(attempt):
+def test_a_server_that_dies_is_replaced_and_its_worker_tried_again(attempt, session):
     def kill():
-        while not (servers := list(processes._servers.values())) or not psutil.Process(servers[0].pid).children():
+        while not (servers := list(session.workers.servers.values())) or not psutil.Process(servers[0].pid).children():
             time.sleep(0.05)
         os.kill(servers[0].pid, signal.SIGKILL)
 
@@ -124,30 +136,34 @@ def test_a_server_that_dies_is_replaced_and_its_worker_tried_again(attempt):
     assert outcome.status == "ok"
 
 
-def test_code_counts_as_it_was_when_the_server_imported_it(odd, attempt):
+def test_code_counts_as_it_was_when_the_server_imported_it(odd, attempt, session):
     """Otherwise the results of one version could be kept under the key of another."""
     assert attempt().status == "ok"
     text = (odd / "odd.py").read_text()
     (odd / "odd.py").write_text(text.replace("rng.random(", "2 * rng.random("))
     os.utime(odd / "odd.py", ns=(1, 1))
     assert attempt().made == [], "the server still has the code that it imported, and knows it"
-    processes.close_servers()
+    look_again()  # as the next run does
+    stale = attempt()
+    assert (stale.status, stale.made) == ("error", [])
+    assert "code or files have changed since the run began" in stale.reason
+    session.workers.close()
     assert "reconstruction" in attempt().made
 
 
 PROGRAM = """
 import json, sys, tempfile
-from benchsuite.runner import processes
-process = processes.start(json.load(open("request.json")), 1, tempfile.TemporaryFile())
-print(process.pid, *[one.pid for one in processes._servers.values()], flush=True)
+from benchsuite.runner.processes import Workers
+from benchsuite.runner.task import Task
+workers = Workers()
+process = workers.start(Task(**json.load(open("task.json"))), 1, tempfile.TemporaryFile())
+print(process.pid, *[one.pid for one in workers.servers.values()], flush=True)
 sys.stdin.read()
 """
 
 
 def test_all_processes_end_with_the_one_that_started_them(odd):
-    cell = load("odd.yaml", overrides=["reconstructors.odd.how=hang"]).cells[0]
-    request = Task("scores", cell, str(odd / "store"), plugins=(str(odd / "odd.py"),)).to_json()
-    (odd / "request.json").write_text(json.dumps(request))
+    (odd / "task.json").write_text(json.dumps(asdict(task(odd, how="hang"))))
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     parent = subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=odd, **streams)
     pids = [int(word) for word in parent.stdout.readline().split()]

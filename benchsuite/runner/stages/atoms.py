@@ -12,22 +12,22 @@ from ase import Atoms
 
 from benchsuite import seeds
 from benchsuite.data import Volume
-from benchsuite.metrics.tracing.classify import classify, classify_by_intensity
+from benchsuite.metrics.tracing.classify import NON_ATOM, classify, classify_by_intensity
 from benchsuite.metrics.tracing.trace import trace_atoms
 from benchsuite.runner.loop import CellFailure
-from benchsuite.runner.stages.base import Bench, Stage
+from benchsuite.runner.stages.base import AtomsSource, Bench
 from benchsuite.runner.stages.reconstruction import FOLDER as RECONSTRUCTION
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.scenario import Experiment
-from benchsuite.storage import load_reconstruction, save_atoms
+from benchsuite.storage import load_atoms, load_reconstruction, save_atoms
 
 FILE = "traced.extxyz"
 TRACING_KEYS = ("blur_A", "minimum_distance_A", "threshold", "peak_fit", "search_residual")
 CLASSIFICATION_KEYS = ("species", "smooth_A", "mask", "non_atoms")
 
 
-@dataclass(frozen=True)
-class AtomsStage(Stage):
+@dataclass(frozen=True, eq=False)
+class AtomsStage(AtomsSource):
     name = "atoms"
 
     reconstruction: ReconstructionStage
@@ -42,6 +42,10 @@ class AtomsStage(Stage):
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         result = load_reconstruction(sources[0] / RECONSTRUCTION)
         save_atoms(folder / FILE, self._of_list(result.atoms) if result.atoms is not None else self._of_volume(result.volume))
+
+    def initial_model(self, folder: Path) -> Atoms:
+        atoms = load_atoms(folder / FILE)
+        return atoms[[symbol != NON_ATOM for symbol in atoms.get_chemical_symbols()]]
 
     def _of_list(self, atoms: Atoms) -> Atoms:
         """An answer that is a list of atoms keeps its elements; unnamed ones are named by their `intensity`."""

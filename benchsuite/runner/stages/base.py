@@ -9,10 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ase import Atoms
 
 from benchsuite.code_version import code_version
 from benchsuite.contract.cost import Cost
+from benchsuite.data import Modality
 from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.store import Key, Store
 
@@ -28,33 +31,19 @@ def silent(**_event: Any) -> None:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a stage works with besides its sources: somebody who listens, and a place to go on from after an interruption."""
+    """What a stage works with besides its sources: a listener, and the checkpoints to resume from after an interruption."""
 
     notify: Notify = silent
     checkpoints: Checkpoints | None = None
 
 
-_T = TypeVar("_T", bound="Stage")
-_R = TypeVar("_R")
-
-
-def once(method: Callable[[_T], _R]) -> Callable[[_T], _R]:
-    """Let a method without arguments be called once per object: the stages that it returns keep their keys."""
-    name = f"_once_{method.__name__}"
-
-    @functools.wraps(method)
-    def answer(self: _T) -> _R:
-        if name not in self.__dict__:
-            self.__dict__[name] = method(self)
-        return self.__dict__[name]
-
-    return answer
-
-
 class Stage(ABC):
-    """One step of the flow. Subclasses are frozen dataclasses; equal stages have equal keys."""
+    """One step of the graph. Subclasses are frozen dataclasses without equality (eq=False); equal keys mean equal results."""
 
     name: ClassVar[str]
+    shared: ClassVar[bool] = False  # made by a task of its own, for all cells that need it; otherwise by the task of its cell
+    per_tilt: ClassVar[bool] = False  # one of many: the tilts of a series are dealt to the workers in shares
+    simulates: ClassVar[bool] = False  # its worker needs the simulation packages
 
     @abstractmethod
     def inputs(self) -> Mapping[str, Any]:
@@ -88,15 +77,51 @@ class Stage(ABC):
         return Key.of(self.name, inputs, [stage.key for stage in self.upstream()], self.code())
 
 
-def ensure(store: Store, stage: Stage, notify: Notify = silent, verified: dict[str, Path] | None = None) -> Path:
+class SeriesSource(Stage):
+    """A stage that leaves a tilt series: recorded, read from files, preprocessed, or halved."""
+
+    if TYPE_CHECKING:  # a field of some subclasses, which a property here would shadow
+
+        @property
+        def modality(self) -> Modality: ...
+
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the data."""
+
+    @property
+    def history(self) -> tuple[SeriesSource, ...]:
+        """The stages from the recorded series to this one."""
+        return (self,)
+
+    @property
+    def recorded(self) -> SeriesSource:
+        """The series as the microscope recorded it."""
+        return self.history[0]
+
+    @property
+    def part(self) -> str:
+        """Which part of the recorded tilts it holds, for messages; empty: all of them."""
+        return ""
+
+
+class AtomsSource(Stage):
+    """A stage that leaves atoms from which a reconstruction can start."""
+
+    @abstractmethod
+    def initial_model(self, folder: Path) -> Atoms:
+        """Return the atoms of a stored result, without peaks that were classified as no atoms."""
+
+
+def ensure(store: Store, stage: Stage, notify: Notify = silent, verified: dict[Key, Path] | None = None) -> Path:
     """Return the verified folder of a stage, making it and whatever it needs first. Damaged entries are made again.
 
     `verified`: folders by key that were verified before, and are not again; those found are added.
     """
     verified = {} if verified is None else verified
-    folder = verified.get(str(stage.key)) or store.open(stage.key)
+    folder = verified.get(stage.key) or store.open(stage.key)
     if folder is not None:
-        verified[str(stage.key)] = folder
+        verified[stage.key] = folder
         return folder
     sources = [ensure(store, source, notify, verified) for source in stage.upstream()]
     waiting = functools.partial(notify, event="stage", stage=f"waiting for another run's {stage.name}")
@@ -109,5 +134,5 @@ def ensure(store: Store, stage: Stage, notify: Notify = silent, verified: dict[s
         about["upstream"] = [str(source.key) for source in stage.upstream()]
         with store.writing(stage.key, about) as temporary:
             stage.make(temporary, sources, Bench(notify, Checkpoints(store, stage.key)))
-        notify(event="made", stage=stage.name, seconds=time.perf_counter() - started)
+        notify(event="made", stage=stage.name, per_tilt=stage.per_tilt, seconds=time.perf_counter() - started)
     return store.path(stage.key)

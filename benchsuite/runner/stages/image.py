@@ -13,19 +13,23 @@ from benchsuite import microscope, seeds
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.simulator import AnySimulator
 from benchsuite.data import Modality
-from benchsuite.runner.stages.base import Bench, Stage, once
+from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import PhantomStage, class_version, truth
 from benchsuite.scenario import Experiment
 
 FILES: dict[Modality, str] = {"adf": "image.npy", "4dstem": "patterns.npy"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageStage(Stage):
     name = "image"
+    per_tilt = True
+    simulates = True
+
     experiment: Experiment
     repeat: int
     tilt: int
+    specimen: PhantomStage
 
     def rotation(self) -> np.ndarray:
         """The (3, 3) rotation that the specimen really has, tilt error included."""
@@ -67,9 +71,8 @@ class ImageStage(Stage):
     def seed(self) -> int:
         return seeds.seed_for(self.experiment.seed, "phonons", self.experiment.specimen_repeat(self.repeat), self.tilt)
 
-    @once
     def upstream(self) -> Sequence[Stage]:
-        return (PhantomStage(self.experiment, self.repeat),)
+        return (self.specimen,)
 
     def cost(self) -> Cost:
         e = self.experiment

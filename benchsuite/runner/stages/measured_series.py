@@ -12,15 +12,14 @@ import numpy as np
 from benchsuite import registry
 from benchsuite.content_hash import content_hash
 from benchsuite.contract.cost import Cost
-from benchsuite.data import TiltSeries
+from benchsuite.data import Modality, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.series import check_fractions, levelled, open_measured
 from benchsuite.measured.settings import SeriesFile, dump
 from benchsuite.physics.detector import virtual_images
-from benchsuite.runner.stages.base import Bench
-from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.base import Bench, SeriesSource, Stage
 from benchsuite.runner.stages.phantom import class_version
-from benchsuite.runner.stages.series import SeriesStage
+from benchsuite.scenario import Experiment
 from benchsuite.scenario.cells import MeasuredData
 from benchsuite.storage import SERIES, save_series
 
@@ -28,9 +27,15 @@ BYTES_PER_S = 1e8  # of float32, converted, compressed and written
 NAMES_ONLY = {"label", "file", "files"}  # content counts, not its name
 
 
-@dataclass(frozen=True)
-class MeasuredSeriesStage(SeriesStage):
+@dataclass(frozen=True, eq=False)
+class MeasuredSeriesStage(SeriesSource):
     """A series in files; `modality` adf of a 4dstem series: its virtual images."""
+
+    name = "series"
+    shared = True
+
+    experiment: Experiment
+    modality: Modality
 
     def measured(self) -> MeasuredData:
         """What the experiment says about its files. Raises ValueError for a simulated one."""
@@ -51,7 +56,7 @@ class MeasuredSeriesStage(SeriesStage):
             versions |= class_version(registry.reader(name), stage)
         return versions
 
-    def upstream(self) -> Sequence[ImageStage]:
+    def upstream(self) -> Sequence[Stage]:
         return ()
 
     def shape(self) -> tuple[int, ...]:

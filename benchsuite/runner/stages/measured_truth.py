@@ -20,7 +20,7 @@ from benchsuite.scenario import Experiment
 from benchsuite.storage import save_atoms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredTruthStage(Stage):
     """Atoms whose frame is to be found (`register`) are stored as the file has them, about their mean."""
 

@@ -30,7 +30,7 @@ from benchsuite.storage import SERIES, load_atoms, load_reconstruction, load_ser
 VALUES = "values.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MetricStage(Stage):
     """One metric of a cell. Upstream: the scores, whose matching it shares, the traced atoms, the answer, the series as given, and
     as recorded where steps lie between.
@@ -50,8 +50,8 @@ class MetricStage(Stage):
     def upstream(self) -> Sequence[Stage]:
         atoms = self.scores.atoms
         reconstruction = atoms.reconstruction
-        before = (reconstruction.series(),) if reconstruction.preprocessed() else ()
-        return (self.scores, atoms, reconstruction, reconstruction.given(), *before)
+        recorded, *preprocessed = reconstruction.source.history
+        return (self.scores, atoms, reconstruction, reconstruction.source, *((recorded,) if preprocessed else ()))
 
     def code(self) -> dict[str, str]:
         return class_version(registry.metric(self.spec.name), type(self))

@@ -18,9 +18,10 @@ from benchsuite.storage import load_atoms, save_atoms
 FILE = "truth.extxyz"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhantomStage(Stage):
     name = "phantom"
+    shared = True
 
     experiment: Experiment
     repeat: int

@@ -19,25 +19,22 @@ from benchsuite.contract.preprocessing import AnyPreprocessing
 from benchsuite.data import Grid, Modality, Preprocessed, TiltSeries
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.memory import peak_bytes, reset_peak
-from benchsuite.runner.stages.base import Bench, Stage, once
+from benchsuite.runner.stages.base import Bench, SeriesSource, Stage
 from benchsuite.runner.stages.phantom import class_version
-from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell
 from benchsuite.storage import SERIES, load_preprocessed, load_series, save_preprocessed
 
 FACTS = "facts.json"
 
 
-@dataclass(frozen=True)
-class PreprocessingStage(Stage):
-    """The step at place `number` of a cell's reconstructor. Upstream: the series, or the entries of its tilts."""
-
-    name = "preprocessing"
+@dataclass(frozen=True, eq=False)
+class _Step(SeriesSource):
+    """The step at place `number` of a cell's reconstructor."""
 
     cell: Cell
     number: int
-    source: SeriesStage | PreprocessingStage
-    device: str = "cpu"
+    source: SeriesSource
+    device: str
 
     def algorithm(self) -> AnyPreprocessing:
         spec = self.cell.reconstructor.preprocess[self.number]
@@ -68,33 +65,11 @@ class PreprocessingStage(Stage):
         """Where it runs: on the device asked for, if it can."""
         return self.device if self.device in self.algorithm().devices else "cpu"
 
-    @once
-    def tilts(self) -> Sequence[PreprocessedTiltStage]:
-        """The stages of the single tilts; none where the step needs them all together."""
-        if not self.algorithm().by_tilt:
-            return ()
-        count = self.source.shape()[0]
-        return [PreprocessedTiltStage(self.cell, self.number, self.source, self.device, tilt) for tilt in range(count)]
-
-    def upstream(self) -> Sequence[Stage]:
-        return self.tilts() or (self.source,)
-
     def shape(self) -> tuple[int, ...]:
-        """The shape of the data that come out."""
         return self.algorithm().preprocessed_shape(self.source.shape(), self.grid())
 
     def code(self) -> dict[str, str]:
         return class_version(type(self.algorithm()), type(self))
-
-    def cost(self) -> Cost:
-        return Cost(0.5, 1e8) if self.algorithm().by_tilt else self.algorithm().cost(self.source.shape(), self.grid())
-
-    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
-        if self.algorithm().by_tilt:
-            joined = _together([load_preprocessed(source) for source in sources])
-            _save(folder, joined, _added([_facts(source) for source in sources]))
-        else:
-            self.preprocess(folder, load_series(sources[0] / SERIES))
 
     def preprocess(self, folder: Path, series: TiltSeries, tilt: int | None = None) -> None:
         """Run the step and store what it makes. Raises CellFailure where it refuses the series, or answers with nan."""
@@ -110,13 +85,14 @@ class PreprocessingStage(Stage):
         _save(folder, preprocessed, facts)
 
 
-@dataclass(frozen=True)
-class PreprocessedTiltStage(PreprocessingStage):
+@dataclass(frozen=True, eq=False)
+class PreprocessedTiltStage(_Step):
     """One tilt of a step that works tilt by tilt."""
 
     name = "preprocessed_tilt"
+    per_tilt = True
 
-    tilt: int = 0
+    tilt: int
 
     def inputs(self) -> Mapping[str, Any]:
         return {**super().inputs(), "tilt": self.tilt}
@@ -129,6 +105,33 @@ class PreprocessedTiltStage(PreprocessingStage):
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         self.preprocess(folder, load_series(sources[0] / SERIES).view(self.tilt), self.tilt)
+
+
+@dataclass(frozen=True, eq=False)
+class PreprocessingStage(_Step):
+    """A whole step. Upstream: the series, or the entries of its tilts, where it works tilt by tilt."""
+
+    name = "preprocessing"
+    shared = True
+
+    tilts: Sequence[PreprocessedTiltStage]
+
+    @property
+    def history(self) -> tuple[SeriesSource, ...]:
+        return (*self.source.history, self)
+
+    def upstream(self) -> Sequence[Stage]:
+        return self.tilts or (self.source,)
+
+    def cost(self) -> Cost:
+        return Cost(0.5, 1e8) if self.tilts else self.algorithm().cost(self.source.shape(), self.grid())
+
+    def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
+        if self.tilts:
+            joined = _together([load_preprocessed(source) for source in sources])
+            _save(folder, joined, _added([_facts(source) for source in sources]))
+        else:
+            self.preprocess(folder, load_series(sources[0] / SERIES))
 
 
 def _check(preprocessed: object, name: str, modality: Modality, shape: tuple[int, ...], by_tilt: bool) -> None:

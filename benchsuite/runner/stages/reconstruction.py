@@ -1,27 +1,23 @@
-"""reconstruction: what an algorithm makes of the recorded series alone."""
+"""reconstruction: what an algorithm makes of a series alone, or of a series and the traced atoms of another reconstruction."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ase import Atoms
 
 from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
 from benchsuite.contract.algorithm import Context
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.reconstructor import AnyReconstructor
-from benchsuite.data import Grid, Modality
+from benchsuite.data import Grid
 from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.memory import peak_bytes, reset_peak
-from benchsuite.runner.stages.base import Bench, Stage, once
+from benchsuite.runner.stages.base import AtomsSource, Bench, SeriesSource, Stage
 from benchsuite.runner.stages.phantom import class_version
-from benchsuite.runner.stages.preprocessing import PreprocessingStage
-from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell
 from benchsuite.storage import SERIES, load_series, save_reconstruction
 
@@ -29,13 +25,14 @@ FOLDER = "reconstruction"
 FACTS = "facts.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReconstructionStage(Stage):
     name = "reconstruction"
 
     cell: Cell
-    device: str = "cpu"
-    recorded: SeriesStage | None = field(default=None, kw_only=True, compare=False, repr=False)  # where it is not this cell's own
+    source: SeriesSource
+    device: str
+    initial: AtomsSource | None = None
 
     def algorithm(self) -> AnyReconstructor:
         spec = self.cell.reconstructor
@@ -55,53 +52,29 @@ class ReconstructionStage(Stage):
         }
 
     def upstream(self) -> Sequence[Stage]:
-        return (self.given(),)
-
-    @once
-    def series(self) -> SeriesStage:
-        return self.recorded or SeriesStage(self.cell.experiment, self.cell.repeat, self.modality())
-
-    @once
-    def preprocessed(self) -> Sequence[PreprocessingStage]:
-        """The steps of `preprocess:`, in order."""
-        stages: list[PreprocessingStage] = []
-        for number in range(len(self.cell.reconstructor.preprocess)):
-            stages.append(PreprocessingStage(self.cell, number, stages[-1] if stages else self.series(), self.device))
-        return stages
-
-    def given(self) -> SeriesStage | PreprocessingStage:
-        """What the algorithm is given: the series as recorded, or as the last step leaves it."""
-        steps = self.preprocessed()
-        return steps[-1] if steps else self.series()
-
-    def start(self, sources: Sequence[Path]) -> Atoms | None:
-        """The atoms that the algorithm is asked to refine."""
-        return None
-
-    def modality(self) -> Modality:
-        """What is used of a 4D-STEM scan: the patterns, or else the virtual image of the same electrons."""
-        recorded, spec = self.cell.experiment.recorded, self.cell.reconstructor
-        wanted = registry.preprocessing(spec.preprocess[0].name).modalities if spec.preprocess else self.algorithm().takes()
-        if recorded == "4dstem" and "4dstem" not in wanted and self.cell.experiment.acquisition.detector is not None:
-            return "adf"
-        return recorded
+        return (self.source,) if self.initial is None else (self.source, self.initial)
 
     def code(self) -> dict[str, str]:
         return class_version(registry.reconstructor(self.cell.reconstructor.name), type(self))
 
     def cost(self) -> Cost:
-        return self.algorithm().cost(self.given().shape(), self.grid())
+        return self.algorithm().cost(self.source.shape(), self.grid())
+
+    def context(self, sources: Sequence[Path]) -> Context:
+        """Return what the algorithm is given beside the series."""
+        rng = seeds.generator(self.cell.experiment.seed, "reconstructor")
+        start = self.initial.initial_model(sources[1]) if self.initial is not None else None
+        return Context(self.grid(), rng, self.device, start=start)
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         series = load_series(sources[0] / SERIES)
-        rng = seeds.generator(self.cell.experiment.seed, "reconstructor")
         reset_peak()
-        context = Context(self.grid(), rng, self.device, start=self.start(sources))
         try:
-            result = run_loop(self.algorithm(), series, context, bench.notify, bench.checkpoints)
+            result = run_loop(self.algorithm(), series, self.context(sources), bench.notify, bench.checkpoints)
         except CellFailure as failure:
             if failure.last is not None and bench.checkpoints is not None:
                 bench.checkpoints.keep_last_good(failure.last)
+            failure.reason = self.source.part + failure.reason
             raise
         save_reconstruction(folder / FOLDER, result)
         write_text(folder / FACTS, json.dumps({"seconds": result.seconds, "peak_memory_bytes": peak_bytes()}))

@@ -50,7 +50,7 @@ FSC_THRESHOLD = 0.5  # against a noise-free reference (Rosenthal & Henderson 200
 ATOM_SIGMA_A = 0.4  # width of the atoms in the reference volume; the correlation of a shell hardly depends on it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoresStage(Stage):
     """truth: the stage of the phantom, or of atoms in a file; without one, what needs none is scored. halves: of half the tilts."""
 
@@ -68,7 +68,8 @@ class ScoresStage(Stage):
     def upstream(self) -> Sequence[Stage]:
         reconstruction = self.atoms.reconstruction
         of_truth = () if self.truth is None else (self.truth,)
-        return (reconstruction.series(), reconstruction, self.atoms, *of_truth, *self.halves, *reconstruction.preprocessed())
+        recorded, *preprocessed = reconstruction.source.history
+        return (recorded, reconstruction, self.atoms, *of_truth, *self.halves, *preprocessed)
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         recorded, reconstruction, atoms, *more = sources

@@ -15,7 +15,7 @@ from benchsuite import microscope
 from benchsuite.atomic import write_text
 from benchsuite.contract.settings import Acquisition
 from benchsuite.data import Modality
-from benchsuite.runner.stages.base import Bench, Stage, once
+from benchsuite.runner.stages.base import Bench, SeriesSource
 from benchsuite.runner.stages.image import ImageStage, load_image, true_drift_A, true_rotations
 from benchsuite.scenario import Experiment
 from benchsuite.storage import SERIES, json_safe, save_series
@@ -23,13 +23,15 @@ from benchsuite.storage import SERIES, json_safe, save_series
 IMPERFECTIONS = "imperfections.json"
 
 
-@dataclass(frozen=True)
-class SeriesStage(Stage):
+@dataclass(frozen=True, eq=False)
+class SeriesStage(SeriesSource):
     name = "series"
+    shared = True
 
     experiment: Experiment
     repeat: int
-    modality: Modality = "adf"
+    modality: Modality
+    images: Sequence[ImageStage]
 
     def inputs(self) -> Mapping[str, Any]:
         e = self.experiment
@@ -43,13 +45,10 @@ class SeriesStage(Stage):
             "modality": self.modality,
         }
 
-    @once
     def upstream(self) -> Sequence[ImageStage]:
-        tilts = len(microscope.rotations(self.experiment.acquisition.tilts))
-        return [ImageStage(self.experiment, self.repeat, tilt) for tilt in range(tilts)]
+        return self.images
 
     def shape(self) -> tuple[int, ...]:
-        """The shape of the data."""
         e = self.experiment
         return microscope.empty_series(e.microscope, e.simulation, e.acquisition, self.modality).data.shape
 
