@@ -62,15 +62,17 @@ def test_the_time_left_is_that_of_the_cells_that_were_computed():
 def test_bars_show_the_whole_and_what_runs():
     text = io.StringIO()
     with Progress(60, Console(file=text, width=120, force_terminal=True)) as progress:
-        what = {"kind": "scores", "cell": "0007", "label": "MSET", "part": ""}
-        progress.listen({"event": "begin", "share": (), **what})
-        progress.listen({"event": "iteration", "iteration": 3, "total": 12, **what})
+        progress.listen({"event": "begin", "stages": 1, "task": "scores 0007 MSET"})
+        progress.listen({"event": "iteration", "iteration": 3, "total": 12, "task": "scores 0007 MSET"})
+        progress.listen({"event": "begin", "stages": 7, "task": "image 0008 1/2"})
+        progress.listen({"event": "made", "stage": "image", "per_tilt": True, "task": "image 0008 1/2"})
         told = {"cell": "0001", "status": "error", "reason": "no luck", "reconstructor": "SIRT", "row": {}}
         progress.listen({"event": "cell", **told})
         progress._bars.refresh()
     shown = text.getvalue()
     assert "scores 0007 MSET" in shown
     assert "3/12" in shown
+    assert "1/7" in shown
     assert "1/60" in shown
     assert "1 failed, about" in shown
     assert "no luck" in shown
