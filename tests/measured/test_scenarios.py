@@ -92,7 +92,7 @@ def test_half_sets_are_made_where_there_is_no_truth_or_they_are_asked_for(scenar
     assert len(graph_of(load(scenario("", "truth: {file: data/true.xyz}")).cells[0]).scores.halves) == 0
     asked = graph_of(load(scenario("[Cu, Au]}", "[Cu, Au], half_sets: true}\ntruth: {file: data/true.xyz}")).cells[0])
     assert len(asked.scores.halves) == 2
-    assert [half.halved().shape() for half in asked.halves] == [(2, 1, 6, 8)] * 2
+    assert [half.source.shape() for half in asked.scores.halves] == [(2, 1, 6, 8)] * 2
     assert len(graph_of(load(scenario("[Cu, Au]}", "[Cu, Au], half_sets: false}")).cells[0]).scores.halves) == 0
     assert len(graph_of(load(scenario("[wbp]", "[lot]")).cells[0]).scores.halves) == 0
 
