@@ -36,10 +36,10 @@ class Contents:
     """What a file holds.
 
     array: real numbers of any type, in any order of axes, unread.
-    metadata: what the headers say, by the keys of a scenario's section `series` (`scan_step_A`, `energy_keV`, `defocus_A`, …; also
-        `kind`), with their units; besides, `rotations` (n, 3, 3), or `angles_deg`, (n) about the tilt axis, or `tilt_deg` of a file
-        that holds one tilt. A key of the scenario counts more.
-    axes: the array's axes in its order, as in AXES; None where the file does not say.
+    metadata: header values that are used, by the keys of a scenario's section `series` (`scan_step_A`, `energy_keV`, `defocus_A`;
+        also `kind`), in their units; besides, `rotations` (n, 3, 3), or `angles_deg`, (n) about the tilt axis, or `tilt_deg` of a
+        file that holds one tilt. A key of the scenario takes precedence.
+    axes: the array's axes in its order, as in AXES; None where the file does not state them.
     files: further files that are read, such as the data beside a header: their content, too, is part of the key of a result.
     remarks: sentences for the user, such as on parts of the file that are missing or on header fields that are not used.
     format: a name more specific than the reader's title.
@@ -79,7 +79,7 @@ class MappedArray:
 
     @classmethod
     def of(cls, file: Path, mapped: np.memmap) -> MappedArray:
-        """Return an array that somebody has mapped whole."""
+        """Return the array that another library has mapped whole."""
         return cls(file, mapped.dtype, mapped.shape, mapped.offset, "C" if mapped.flags.c_contiguous else "F")
 
     def __getitem__(self, index: Any) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Measured data: tilt series in files of any registered format, and what a scenario says about them."""
+"""Measured data: tilt series in files of any registered format, and the sections of a scenario that describe them."""

@@ -12,7 +12,7 @@ from benchsuite.contract.reader import AXES, ArrayOnDisk
 from benchsuite.data import Modality
 from benchsuite.errors import BenchsuiteError
 
-CENTRED = ("y", "x", "scan_y", "scan_x", "q_y", "q_x")  # axes with an origin, at index n//2
+CENTRED_AXES = ("y", "x", "scan_y", "scan_x", "q_y", "q_x")  # axes with an origin, at index n//2
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Levels:
 class MeasuredArray:
     """An array on disk by tilts, as float32.
 
-    axes: names of the array's axes, in its order. flip: those that are turned round, about the index n//2: where their length is
+    axes: names of the array's axes, in its order. flip: those that are reversed about the index n//2: where their length is
     even, the first value, which has no mirror image, stays.
     """
 
@@ -83,7 +83,7 @@ class MeasuredArray:
         if self._kind != "phase" and float(data.min()) < 0:
             if not self._levels.clip:
                 raise BenchsuiteError(
-                    f"{where}: negative intensities (down to {float(data.min()):g}); say series.background (a number or minimum), "
+                    f"{where}: negative intensities (down to {float(data.min()):g}); set series.background (a number or minimum) "
                     "or series.clip_negative: true"
                 )
             data = np.maximum(data, 0)
@@ -91,23 +91,23 @@ class MeasuredArray:
 
     def values(self, tilt: int) -> np.ndarray:
         """Return the data of a tilt as the file has them, in our order of axes."""
-        here: list[Any] = [slice(None)] * len(self._axes)
+        index: list[Any] = [slice(None)] * len(self._axes)
         rest = list(self._axes)
         if "tilt" in self._axes:
-            here[self._axes.index("tilt")] = tilt
+            index[self._axes.index("tilt")] = tilt
             rest.remove("tilt")
-        block = np.asarray(self._raw[tuple(here)])
+        block = np.asarray(self._raw[tuple(index)])
         if block.dtype.kind not in "fiu":
             raise BenchsuiteError(f"{self._where}: values of type {block.dtype}; allowed: real numbers")
         order = [name for name in AXES[self._kind] if name in rest]
         block = block.transpose([rest.index(name) for name in order])
         block = block if "focus" in order else block[None]
         for name in self._flip:
-            block = turned_round(block, AXES[self._kind].index(name) - 1)
+            block = reversed_about_centre(block, AXES[self._kind].index(name) - 1)
         return block
 
 
-def turned_round(block: np.ndarray, axis: int) -> np.ndarray:
+def reversed_about_centre(block: np.ndarray, axis: int) -> np.ndarray:
     """Return an array with an axis reversed about index n//2."""
     reversed_ = np.flip(block, axis)
     return reversed_ if block.shape[axis] % 2 else np.roll(reversed_, 1, axis)
@@ -123,7 +123,7 @@ def exact_float32(values: np.ndarray, where: str) -> np.ndarray:
         lost = (back != values) if values.dtype.kind == "f" else (back != values.astype(np.float64)) | (np.abs(back) > 2**53)
         if lost.any():
             value = f"{values[lost].flat[0]!r} ({values.dtype})"
-            raise BenchsuiteError(f"{where}: {value} is not exact in single precision; say series.round_to_float32: true")
+            raise BenchsuiteError(f"{where}: {value} is not exact in single precision; set series.round_to_float32: true")
     return data
 
 

@@ -76,12 +76,12 @@ def damage_reported(where: Path, extra: str = "") -> Iterator[None]:
             f"needs the extra `{extra}`: pip install 'benchsuite[{extra}]'" if extra else "needs a library that is not installed"
         )
         raise BenchsuiteError(f"{where}: {where.suffix} {remedy} ({error})") from error
-    except Exception as error:  # every library raises its own kinds
+    except Exception as error:  # every library raises exceptions of its own
         raise BenchsuiteError(f"{where}: damaged, or not a whole tilt series ({type(error).__name__}: {error})") from error
 
 
 class KeyedError(BenchsuiteError):
-    """Something wrong with what a key of the scenario says about a file."""
+    """A key of the scenario that does not fit a file."""
 
     def __init__(self, key: str, message: str) -> None:
         self.key, self.message = key, message

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from benchsuite.contract.reader import AXES, Contents
 from benchsuite.data import Modality, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.array import CENTRED, Levels, MeasuredArray, find_levels
+from benchsuite.measured.array import CENTRED_AXES, Levels, MeasuredArray, find_levels
 from benchsuite.measured.checks import KeyedError
 from benchsuite.measured.files import find_files, open_file, stacked
 from benchsuite.measured.settings import SeriesFile
@@ -28,7 +28,7 @@ MAX_FRACTION = 1.05  # of the electrons: more cannot reach a detector
 
 @dataclass(frozen=True)
 class Measured:
-    """A series whose data are read where they are indexed, with the files' own values; those files, the names of their readers."""
+    """A series whose data are read where they are indexed, with the values of the files; the files, and their readers."""
 
     series: TiltSeries
     files: tuple[Path, ...]
@@ -40,8 +40,8 @@ class Measured:
 def read_series(file: str | Path | Sequence[str | Path], **settings: Any) -> TiltSeries:
     """Return the series of a file of any registered format, or of one file per tilt.
 
-    settings: keys of a scenario's section `series`, such as tilts=[-60, 0, 60] or energy_keV=300; what is left out is what the
-    files say. Images come in memory; patterns stay on disk and are read by tilt. Raises BenchsuiteError for what is missing,
+    settings: keys of a scenario's section `series`, such as tilts=[-60, 0, 60] or energy_keV=300; what is left out is taken
+    from the files. Images come in memory; patterns stay on disk and are read by tilt. Raises BenchsuiteError for what is missing,
     contradictory or damaged.
     """
     named: dict[str, Any] = {"file": str(file)} if isinstance(file, (str, Path)) else {"files": [str(each) for each in file]}
@@ -97,7 +97,7 @@ def check_fractions(tilt: np.ndarray, section: SeriesFile, kind: Modality) -> No
         what = "patterns add up to" if kind == "4dstem" else "intensities are"
         raise KeyedError(
             "series.normalise",
-            f"with a dose, intensities must be fractions of the incident electrons, but {what} {mean:.4g} on average; say "
+            f"with a dose, intensities must be fractions of the incident electrons, but {what} {mean:.4g} on average; set "
             "electrons (counts of single electrons), patterns, or a number; or leave out dose_e_per_A2",
         )
 
@@ -126,7 +126,7 @@ def _kind(section: SeriesFile, contents: Contents) -> Modality:
     if kind is None:
         shape = contents.array.shape
         raise KeyedError(
-            "series.kind", f"an array of shape {shape} may be images or patterns; say kind: adf, 4dstem or phase, or axes"
+            "series.kind", f"an array of shape {shape} may be images or patterns; set kind: adf, 4dstem or phase, or axes"
         )
     return kind
 
@@ -149,8 +149,8 @@ def _axes(section: SeriesFile, contents: Contents, kind: Modality) -> tuple[str,
 
 def _flip(section: SeriesFile, kind: Modality) -> tuple[str, ...]:
     for name in section.flip:
-        if name not in AXES[kind] or name not in CENTRED:
-            allowed = [one for one in AXES[kind] if one in CENTRED]
+        if name not in AXES[kind] or name not in CENTRED_AXES:
+            allowed = [one for one in AXES[kind] if one in CENTRED_AXES]
             raise KeyedError("series.flip", f"{name}; allowed: {', '.join(allowed)}")
     return section.flip
 

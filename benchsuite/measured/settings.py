@@ -1,6 +1,6 @@
 """The sections of a scenario with measured data: `series`, a tilt series in files, and `truth`, atoms in a file.
 
-How a file's axes, angles and coordinates become those of docs/conventions.md is stated here, never guessed.
+How a file's axes, angles and coordinates become those of docs/conventions.md is stated in them, never guessed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TiltsOfFile(Params):
 
 
 class SeriesFile(Params):
-    """A tilt series in one file, or in one file per tilt. What is left out is what the files say."""
+    """A tilt series in one file, or in one file per tilt. What is left out is taken from the files."""
 
     label: str | None = Field(None, description="Name in tables, where series are swept")
     file: str | None = Field(None, min_length=1, description="Data file, or zarr folder; relative to the scenario file")

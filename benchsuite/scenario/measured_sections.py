@@ -44,14 +44,14 @@ def check_combination(document: Document, problems: list[Problem]) -> None:
 
 
 def absolute(document: Document) -> None:
-    """Make the paths of the document's data files absolute: they start from the scenario file, or from here in a --set."""
+    """Make the paths of the document's data files absolute: relative to the scenario, in a --set to the working folder."""
     for path in PATHS:
-        here: Any = document.value
+        section: Any = document.value
         for part in path[:-1]:
-            here = here.get(part) if isinstance(here, dict) else None
-        if isinstance(here, dict) and path[-1] in here:
+            section = section.get(part) if isinstance(section, dict) else None
+        if isinstance(section, dict) and path[-1] in section:
             base = Path.cwd() if document.place(path).startswith("--set ") else Path(document.source).absolute().parent
-            given = here[path[-1]]
+            given = section[path[-1]]
             made = [_joined(base, one) for one in given] if isinstance(given, list) else _joined(base, given)
             document.value = _with(document.value, path, made)
 

@@ -38,7 +38,7 @@ def set_value(name, index, value):
 
 
 BROKEN = {
-    "no EMD": (lambda s: s.attrs.clear(), r"say which array it is with series\.dataset; arrays in it: "),
+    "no EMD": (lambda s: s.attrs.clear(), r"series\.dataset must name one of its arrays: "),
     "old EMD": (lambda s: s.attrs.update({"version_major": 0}), "EMD of version 0; allowed: EMD 1.0"),
     "new layout": (set_value(f"{ABOUT}/format_version", (), 2), "format_version is 2; allowed: 1"),
     "empty": (drop("tilt_series"), "unknown layout: no data in it; allowed: a DataCube"),

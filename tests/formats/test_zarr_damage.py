@@ -40,7 +40,7 @@ BROKEN = {
     "no rotations": (lambda folder: shutil.rmtree(folder / "rotations"), "unknown layout: rotations missing"),
     "no description": (
         lambda folder: zarr.open_group(folder).attrs.clear(),
-        "say which array it is with series.dataset; arrays in it: data, rotations",
+        "series.dataset must name one of its arrays: data, rotations",
     ),
     "flipped bit": (flip_bit, "damaged, .*checksum"),
     "lost chunk": (lambda folder: shutil.rmtree(folder / "data" / "c" / "1"), "damaged: 4 chunks of 5 are there"),

@@ -124,7 +124,7 @@ HOSTILE = {
     "two arrays": (
         "s.h5",
         two_arrays,
-        r"say which array it is with series\.dataset; arrays in it: /data/stack \(4, 6, 8\), /other",
+        r"series\.dataset must name one of its arrays: /data/stack \(4, 6, 8\), /other",
     ),
     "an empty zarr": ("s.zarr", lambda f, w: f.mkdir(), "damaged"),
     "no signal": ("s.hspy", lambda f, w: f.write_text("tilts"), "damaged"),

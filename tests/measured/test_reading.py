@@ -7,7 +7,7 @@ import pytest
 
 from benchsuite.data import TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.array import turned_round
+from benchsuite.measured.array import reversed_about_centre
 from benchsuite.measured.series import open_measured
 from benchsuite.physics.rotations import euler, rotation, single_axis
 
@@ -76,7 +76,7 @@ def test_sign_and_axis_of_angles(tmp_path, stack, read, angles):
 
 
 def test_axes_and_flips_are_undone(tmp_path, stack, read):
-    np.save(tmp_path / "t.npy", turned_round(stack, 1).transpose(2, 0, 1))
+    np.save(tmp_path / "t.npy", reversed_about_centre(stack, 1).transpose(2, 0, 1))
     series = read(tmp_path / "t.npy", axes=["x", "tilt", "y"], flip=["y"])
     assert np.array_equal(np.asarray(series.data)[:, 0], stack)
 
@@ -84,10 +84,10 @@ def test_axes_and_flips_are_undone(tmp_path, stack, read):
 @pytest.mark.parametrize("length", [6, 7])
 def test_turning_round_keeps_the_centre_and_undoes_itself(length):
     values = np.arange(length, dtype=float)
-    turned = turned_round(values, 0)
+    turned = reversed_about_centre(values, 0)
     assert turned[length // 2] == values[length // 2]
     assert turned[length // 2 + 1] == values[length // 2 - 1]
-    assert np.array_equal(turned_round(turned, 0), values)
+    assert np.array_equal(reversed_about_centre(turned, 0), values)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "f2", "f4", ">f4", ">i2", "f8", "i4"])
@@ -101,7 +101,7 @@ def test_numbers_are_exact_or_refused(tmp_path, read, dtype):
         values = values.copy()
         values[2, 1, 1] = 2**24 + 1
         np.save(tmp_path / "s.npy", values)
-        with pytest.raises(BenchsuiteError, match=r"s\.npy: tilt 2: .*16777217.*not exact in single precision; say series\.round"):
+        with pytest.raises(BenchsuiteError, match=r"s\.npy: tilt 2: .*16777217.*not exact in single precision; set series\.round"):
             np.asarray(read(tmp_path / "s.npy").data)
         assert read(tmp_path / "s.npy", round_to_float32=True).data[2].max() == 2**24
 

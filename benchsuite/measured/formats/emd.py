@@ -67,7 +67,7 @@ class EMD(Reader):
             return stream.attrs.get("emd_group_type") == "file"
 
     def open(self, file: Path, dataset: str | None = None) -> Contents:
-        """Return all of a series that was written here, or the data cubes of another program as tilts."""
+        """Return all of a series written by benchsuite, or the data cubes of another program as tilts."""
         import h5py
 
         if dataset is not None:
@@ -139,7 +139,7 @@ def _check_version(file: Path, stream: Any) -> None:
 
 
 def _series(file: Path, root: Any, data: EmdArray) -> TiltSeries:
-    """Return the series that was written here, its images on disk, after the checks that need none of them."""
+    """Return the series written by benchsuite, its images on disk, after the checks that need none of them."""
     about, where = _read_items(root[ABOUT]), f"{file}: {root.name}/{ABOUT}"
     if about.get("format_version") != VERSION:
         raise BenchsuiteError(f"{where}: unknown layout: format_version is {about.get('format_version')}; allowed: {VERSION}")
@@ -169,7 +169,7 @@ def _series(file: Path, root: Any, data: EmdArray) -> TiltSeries:
 
 
 def _image_names(file: Path, stream: Any) -> list[list[str]]:
-    """Return the groups of the images by tilt and focus: as their names say, else every data cube as a tilt."""
+    """Return the groups of the images by tilt and focus, from their names; else every data cube is a tilt."""
     roots = [group for group in stream.values() if group.attrs.get("emd_group_type") == "root"]
     classes = {group.name: group.attrs.get("python_class") for root in roots for group in _arrays(root)}
     matches = {name: IMAGE_NAME.fullmatch(name.rsplit("/", 1)[1]) for name in classes}

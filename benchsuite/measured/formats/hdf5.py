@@ -30,7 +30,7 @@ class HDF5(Reader):
             found = _arrays(stream)
             if dataset is None and len(found) != 1:
                 listed = ", ".join(f"{name} {stream[name].shape}" for name in found[:MAX_LISTED]) or "none"
-                raise BenchsuiteError(f"{file}: say which array it is with series.dataset; arrays in it: {listed}")
+                raise BenchsuiteError(f"{file}: series.dataset must name one of its arrays: {listed}")
             return _of_dataset(file, stream, dataset or found[0])
 
 

@@ -58,8 +58,8 @@ class RosettaSciIO(Reader):
         reader = importlib.import_module(f"rsciio.{name}").file_reader
         signals = [signal for signal in reader(str(file), lazy=True) if np.ndim(signal["data"]) >= 2]
         chosen = _chosen(file, signals, dataset)
-        own, others = COMPANIONS.get(file.suffix.lower(), ("", ""))
-        beside = sorted(file.parent.glob(glob.escape(file.name[: -len(own)]) + others)) if own else []
+        ending, others = COMPANIONS.get(file.suffix.lower(), ("", ""))
+        beside = sorted(file.parent.glob(glob.escape(file.name[: -len(ending)]) + others)) if ending else []
         data, format = DaskArray(chosen["data"]), f"{name} (RosettaSciIO)"
         return Contents(data, _metadata(chosen), _axes(chosen), tuple(beside), format=format)
 
@@ -84,9 +84,7 @@ def _chosen(file: Path, signals: Sequence[Mapping[str, Any]], dataset: str | Non
         fitting = list(range(len(signals)))
     if len(fitting) != 1:
         listed = ", ".join(f"{i} ({title or 'untitled'}, {np.shape(signals[i]['data'])})" for i, title in enumerate(titles))
-        raise BenchsuiteError(
-            f"{file}: say which signal it is with series.dataset, by number or title; there are: {listed or 'none'}"
-        )
+        raise BenchsuiteError(f"{file}: series.dataset must name one of its signals, by number or title: {listed or 'none'}")
     return signals[fitting[0]]
 
 

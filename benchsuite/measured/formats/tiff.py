@@ -13,7 +13,7 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.units import LENGTHS_A
 
 MAX_COMPRESSION = 2000  # a header that claims more than any of the codecs can hold is wrong
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say of a broken file is said by the error
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # the error reports what is wrong with a broken file
 
 
 class TIFF(Reader):

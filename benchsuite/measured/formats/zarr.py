@@ -1,6 +1,6 @@
 """Tilt series as a zarr v3 group, the layout of `storage.save_series`, and any other array in zarr.
 
-Beyond what the store's own checksums say, the group counts its chunks and has a checksum of what is not an image.
+Besides the checksums of zarr, the group counts its chunks and has a checksum of what is not an image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Zarr(Reader):
         return any((file / name).is_file() for name in (METADATA, ".zarray", ".zgroup"))
 
     def open(self, file: Path, dataset: str | None = None) -> Contents:
-        """Return the array of that path, or the tilt series that was written here, or the only array of two and more axes."""
+        """Return the array of that path, or the tilt series written by benchsuite, or the only array of two and more axes."""
         import zarr
 
         opened: Any = zarr.open(file, mode="r")
@@ -38,7 +38,7 @@ class Zarr(Reader):
             found = [name for name, array in opened.members(max_depth=None) if isinstance(array, zarr.Array) and array.ndim >= 2]
             if len(found) != 1:
                 listed = ", ".join(sorted(found)) or "none"
-                raise BenchsuiteError(f"{file}: say which array it is with series.dataset; arrays in it: {listed}")
+                raise BenchsuiteError(f"{file}: series.dataset must name one of its arrays: {listed}")
             dataset = found[0]
         array = opened if dataset is None else opened[dataset.strip("/")]
         if not isinstance(array, zarr.Array):

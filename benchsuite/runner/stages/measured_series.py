@@ -38,7 +38,7 @@ class MeasuredSeriesStage(SeriesSource):
     modality: Modality
 
     def measured(self) -> MeasuredData:
-        """What the experiment says about its files. Raises ValueError for a simulated one."""
+        """Return the files of the experiment and their description. Raises ValueError for a simulated one."""
         if self.experiment.measured is None:
             raise ValueError("a simulated series has no files")
         return self.experiment.measured
