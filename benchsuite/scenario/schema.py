@@ -109,7 +109,7 @@ class Scenario(Params):
     sweep: Annotated[tuple[dict[str, Any], ...], AsTuple] = ()
     figures: Annotated[tuple[FigureName, ...], AsTuple] | None = Field(
         None,
-        description="Figures of the report by name (see `list figures`), in this order; default: all that the run provides data for",
+        description="Figures of the report by name (see `list figures`), in this order; default: all for which the run has data",
     )
     scales: dict[Literal["smoke", "desk", "paper"], dict[str, Any]] = Field(default_factory=dict)
     published: Annotated[tuple[Published, ...], AsTuple] = ()

@@ -28,7 +28,7 @@ class SpectralAmplitude(Figure):
     title = "Spectral amplitude of the volumes"
     caption = (
         "Spectral amplitude of the volumes under a Hann window. (a) Mean over the other two axes; symbols mark the last peak along "
-        "each axis, searched in three dimensions, with its resolution. (b–d) Mean over one axis, in logarithmic colours; bars: 1 Å⁻¹."
+        "each axis in three dimensions, with its resolution. (b–d) Mean over one axis, in logarithmic colours; bars: 1 Å⁻¹."
     )
     reference = "Romanov et al. (2025), Fig. 5"
     needs = frozenset({"atoms"})
