@@ -52,7 +52,7 @@ def asked_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weight (n,) that the residual asks for at each point, were it alone, and the information (n,) about it."""
     candidates = Orbitals(points, np.zeros(len(points)), np.full(len(points), WIDTH_A2))
-    places = [model.potential.seen(candidates, view, [GAUSSIAN]) for view in views]
+    places = [model.potential.sliced(candidates, view, [GAUSSIAN]) for view in views]
     slopes, information = np.zeros(len(points)), np.zeros(len(points))
     for number, _, _, slope, _ in model.slopes(atoms, views, kinds):
         slopes += model.potential.gradient(places[number], slope)[0][:, 3]

@@ -132,7 +132,7 @@ class PatternFit:
     def _measure(self, model: PatternModel, turn: Turn) -> None:
         """Measure the curvature, and forget what was known of it before."""
         self._back_to_accepted()
-        known = model.information(self.atoms, self.views, self._rng(0), kinds=self.kinds)
+        known = model.information(self.atoms, self.views, self._rng(0), shape_index=self.kinds)
         p = self.params
         of_views = known.by_view * turn.views * np.array([p.refine_drift] * 2 + [p.refine_angles] * 3)
         self.coordinates = Coordinates(known.blocks, by_tilt(of_views, self.foci))
@@ -199,7 +199,7 @@ class PatternFit:
         assert self.accepted is not None
         by_atom, p = self.accepted.by_atom, self.params
         self._back_to_accepted()
-        known = model.information(self.atoms, self.views, self._rng(1), kinds=self.kinds)
+        known = model.information(self.atoms, self.views, self._rng(1), shape_index=self.kinds)
         electrons = self.series.electrons_per_position
         factors = disagreement(by_atom, known, self.atoms.weight, model.curvature, electrons)
         deviation = deviations(covariance(known.blocks, factors))[:, 3]

@@ -63,7 +63,7 @@ def test_a_sweep_of_atoms_against_one_of_voxels(benchmark, loss):
     next(steps)
     model, atoms = PatternModel(series, GRID, shapes, SLICE_A, loss=loss), desk_atoms(float(weights[0]))
     views = [View(matrix, 0, np.zeros(3), np.zeros(2)) for matrix in series.rotations]
-    model.sweep(atoms, views)
+    model.evaluate(atoms, views)
     voxels = np.inf
     for _ in range(3):  # in turns, so that other load falls on both
         voxels = min(voxels, least_seconds(next, steps, rounds=1))
@@ -88,7 +88,7 @@ def test_growth_with_the_number_of_atoms(benchmark, atoms, fine):
     nobody = orbitals.kept(np.arange(1))
 
     def both(which: Orbitals) -> None:
-        seen = of.seen(which, View(np.eye(3), 0, np.zeros(3), np.zeros(2)), shapes)
+        seen = of.sliced(which, View(np.eye(3), 0, np.zeros(3), np.zeros(2)), shapes)
         of.phase(seen)
         of.gradient(seen, slope)
 
@@ -114,7 +114,7 @@ def made_series(tilts: int) -> TiltSeries:
     series, (shapes, weights) = desk_series(tilts), shapes_of((), 300.0)
     model, atoms = PatternModel(series, GRID, shapes, SLICE_A), desk_atoms(float(weights[0]))
     for tilt, matrix in enumerate(series.rotations):
-        seen = model.seen(atoms, View(matrix, 0, np.zeros(3), np.zeros(2)))
+        seen = model.sliced(atoms, View(matrix, 0, np.zeros(3), np.zeros(2)))
         patterns = model.forward.through(tilt, 0, model.transmission(seen))
         series.data[tilt, 0] = np.fft.fftshift(patterns, axes=(1, 2)).reshape(series.data.shape[2:])
     return series

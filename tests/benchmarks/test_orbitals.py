@@ -13,7 +13,7 @@ from benchsuite import registry
 from benchsuite.data import Optics
 from benchsuite.physics.backend import thread_count
 from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, View
-from benchsuite.physics.gaussians.engine_numba import CUT, gather, splat
+from benchsuite.physics.gaussians.engine_numba import CUTOFF_EXPONENT, gather, splat
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel
 from benchsuite.physics.gaussians.probe_stack import ProbeStack
@@ -31,7 +31,7 @@ IMAGES = 71
 def evaluated(u, v, width, block):  # type: ignore[no-untyped-def]
     """The least that drawing takes: every Gaussian on its own pixels, one exponential per row and column, in a small block."""
     for i in range(len(u)):
-        reach = int(np.sqrt(CUT * width[i])) + 1
+        reach = int(np.sqrt(CUTOFF_EXPONENT * width[i])) + 1
         across = np.exp(-((np.arange(-reach, reach + 1) - u[i] % 1) ** 2) / width[i]).astype(np.float32)
         down = np.exp(-((np.arange(-reach, reach + 1) - v[i] % 1) ** 2) / width[i]).astype(np.float32)
         for row in range(len(down)):

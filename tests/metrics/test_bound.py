@@ -53,7 +53,9 @@ def variances_by_differences(series):
 
     def patterns(values):
         atoms = Orbitals(values[:, :3], values[:, 3], values[:, 4])
-        images = [model.forward.through(t, 0, model.transmission(model.seen(atoms, v, np.arange(3)))) for t, v in enumerate(views)]
+        images = [
+            model.forward.through(t, 0, model.transmission(model.sliced(atoms, v, np.arange(3)))) for t, v in enumerate(views)
+        ]
         return np.stack(images).astype(np.float64)
 
     root, variances = 2 * np.sqrt(patterns(rest)), []

@@ -66,7 +66,7 @@ def series_of(
     drift = np.zeros((tilts, 2)) if drift is None else drift
     model = model_of(series)
     for tilt, matrix in enumerate(rotations):
-        transmission = model.transmission(model.seen(atoms, View(matrix, 0, turned[tilt], drift[tilt])))
+        transmission = model.transmission(model.sliced(atoms, View(matrix, 0, turned[tilt], drift[tilt])))
         for focus in range(len(foci)):
             data[tilt, focus] = np.fft.fftshift(model.forward.through(tilt, focus, transmission), axes=(1, 2)).reshape(
                 data.shape[2:]

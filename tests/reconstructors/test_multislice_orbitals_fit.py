@@ -231,7 +231,7 @@ def drifted(truth, what):
 def test_drift_and_angles_are_undone(truth, what, wanted):
     wrong = drifted(truth, what)
     last = fitted(wrong, off(truth, 0.02), iterations=12, **{wanted: True})[-1]
-    assert last.loss < 0.02 * model_of(wrong).sweep(truth, views_of(wrong)).loss
+    assert last.loss < 0.02 * model_of(wrong).evaluate(truth, views_of(wrong)).loss
     assert rmsd_pm(truth, last, "rigid") < 0.4
     moved = {"drift": "drift_A", "turned": "angle_corrections_deg"}
     for name, correction in moved.items():
@@ -299,7 +299,7 @@ def test_every_iterate_is_a_state_of_the_loss_that_it_tells(truth, series):
         state = iterate.state
         atoms = Orbitals(state["last_positions"], state["last_weight"], state["last_width"])
         np.testing.assert_array_equal(iterate.atoms.positions, state["last_positions"])
-        assert model.sweep(atoms, views_of(first(series, 10))).loss == pytest.approx(iterate.loss, rel=1e-6)
+        assert model.evaluate(atoms, views_of(first(series, 10))).loss == pytest.approx(iterate.loss, rel=1e-6)
 
 
 # ---- what it refuses, and how it ends

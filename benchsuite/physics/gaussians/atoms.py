@@ -1,17 +1,16 @@
-"""Atoms as local orbitals, how an image sees them, and what is known of a loss: what the model and its engines work on."""
+"""Atoms as local orbitals, how an image sees them, and what is known of a loss: what the model and its engines share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import numpy as np
 
 from benchsuite.physics.backend import Array, get_array_module
+from benchsuite.physics.gaussians.fine_grid import FineGrid
+from benchsuite.physics.gaussians.probe_stack import ProbeStack
 from benchsuite.physics.rotations import rotation_from_vector
-
-if TYPE_CHECKING:
-    from benchsuite.physics.gaussians.image_model import OrbitalModel
 
 
 @dataclass(frozen=True)
@@ -83,20 +82,38 @@ class Gradient:
     probes: dict[int, ProbeGradient]
 
 
-class Seen:
-    """The atoms as one view sees them.
+class Imaging:
+    """What images are drawn on and with: pixels, slices along the beam, and a stack of probes for every focus or none (direct).
+
+    Slices are those of the probes, all as thick as the first two are apart; atoms beyond the ends belong to the outermost ones.
+    weights: (ny, nx//2 + 1) of the frequencies of the residual; None: all alike.
+    """
+
+    def __init__(self, grid: FineGrid, probes: ProbeStack | None, threads: int, xp: ModuleType) -> None:
+        self.grid, self.probes, self.threads, self.xp = grid, probes, threads, xp
+        self.weights: np.ndarray | None = None
+        self.slices, self.first_depth_A, self.thickness_A, self.spread_A2 = 1, 0.0, np.inf, 0.0
+        if probes is not None:
+            depths = probes.depths_A
+            self.slices, self.spread_A2 = len(depths), probes.spread_A2
+            self.thickness_A = float(depths[1] - depths[0]) if len(depths) > 1 else np.inf
+            self.first_depth_A = float(depths[0]) - self.thickness_A / 2 if len(depths) > 1 else 0.0
+
+
+class ProjectedAtoms:
+    """The atoms as one view projects them.
 
     lab: (3, n) laboratory positions in Å; u, v: (n,) column and row in fine pixels; peak: (n,) heights of the widened Gaussians and
     width: (n,) in squared fine pixels. All in the module of the atoms' arrays.
     """
 
-    def __init__(self, model: OrbitalModel, atoms: Orbitals, view: View) -> None:
-        xp, grid = get_array_module(atoms.weight), model.grid
+    def __init__(self, imaging: Imaging, atoms: Orbitals, view: View) -> None:
+        xp, grid = get_array_module(atoms.weight), imaging.grid
         self.rotation = view.corrected()
         self.lab: Array = xp.ascontiguousarray(xp.asarray(self.rotation) @ atoms.positions.T)
         centre_y, centre_x = grid.centre
         self.u = (self.lab[0] + view.drift[0]) / grid.pixel_A + centre_x
         self.v = (self.lab[1] + view.drift[1]) / grid.pixel_A + centre_y
-        width = atoms.width + model.spread_A2
+        width = atoms.width + imaging.spread_A2
         self.peak = atoms.weight / (np.pi * width)
         self.width = width / grid.pixel_A**2

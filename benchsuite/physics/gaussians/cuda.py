@@ -13,11 +13,11 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.physics.backend import Array, get_array_module
-from benchsuite.physics.gaussians.engine_numba import CUT, LARGEST
+from benchsuite.physics.gaussians.engine_numba import CUTOFF_EXPONENT, MAX_SQUARE_PX
 from benchsuite.physics.projection.cuda import BLOCK, FIXED_BITS
 
 SOURCE = (
-    f"constexpr double CUT = {CUT};\nconstexpr int LARGEST = {LARGEST};\n"
+    f"constexpr double CUT = {CUTOFF_EXPONENT};\nconstexpr int LARGEST = {MAX_SQUARE_PX};\n"
     + r"""
 __device__ int pixels_of(double centre, double width, int length, int* first) {
     *first = 0;

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchsuite.physics.backend import Array, fft_module, get_array_module, to_host
 from benchsuite.physics.gaussians import drawing
-from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, ProbeGradient, Seen, View
-
-if TYPE_CHECKING:
-    from benchsuite.physics.gaussians.image_model import OrbitalModel
+from benchsuite.physics.gaussians.atoms import Gradient, Imaging, Orbitals, ProbeGradient, ProjectedAtoms, View
 
 BATCH_BYTES = {True: 1 << 22, False: 1 << 31}  # what one batch needs: a cache on the CPU, a share of memory on a GPU
 PIXEL_BYTES = 40  # for each pixel of a plane: in fixed point, as a number, transformed, and multiplied
@@ -26,7 +22,7 @@ PIXEL_BYTES = 40  # for each pixel of a plane: in fixed point, as a number, tran
 class ArrayEngine:
     """Runs an `OrbitalModel` with array operations. The same methods as `CpuEngine`."""
 
-    def __init__(self, model: OrbitalModel) -> None:
+    def __init__(self, model: Imaging) -> None:
         self.model, self.xp = model, model.xp
         self.fft = fft_module(self.xp)
         self.batch = max(1, BATCH_BYTES[self.xp is np] // (PIXEL_BYTES * math.prod(model.grid.shape)))
@@ -36,17 +32,17 @@ class ArrayEngine:
             self.inside = tuple(self.xp.asarray(index) for index in model.probes.inside)
 
     def image(self, atoms: Orbitals, view: View) -> np.ndarray:
-        image, _ = self._forward(_Seen(self.model, self._here(atoms), view), view.stack)
+        image, _ = self._forward(_OrderedAtoms(self.model, self._on_device(atoms), view), view.stack)
         return to_host(self.xp.ascontiguousarray(image))
 
     def gradient(self, atoms: Orbitals, views: Sequence[View], measured: np.ndarray, with_probes: bool) -> Gradient:
-        xp, here = self.xp, self._here(atoms)
+        xp, placed = self.xp, self._on_device(atoms)
         weights = None if self.model.weights is None else xp.asarray(self.model.weights)
         loss, total, by_view = xp.empty(len(views)), xp.empty(len(views)), xp.empty((len(views), 5))
         by_atom, by_probe = xp.zeros((len(atoms), 5)), dict[int, ProbeGradient]()
         for j, view in enumerate(views):
-            seen = _Seen(self.model, here, view)
-            image, spectra = self._forward(seen, view.stack)
+            projected = _OrderedAtoms(self.model, placed, view)
+            image, spectra = self._forward(projected, view.stack)
             residual = image - xp.asarray(measured[j])
             weighted = residual
             if weights is not None:
@@ -55,12 +51,12 @@ class ArrayEngine:
             loss[j] = 0.5 * (residual * weighted).sum(dtype=np.float64)
             if with_probes and self.model.probes is not None and view.stack not in by_probe:
                 by_probe[view.stack] = self._no_gradient(view.stack)
-            sums = self._backward(seen, view.stack, weighted, spectra, by_probe.get(view.stack))
-            by_view[j] = self._derivatives(seen, sums, by_atom)
+            sums = self._backward(projected, view.stack, weighted, spectra, by_probe.get(view.stack))
+            by_view[j] = self._derivatives(projected, sums, by_atom)
         probes = {stack: ProbeGradient(to_host(one.gradient), to_host(one.power)) for stack, one in by_probe.items()}
         return Gradient(to_host(loss), to_host(total), to_host(by_atom), to_host(by_view), probes)
 
-    def _here(self, atoms: Orbitals) -> Orbitals:
+    def _on_device(self, atoms: Orbitals) -> Orbitals:
         return Orbitals(*(self.xp.asarray(part) for part in (atoms.positions, atoms.weight, atoms.width)))
 
     def _transfer(self, stack: int) -> Array:
@@ -77,64 +73,66 @@ class ArrayEngine:
         shape = self.model.probes.windows[stack].shape
         return ProbeGradient(self.xp.zeros(shape, np.float32), self.xp.zeros(self.model.grid.half_shape, np.float32))
 
-    def _drawn(self, seen: _Seen, some: slice) -> Array:
-        shape = some.stop - some.start, *self.model.grid.shape
-        return drawing.splat(shape, *seen.within(some), seen.u, seen.v, seen.peak, seen.width)
+    def _drawn(self, projected: _OrderedAtoms, batch: slice) -> Array:
+        shape = batch.stop - batch.start, *self.model.grid.shape
+        return drawing.splat(shape, *projected.within(batch), projected.u, projected.v, projected.peak, projected.width)
 
-    def _forward(self, seen: _Seen, stack: int) -> tuple[Array, Array | None]:
+    def _forward(self, projected: _OrderedAtoms, stack: int) -> tuple[Array, Array | None]:
         """Return the image, and the spectra of the planes of its last batch."""
         grid = self.model.grid
         if self.model.probes is None:
-            return grid.picked(self._drawn(seen, slice(0, 1))[0]), None
+            return grid.picked(self._drawn(projected, slice(0, 1))[0]), None
         transfer, spectra = self._transfer(stack), None
         total = self.xp.zeros(grid.half_shape, np.complex64)
-        for some in seen.batches(self.batch):
-            spectra = self.fft.rfft2(self._drawn(seen, some))
-            total += (spectra * transfer[some]).sum(axis=0)
+        for batch in projected.batches(self.batch):
+            spectra = self.fft.rfft2(self._drawn(projected, batch))
+            total += (spectra * transfer[batch]).sum(axis=0)
         return grid.picked(self.fft.irfft2(total, s=grid.shape, overwrite_x=True)), spectra
 
-    def _backward(self, seen: _Seen, stack: int, residual: Array, spectra: Array | None, by_probe: ProbeGradient | None) -> Array:
+    def _backward(
+        self, projected: _OrderedAtoms, stack: int, residual: Array, spectra: Array | None, by_probe: ProbeGradient | None
+    ) -> Array:
         """Return what `gather` finds (n, 4), and add to the gradient of the probes.
 
-        The spectra that `_forward` left are those of the batch that comes first here; other batches are drawn again.
+        The spectra that `_forward` left are those of the batch that comes first placed; other batches are drawn again.
         """
         grid, xp = self.model.grid, self.xp
-        sums, plane = xp.zeros((len(seen.u), 4)), xp.zeros(grid.shape, np.float32)
+        sums, plane = xp.zeros((len(projected.u), 4)), xp.zeros(grid.shape, np.float32)
         grid.picked(plane)[...] = residual
         if self.model.probes is None:
-            drawing.gather(plane[None], *seen.within(slice(0, 1)), seen.u, seen.v, seen.width, sums)
+            drawing.gather(plane[None], *projected.within(slice(0, 1)), projected.u, projected.v, projected.width, sums)
             return sums
         back, transfer = self.fft.rfft2(plane), self._transfer(stack)
-        for some in reversed(seen.batches(self.batch)):
+        for batch in reversed(projected.batches(self.batch)):
             if by_probe is not None:
-                spectra = self.fft.rfft2(self._drawn(seen, some)) if spectra is None else spectra
+                spectra = self.fft.rfft2(self._drawn(projected, batch)) if spectra is None else spectra
                 by_probe.power += (spectra.real**2 + spectra.imag**2).sum(axis=0)
-                by_probe.gradient[some] += self._returned(back * self.widening * spectra.conj())[:, *self.inside]
+                by_probe.gradient[batch] += self._returned(back * self.widening * spectra.conj())[:, *self.inside]
                 spectra = None
-            planes = self._returned(back * transfer[some].conj())
-            drawing.gather(planes, *seen.within(some), seen.u, seen.v, seen.width, sums)
+            planes = self._returned(back * transfer[batch].conj())
+            drawing.gather(planes, *projected.within(batch), projected.u, projected.v, projected.width, sums)
         return sums
 
     def _returned(self, spectra: Array) -> Array:
         return self.fft.irfft2(spectra, s=self.model.grid.shape, overwrite_x=True)
 
-    def _derivatives(self, seen: _Seen, sums: Array, by_atom: Array) -> Array:
+    def _derivatives(self, projected: _OrderedAtoms, sums: Array, by_atom: Array) -> Array:
         """Add the derivatives of one image by x, y, z, W, B to `by_atom` (n, 5); return those by the view (5,)."""
-        pixel, (u, v, w) = self.model.grid.pixel_A, seen.lab
-        width = seen.width * pixel**2
-        along = 2 * pixel * (seen.peak / width)[:, None] * sums[:, 1:3]
-        by_atom[:, :3] += along @ self.xp.asarray(seen.rotation[:2])
+        pixel, (u, v, w) = self.model.grid.pixel_A, projected.lab
+        width = projected.width * pixel**2
+        along = 2 * pixel * (projected.peak / width)[:, None] * sums[:, 1:3]
+        by_atom[:, :3] += along @ self.xp.asarray(projected.rotation[:2])
         by_atom[:, 3] += sums[:, 0] / (np.pi * width)
-        by_atom[:, 4] += seen.peak / width * (sums[:, 3] * pixel**2 / width - sums[:, 0])
+        by_atom[:, 4] += projected.peak / width * (sums[:, 3] * pixel**2 / width - sums[:, 0])
         along_u, along_v = along.T
         parts = along_u, along_v, -along_v * w, along_u * w, along_v * u - along_u * v
         return self.xp.stack([part.sum() for part in parts])
 
 
-class _Seen(Seen):
+class _OrderedAtoms(ProjectedAtoms):
     """Ordered by slice; within one, as they came."""
 
-    def __init__(self, model: OrbitalModel, atoms: Orbitals, view: View) -> None:
+    def __init__(self, model: Imaging, atoms: Orbitals, view: View) -> None:
         super().__init__(model, atoms, view)
         xp = get_array_module(self.u)
         depth = xp.floor((self.lab[2] - model.first_depth_A) / model.thickness_A)
@@ -149,7 +147,7 @@ class _Seen(Seen):
         end = occupied[-1] + 1 if occupied else 0
         return [slice(k, min(k + most, end)) for k in range(occupied[0], end, most)] if occupied else []
 
-    def within(self, some: slice) -> tuple[Array, Array]:
-        """Return the atoms in some slices, and for each the place of its slice among them."""
-        chosen = slice(int(self.start[some.start]), int(self.start[some.stop]))
-        return self.order[chosen], self.slice[chosen] - some.start
+    def within(self, batch: slice) -> tuple[Array, Array]:
+        """Return the atoms in a batch of slices, and for each the place of its slice among them."""
+        chosen = slice(int(self.start[batch.start]), int(self.start[batch.stop]))
+        return self.order[chosen], self.slice[chosen] - batch.start

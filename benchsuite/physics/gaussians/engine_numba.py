@@ -2,44 +2,40 @@
 
     plane[y, x] += a exp(−((x − u)² + (y − v)²)/b)
 
-within a square that holds all but exp(−CUT) of the peak. The exponential is a product of two one-dimensional ones, each made by
-the recurrence exp(−(t + 1)²/b) = exp(−t²/b) · exp(−(2t + 1)/b), so that an atom costs five exponentials whatever its width. The
-loops over a row are vector code. Atoms are added one after the other: equal input gives equal bits. Images are divided into a fixed
-number of pieces, so that the number of threads does not change a bit either.
+within a square that holds all but exp(−CUTOFF_EXPONENT) of the peak. The exponential is a product of two one-dimensional ones,
+each made by the recurrence exp(−(t + 1)²/b) = exp(−t²/b) · exp(−(2t + 1)/b), so that an atom costs five exponentials whatever its
+width. The loops over a row are vector code. Atoms are added one after the other: equal input gives equal bits. Images are divided
+into a fixed number of pieces, so that the number of threads does not change a bit either.
 """
 
 from __future__ import annotations
 
 import queue
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.fft import irfft2, rfft2
 
 from benchsuite.physics.compiled import compiled, run_pieces
 from benchsuite.physics.fft import fftw
-from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, ProbeGradient, Seen, View
+from benchsuite.physics.gaussians.atoms import Gradient, Imaging, Orbitals, ProbeGradient, ProjectedAtoms, View
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 
-if TYPE_CHECKING:
-    from benchsuite.physics.gaussians.image_model import OrbitalModel
-
 PIECES = 4  # groups of images whose gradients are added up apart, whatever the number of threads
-CUT = 12.0
-LARGEST = 256  # pixels of the square of one atom
+CUTOFF_EXPONENT = 12.0  # exp(−CUTOFF_EXPONENT) of a peak is left out
+MAX_SQUARE_PX = 256  # pixels of the square of one atom
 
 
 @compiled
-def _profile(centre, width, length, values, start_and_count):  # type: ignore[no-untyped-def]
+def _profile(centre: float, width: float, length: int, values: np.ndarray, start_and_count: np.ndarray) -> None:
     """Fill `values` with the Gaussian along one axis of `length` pixels; set where it starts and how many pixels it has.
 
     It has none far outside, nor where `centre` is not a number, of which an index cannot be made.
     """
     start_and_count[:] = 0
-    if not -LARGEST < centre < length + LARGEST:
+    if not -MAX_SQUARE_PX < centre < length + MAX_SQUARE_PX:
         return
-    reach = min(int(np.sqrt(CUT * width)) + 1, LARGEST // 2 - 1)
+    reach = min(int(np.sqrt(CUTOFF_EXPONENT * width)) + 1, MAX_SQUARE_PX // 2 - 1)
     nearest = int(np.floor(centre + 0.5))
     first, last = max(nearest - reach, 0), min(nearest + reach, length - 1)
     start_and_count[0], start_and_count[1] = first, max(last - first + 1, 0)
@@ -52,12 +48,12 @@ def _profile(centre, width, length, values, start_and_count):  # type: ignore[no
 
 
 @compiled
-def splat(plane, atoms, u, v, peak, width):  # type: ignore[no-untyped-def]
+def splat(plane: np.ndarray, atoms: np.ndarray, u: np.ndarray, v: np.ndarray, peak: np.ndarray, width: np.ndarray) -> None:
     """Add the Gaussians of the listed atoms to `plane` (ny, nx) float32.
 
     u, v: centres in pixels (column, row); peak: heights; width: b in pixels². What lies outside the plane is cut off.
     """
-    across, down = np.empty(LARGEST, np.float32), np.empty(LARGEST, np.float32)
+    across, down = np.empty(MAX_SQUARE_PX, np.float32), np.empty(MAX_SQUARE_PX, np.float32)
     x, y = np.empty(2, np.int64), np.empty(2, np.int64)
     for i in atoms:
         _profile(u[i], width[i], plane.shape[1], across, x)
@@ -69,10 +65,14 @@ def splat(plane, atoms, u, v, peak, width):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gather(plane, atoms, u, v, width, sums):  # type: ignore[no-untyped-def]
+def gather(plane: np.ndarray, atoms: np.ndarray, u: np.ndarray, v: np.ndarray, width: np.ndarray, sums: np.ndarray) -> None:
     """Set sums[i] = Σ g G, Σ g G (x − u), Σ g G (y − v), Σ g G ρ² of each listed atom: G the plane, g its unit Gaussian."""
-    across, down = np.empty(LARGEST, np.float32), np.empty(LARGEST, np.float32)
-    plain, first, second = np.empty(LARGEST, np.float32), np.empty(LARGEST, np.float32), np.empty(LARGEST, np.float32)
+    across, down = np.empty(MAX_SQUARE_PX, np.float32), np.empty(MAX_SQUARE_PX, np.float32)
+    plain, first, second = (
+        np.empty(MAX_SQUARE_PX, np.float32),
+        np.empty(MAX_SQUARE_PX, np.float32),
+        np.empty(MAX_SQUARE_PX, np.float32),
+    )
     x, y = np.empty(2, np.int64), np.empty(2, np.int64)
     for i in atoms:
         _profile(u[i], width[i], plane.shape[1], across, x)
@@ -102,7 +102,7 @@ def gather(plane, atoms, u, v, width, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def in_slices(depth, first_depth, thickness, count):  # type: ignore[no-untyped-def]
+def in_slices(depth: np.ndarray, first_depth: float, thickness: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (atoms ordered by slice, where each of `count` slices starts (count + 1,)) for depths (n,); the ends hold the rest."""
     which = np.empty(len(depth), np.int64)
     start = np.zeros(count + 1, np.int64)
@@ -120,28 +120,39 @@ def in_slices(depth, first_depth, thickness, count):  # type: ignore[no-untyped-
 
 
 @compiled
-def add_product(total, spectrum, transfer):  # type: ignore[no-untyped-def]
+def add_product(total: np.ndarray, spectrum: np.ndarray, transfer: np.ndarray) -> None:
     """total += spectrum · transfer, along flat arrays."""
     for i in range(len(total)):
         total[i] += spectrum[i] * transfer[i]
 
 
 @compiled
-def add_power(total, spectrum):  # type: ignore[no-untyped-def]
+def add_power(total: np.ndarray, spectrum: np.ndarray) -> None:
     """total += |spectrum|², along flat arrays."""
     for i in range(len(total)):
         total[i] += spectrum[i].real ** 2 + spectrum[i].imag ** 2
 
 
 @compiled
-def set_product(target, spectrum, transfer, factor):  # type: ignore[no-untyped-def]
+def set_product(target: np.ndarray, spectrum: np.ndarray, transfer: np.ndarray, factor: np.float32) -> None:
     """target = factor · spectrum · conj(transfer), along flat arrays."""
     for i in range(len(target)):
         target[i] = factor * spectrum[i] * np.conj(transfer[i])
 
 
 @compiled
-def to_gradient(sums, u, v, w, peak, width, rotation, pixel, gradient, view):  # type: ignore[no-untyped-def]
+def to_gradient(
+    sums: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    w: np.ndarray,
+    peak: np.ndarray,
+    width: np.ndarray,
+    rotation: np.ndarray,
+    pixel: float,
+    gradient: np.ndarray,
+    view: np.ndarray,
+) -> None:
     """Turn the sums of one image into derivatives, added to `gradient` (n, 5): x, y, z, weight, B; and to `view` (5,).
 
     u, v, w: laboratory positions about the centre in Å; peak = weight/(π width) and width are those that were splat, in Å;
@@ -165,13 +176,13 @@ def to_gradient(sums, u, v, w, peak, width, rotation, pixel, gradient, view):  #
 class CpuEngine:
     """Runs an `OrbitalModel` on the CPU, plane by plane. The same methods as `ArrayEngine`."""
 
-    def __init__(self, model: OrbitalModel) -> None:
+    def __init__(self, model: Imaging) -> None:
         self.model = model
         self._free: queue.SimpleQueue[_Buffers] = queue.SimpleQueue()
 
     def image(self, atoms: Orbitals, view: View) -> np.ndarray:
         buffers = self._take()
-        image = self._forward(_Seen(self.model, atoms, view), view.stack, buffers, keep=False)
+        image = self._forward(_OrderedAtoms(self.model, atoms, view), view.stack, buffers, keep=False)
         self._free.put(buffers)
         return image
 
@@ -184,14 +195,20 @@ class CpuEngine:
         def piece(number: int) -> None:
             buffers = self._take()
             for j in range(edges[number], edges[number + 1]):
-                seen = _Seen(self.model, atoms, views[j])
-                residual = self._forward(seen, views[j].stack, buffers, keep=with_probes)
+                projected = _OrderedAtoms(self.model, atoms, views[j])
+                residual = self._forward(projected, views[j].stack, buffers, keep=with_probes)
                 residual -= measured[j]
                 total[j] = float(residual.sum(dtype=np.float64))
                 weighted = self._weighted(residual)
                 loss[j] = 0.5 * float(np.vdot(residual, weighted))
                 self._backward(
-                    seen, views[j].stack, weighted, buffers, by_atom[number], by_view[j], by_probe[number] if with_probes else None
+                    projected,
+                    views[j].stack,
+                    weighted,
+                    buffers,
+                    by_atom[number],
+                    by_view[j],
+                    by_probe[number] if with_probes else None,
                 )
             self._free.put(buffers)
 
@@ -218,17 +235,17 @@ class CpuEngine:
         except queue.Empty:
             return _Buffers(self.model.grid, self.model.probes is not None)
 
-    def _forward(self, seen: _Seen, stack: int, buffers: _Buffers, keep: bool) -> np.ndarray:
+    def _forward(self, projected: _OrderedAtoms, stack: int, buffers: _Buffers, keep: bool) -> np.ndarray:
         grid = self.model.grid
         if self.model.probes is None:
             buffers.plane[...] = 0
-            splat(buffers.plane, seen.order, seen.u, seen.v, seen.peak, seen.width)
+            splat(buffers.plane, projected.order, projected.u, projected.v, projected.peak, projected.width)
             return grid.picked(buffers.plane).copy()
         buffers.total[...] = 0
         buffers.kept.clear()
-        for k, atoms in seen.slices():
+        for k, atoms in projected.slices():
             buffers.plane[...] = 0
-            splat(buffers.plane, atoms, seen.u, seen.v, seen.peak, seen.width)
+            splat(buffers.plane, atoms, projected.u, projected.v, projected.peak, projected.width)
             grid.forward(buffers.plane, buffers.spectrum)
             add_product(buffers.total.ravel(), buffers.spectrum.ravel(), self.model.probes.transfer[stack][k].ravel())
             if keep:
@@ -238,7 +255,7 @@ class CpuEngine:
 
     def _backward(
         self,
-        seen: _Seen,
+        projected: _OrderedAtoms,
         stack: int,
         residual: np.ndarray,
         buffers: _Buffers,
@@ -246,18 +263,18 @@ class CpuEngine:
         by_view: np.ndarray,
         by_probe: dict[int, ProbeGradient] | None,
     ) -> None:
-        grid, sums = self.model.grid, np.zeros((len(seen.u), 4))
+        grid, sums = self.model.grid, np.zeros((len(projected.u), 4))
         buffers.plane[...] = 0
         grid.picked(buffers.plane)[...] = residual
         if self.model.probes is None:
-            gather(buffers.plane, seen.order, seen.u, seen.v, seen.width, sums)
+            gather(buffers.plane, projected.order, projected.u, projected.v, projected.width, sums)
         else:
             transfer, factor = self.model.probes.transfer[stack], np.float32(1 / buffers.plane.size)
             grid.forward(buffers.plane, buffers.total)
             if by_probe is not None and stack not in by_probe:
                 windows = np.zeros_like(self.model.probes.windows[stack])
                 by_probe[stack] = ProbeGradient(windows, np.zeros(grid.half_shape, np.float32))
-            for k, atoms in seen.slices():
+            for k, atoms in projected.slices():
                 if by_probe is not None:
                     drawn = buffers.kept[k].ravel()
                     add_power(by_probe[stack].power.ravel(), drawn)
@@ -267,20 +284,20 @@ class CpuEngine:
                     by_probe[stack].gradient[k] += self.model.probes.window_of(buffers.plane)
                 set_product(buffers.spectrum.ravel(), buffers.total.ravel(), transfer[k].ravel(), factor)
                 grid.backward(buffers.spectrum, buffers.plane)
-                gather(buffers.plane, atoms, seen.u, seen.v, seen.width, sums)
-        width_A2 = seen.width * grid.pixel_A**2
-        to_gradient(sums, *seen.lab, seen.peak, width_A2, seen.rotation, grid.pixel_A, by_atom, by_view)
+                gather(buffers.plane, atoms, projected.u, projected.v, projected.width, sums)
+        width_A2 = projected.width * grid.pixel_A**2
+        to_gradient(sums, *projected.lab, projected.peak, width_A2, projected.rotation, grid.pixel_A, by_atom, by_view)
 
 
-class _Seen(Seen):
+class _OrderedAtoms(ProjectedAtoms):
     """Ordered by slice."""
 
-    def __init__(self, model: OrbitalModel, atoms: Orbitals, view: View) -> None:
+    def __init__(self, model: Imaging, atoms: Orbitals, view: View) -> None:
         super().__init__(model, atoms, view)
         self.order, self.start = in_slices(self.lab[2], model.first_depth_A, model.thickness_A, model.slices)
 
     def slices(self) -> list[tuple[int, np.ndarray]]:
-        """Return (slice, atoms in it) of every slice that holds some."""
+        """Return (slice, atoms in it) of every slice that holds batch."""
         occupied = np.flatnonzero(np.diff(self.start))
         return [(int(k), self.order[self.start[k] : self.start[k + 1]]) for k in occupied]
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 RIDGE = 1e-6  # added to blocks of unit diagonal
-LEAST_FREE = 0.2  # of 1 − h, which is an estimate
-ALIKE = 40  # atoms of similar weight that share their factors
+MIN_FREE_PART = 0.2  # of 1 − h, which is an estimate
+NEIGHBOUR_ATOMS = 40  # atoms of similar weight that share their factors
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def disagreement(by_atom: np.ndarray, known: Information, weight: np.ndarray, cu
     """
     atoms = len(weight)
     diagonal = np.einsum("nii->ni", known.blocks)
-    seen = diagonal > 0
-    pull = np.divide(known.by_image, diagonal, out=np.zeros_like(by_atom), where=seen)
+    known_of = diagonal > 0
+    pull = np.divide(known.by_image, diagonal, out=np.zeros_like(by_atom), where=known_of)
     apart = by_atom - by_atom.mean(axis=0)  # a census comes before the minimum: what all images ask for is a step, no disagreement
-    squares = ((apart / np.maximum(1 - pull, LEAST_FREE)) ** 2).sum(axis=0) / curvature**2
-    ratio = np.divide(squares, diagonal, out=np.zeros_like(squares), where=seen)
+    squares = ((apart / np.maximum(1 - pull, MIN_FREE_PART)) ** 2).sum(axis=0) / curvature**2
+    ratio = np.divide(squares, diagonal, out=np.zeros_like(squares), where=known_of)
     order = np.argsort(weight, kind="stable")
     sums = np.concatenate([np.zeros((1, 5)), np.cumsum(ratio[order], axis=0)])
-    count = min(ALIKE, atoms)
+    count = min(NEIGHBOUR_ATOMS, atoms)
     first = np.clip(np.arange(atoms) - count // 2, 0, atoms - count)
     factors = np.empty_like(ratio)
     factors[order] = np.sqrt((sums[first + count] - sums[first]) / count)

@@ -22,11 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from benchsuite.physics.fft import fftw
-from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, View
+from benchsuite.physics.gaussians.atoms import Gradient, Imaging, Orbitals, View
 from benchsuite.physics.gaussians.engine_array import ArrayEngine
 from benchsuite.physics.gaussians.engine_numba import CpuEngine
 from benchsuite.physics.gaussians.fine_grid import FineGrid
@@ -44,12 +45,16 @@ def ramp(shape: tuple[int, int]) -> np.ndarray:
     return (2 * np.maximum(np.hypot(qy[:, None], qx), 0.5 / max(shape))).astype(np.float32)
 
 
-class OrbitalModel:
-    """The model for images of one shape and step: `direct` without probes, else with a stack for every focus.
+class Engine(Protocol):
+    """What draws atoms and gathers gradients; arguments and results as those of `OrbitalModel`."""
 
-    Slices are those of the probes, all as thick as the first two are apart; atoms beyond the ends belong to the outermost ones.
-    Atoms, views and images come and go in host memory, wherever `xp` calculates.
-    """
+    def image(self, atoms: Orbitals, view: View) -> np.ndarray: ...
+
+    def gradient(self, atoms: Orbitals, views: Sequence[View], measured: np.ndarray, with_probes: bool) -> Gradient: ...
+
+
+class OrbitalModel(Imaging):
+    """The model for images of one shape and step. Atoms, views and images come and go in host memory, wherever `xp` calculates."""
 
     def __init__(
         self,
@@ -59,16 +64,9 @@ class OrbitalModel:
         xp: ModuleType = np,
         compiled: bool = True,
     ) -> None:
-        self.grid, self.probes, self.threads, self.xp = grid, probes, threads, xp
-        self.weights: np.ndarray | None = None  # of the frequencies of the residual; None: all alike
-        self.slices, self.first_depth_A, self.thickness_A, self.spread_A2 = 1, 0.0, np.inf, 0.0
-        if probes is not None:
-            depths = probes.depths_A
-            self.slices, self.spread_A2 = len(depths), probes.spread_A2
-            self.thickness_A = float(depths[1] - depths[0]) if len(depths) > 1 else np.inf
-            self.first_depth_A = float(depths[0]) - self.thickness_A / 2 if len(depths) > 1 else 0.0
+        super().__init__(grid, probes, threads, xp)
         use_compiled = compiled and xp is np and fftw.available()
-        self.engine: CpuEngine | ArrayEngine = CpuEngine(self) if use_compiled else ArrayEngine(self)
+        self.engine: Engine = CpuEngine(self) if use_compiled else ArrayEngine(self)
 
     def image(self, atoms: Orbitals, view: View) -> np.ndarray:
         """Return I (ny, nx) float32 of one view."""

@@ -21,9 +21,9 @@ from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.probe import probe_intensity
 
-ROUNDS = 40  # of the constrained minimisation
+DESCENT_STEPS = 40  # of the constrained minimisation
 BAND_MARGIN = 1.02  # a probe passes frequencies up to 2α/λ; what is beyond is not widened, only noise
-DAMPING = 1e-3  # of the greatest curvature: the least
+MIN_CURVATURE = 1e-3  # of the greatest curvature: the least
 
 
 class ProbeStack:
@@ -106,7 +106,7 @@ class ProbeStack:
         side = min(2 * self.windows[0].shape[-1], *self.grid.shape) // 2 * 2
         axis = np.fft.fftfreq(side, 1 / side).astype(int)
         near = np.fft.rfft2(around[np.ix_(axis % self.grid.shape[0], axis % self.grid.shape[1])]).real
-        return np.maximum(near, DAMPING * near.max())
+        return np.maximum(near, MIN_CURVATURE * near.max())
 
     def restore(self, stack: int, windows: np.ndarray) -> None:
         """Set the windows (K, w, w) of a stack to what `windows` held before."""
@@ -130,7 +130,7 @@ def constrained_minimum(start: np.ndarray, slope: np.ndarray, curvature: np.ndar
     rows, columns = start.shape
     best = point = start.astype(np.float64)
     momentum = 1.0
-    for _ in range(ROUNDS):
+    for _ in range(DESCENT_STEPS):
         bent = np.fft.irfft2(np.fft.rfft2(point - start, s=(side, side)) * curvature, s=(side, side))[:rows, :columns]
         new = onto_simplex(point - (slope + bent) / greatest, total)
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2

@@ -12,7 +12,7 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.electrons import interaction_per_VA
 
 WIDTHS_A2 = np.geomspace(0.01, 6.0, 9)  # of the Gaussians that tabulated potentials are made of
-FITTED_PER_A = 4.0  # up to this frequency, beyond what a pixel of 0.2 Å resolves
+MAX_FITTED_PER_A = 4.0  # up to this frequency, beyond what a pixel of 0.2 Å resolves
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ GAUSSIAN = Shape(np.ones(1), np.zeros(1))
 def tabulated(element: str, energy_keV: float) -> tuple[Shape, float]:
     """Return the shape of an element's potential at rest (Lobato & Van Dyck 2014) and its weight σ∫V d³r in rad Å².
 
-    The Gaussians of `WIDTHS_A2` are fitted to the tabulated scattering factor up to `FITTED_PER_A` by least squares with parts ≥ 0.
-    Raises BenchsuiteError for an element that is not in the table. I. Lobato, D. Van Dyck, Acta Cryst. A 70 (2014) 636.
+    The Gaussians of `WIDTHS_A2` are fitted to the tabulated scattering factor up to `MAX_FITTED_PER_A` by least
+    squares with parts ≥ 0. Raises BenchsuiteError for an element that is not in the table.
+    I. Lobato, D. Van Dyck, Acta Cryst. A 70 (2014) 636.
     """
     from abtem.parametrizations import LobatoParametrization
     from scipy.optimize import nnls
@@ -40,7 +41,7 @@ def tabulated(element: str, energy_keV: float) -> tuple[Shape, float]:
     if element not in table.parameters:
         known = f"{len(table.parameters)} elements, from {next(iter(table.parameters))} to {list(table.parameters)[-1]}"
         raise BenchsuiteError(f"{element} has no tabulated potential; there are {known}")
-    q = np.linspace(0.02, FITTED_PER_A, 400)
+    q = np.linspace(0.02, MAX_FITTED_PER_A, 400)
     projected: Any = table.projected_scattering_factor(element)
     factor = np.asarray(projected(q**2), dtype=np.float64)
     gaussians = np.exp(-np.outer(q**2, np.pi**2 * WIDTHS_A2))

@@ -26,10 +26,12 @@ from benchsuite.physics.gaussians import drawing
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.shapes import Shape
 
-FINER = 2  # pixels of a drawing along a pixel of the wave
+OVERSAMPLING = 2  # pixels of a drawing along a pixel of the wave
 SPREAD = 2.0  # S in squared fine pixels
-WIDE = 6.0  # in squared pixels of the wave: of what is wider, exp(−π² WIDE/4) is left at the Nyquist frequency
-CUT = 12.0  # exp(−CUT) of a Gaussian is left out in depth
+COARSE_WIDTH_PX2 = (
+    6.0  # in squared pixels of the wave: of what is wider, exp(−π² COARSE_WIDTH_PX2/4) is left at the Nyquist frequency
+)
+CUTOFF_EXPONENT = 12.0  # exp(−CUTOFF_EXPONENT) of a Gaussian is left out in depth
 
 
 class SlicedPotential:
@@ -39,8 +41,8 @@ class SlicedPotential:
         self.shape, self.xp, self.threads = shape, xp, threads
         self.lower = np.concatenate([[-np.inf], edges_A[1:-1]])
         self.upper = np.concatenate([edges_A[1:-1], [np.inf]])
-        self.fine_shape = (FINER * shape[0], FINER * shape[1])
-        self.wave_pixel_A, self.pixel_A = pixel_A, pixel_A / FINER
+        self.fine_shape = (OVERSAMPLING * shape[0], OVERSAMPLING * shape[1])
+        self.wave_pixel_A, self.pixel_A = pixel_A, pixel_A / OVERSAMPLING
         self.spread_A2 = SPREAD * self.pixel_A**2
         rows, columns = (np.fft.fftfreq(shape[0], pixel_A), np.fft.rfftfreq(shape[1], pixel_A))
         squared = rows[:, None] ** 2 + columns**2
@@ -50,47 +52,49 @@ class SlicedPotential:
         kept = np.fft.fftfreq(shape[0], 1 / shape[0]).astype(np.int64) % self.fine_shape[0]
         self.kept = xp.asarray(kept)
 
-    def seen(self, atoms: Orbitals, view: View, shapes: Sequence[Shape], kinds: np.ndarray | None = None) -> SeenAtoms:
-        """Return the atoms as one view sees them. kinds: (n,) which of `shapes` each has; None: the first."""
-        return SeenAtoms(self, atoms, view, shapes, np.zeros(len(atoms), np.int64) if kinds is None else kinds)
+    def sliced(self, atoms: Orbitals, view: View, shapes: Sequence[Shape], shape_index: np.ndarray | None = None) -> SlicedAtoms:
+        """Return the atoms as one view sees them. shape_index: (n,) which of `shapes` each has; None: the first."""
+        return SlicedAtoms(self, atoms, view, shapes, np.zeros(len(atoms), np.int64) if shape_index is None else shape_index)
 
-    def phase(self, seen: SeenAtoms) -> Array:
+    def phase(self, sliced: SlicedAtoms) -> Array:
         """Return φ (slices, ny, nx) float32 in rad."""
         fft, planes = fft_module(self.xp), (len(self.lower), *self.fine_shape)
-        drawn = drawing.splat(planes, *seen.narrow, *seen.drawn, threads=self.threads)
+        drawn = drawing.splat(planes, *sliced.narrow, *sliced.drawn, threads=self.threads)
         with fft_threads(self.xp):
             spectrum = fft.rfft2(drawn)[:, self.kept, : self.widening.shape[1]] * self.widening
-            phase = fft.irfft2(spectrum, s=self.shape) * np.float32(1 / FINER**2)
-        phase += drawing.splat(phase.shape, *seen.wide, *seen.drawn, threads=self.threads)
+            phase = fft.irfft2(spectrum, s=self.shape) * np.float32(1 / OVERSAMPLING**2)
+        phase += drawing.splat(phase.shape, *sliced.wide, *sliced.drawn, threads=self.threads)
         return phase
 
-    def gradient(self, seen: SeenAtoms, slope: Array) -> tuple[np.ndarray, np.ndarray]:
+    def gradient(self, sliced: SlicedAtoms, slope: Array) -> tuple[np.ndarray, np.ndarray]:
         """From ∂L/∂φ (slices, ny, nx) return ∂L/∂(x, y, z, W, B) of every atom (n, 5), and ∂L/∂(drift, turns) of the view (5,)."""
         xp, fft = self.xp, fft_module(self.xp)
         spectrum = xp.zeros((len(self.lower), self.fine_shape[0], self.fine_shape[1] // 2 + 1), np.complex64)
         with fft_threads(xp):
             spectrum[:, self.kept, : self.widening.shape[1]] = fft.rfft2(slope) * self.widening
             planes = fft.irfft2(spectrum, s=self.fine_shape, overwrite_x=True)
-        sums, (u, v, _, width) = xp.zeros((seen.count, 4)), seen.drawn
-        drawing.gather(planes, *seen.narrow, u, v, width, sums, self.threads)
-        drawing.gather(xp.ascontiguousarray(slope), *seen.wide, u, v, width, sums, self.threads)
-        return seen.derivatives(to_host(sums))
+        sums, (u, v, _, width) = xp.zeros((sliced.count, 4)), sliced.drawn
+        drawing.gather(planes, *sliced.narrow, u, v, width, sums, self.threads)
+        drawing.gather(xp.ascontiguousarray(slope), *sliced.wide, u, v, width, sums, self.threads)
+        return sliced.derivatives(to_host(sums))
 
 
-class SeenAtoms:
+class SlicedAtoms:
     """Every part of every atom in every slice that it reaches: a list of Gaussians, ordered by slice, in host memory."""
 
-    def __init__(self, potential: SlicedPotential, atoms: Orbitals, view: View, shapes: Sequence[Shape], kinds: np.ndarray) -> None:
+    def __init__(
+        self, potential: SlicedPotential, atoms: Orbitals, view: View, shapes: Sequence[Shape], shape_index: np.ndarray
+    ) -> None:
         self.potential, self.rotation = potential, view.corrected()
         self.turned = self.rotation @ atoms.positions.T
         self.lab = self.turned + np.array([*view.drift, 0.0])[:, None]
-        of_kind = [np.flatnonzero(kinds == kind) for kind in range(len(shapes))]
-        pairs = [(which, part, width) for which, shape in zip(of_kind, shapes, strict=True)
+        of_shape = [np.flatnonzero(shape_index == number) for number in range(len(shapes))]
+        pairs = [(which, part, width) for which, shape in zip(of_shape, shapes, strict=True)
                  for part, width in zip(shape.parts, shape.widths_A2, strict=True)]  # fmt: skip
         atom = np.concatenate([which for which, _, _ in pairs])
         part = np.concatenate([np.full(len(which), share) for which, share, _ in pairs])
         width = np.concatenate([np.full(len(which), wide) for which, _, wide in pairs]) + atoms.width[atom]
-        depth, reach = self.lab[2, atom], np.sqrt(CUT * width)
+        depth, reach = self.lab[2, atom], np.sqrt(CUTOFF_EXPONENT * width)
         inner = potential.upper[:-1]
         first, last = np.searchsorted(inner, depth - reach), np.searchsorted(inner, depth + reach)
         often = last - first + 1
@@ -113,12 +117,12 @@ class SeenAtoms:
         self.share = 0.5 * (erf(above) - erf(below))
         self.share_by_z = -(ends[0] - ends[1]) / root
         self.share_by_width = -(ends_t[0] - ends_t[1]) / (2 * self.width)
-        wide = self.width > WIDE * p.wave_pixel_A**2
+        wide = self.width > COARSE_WIDTH_PX2 * p.wave_pixel_A**2
         self.pixel_A = np.where(wide, p.wave_pixel_A, p.pixel_A)
         self.drawn_width = self.width + np.where(wide, 0.0, p.spread_A2)
         self.unit = self.part / (np.pi * self.drawn_width)
         self.weight = weight
-        (x, y), finer = self.lab[:2, self.atom], np.where(wide, 1, FINER)
+        (x, y), finer = self.lab[:2, self.atom], np.where(wide, 1, OVERSAMPLING)
         v, u = (at / self.pixel_A + finer * (side // 2) for at, side in zip((y, x), p.shape, strict=True))
         given = (u, v, weight * self.unit * self.share, self.drawn_width / self.pixel_A**2)
         self.drawn: tuple[Array, Array, Array, Array] = tuple(p.xp.asarray(np.ascontiguousarray(one)) for one in given)

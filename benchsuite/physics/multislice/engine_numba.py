@@ -166,7 +166,9 @@ class Sums(NamedTuple):
 
 
 @compiled
-def _through(tables, states, buffer, entrance, transmission, y, x):  # type: ignore[no-untyped-def]
+def _through(
+    tables: Tables, states: np.ndarray, buffer: np.ndarray, entrance: np.ndarray, transmission: np.ndarray, y: int, x: int
+) -> None:
     """Carry the entrance wave through all slices; `buffer` is overwritten.
 
     `states[m]` becomes the wave behind the transmission of slice m; a single state is written over and ends as the exit wave.
@@ -186,7 +188,7 @@ def _through(tables, states, buffer, entrance, transmission, y, x):  # type: ign
 
 
 @compiled
-def _diffract(tables, buffers, transmission, probes, result):  # type: ignore[no-untyped-def]
+def _diffract(tables: Tables, buffers: Buffers, transmission: np.ndarray, probes: Probes, result: np.ndarray) -> None:
     rows, patterns = buffers.rows, buffers.patterns
     field, count = rows.shape[1], len(tables.columns)
     scale, size = np.float32(1.0 / field), len(tables.rows) * count
@@ -204,7 +206,9 @@ def _diffract(tables, buffers, transmission, probes, result):  # type: ignore[no
 
 
 @compiled
-def _differentiate(tables, buffers, transmission, probes, measured, sums):  # type: ignore[no-untyped-def]
+def _differentiate(
+    tables: Tables, buffers: Buffers, transmission: np.ndarray, probes: Probes, measured: Patterns, sums: Sums
+) -> None:
     nothing, wave, rows, patterns = np.empty((0, 0, 0), np.complex64), buffers.wave, buffers.rows, buffers.patterns
     window, field, count = len(wave), rows.shape[1], len(tables.columns)
     lines = np.empty((5, count), np.float32)
@@ -227,7 +231,9 @@ def _differentiate(tables, buffers, transmission, probes, measured, sums):  # ty
 
 
 @compiled
-def _back_through(tables, states, chi, transmission, y, x, gradient):  # type: ignore[no-untyped-def]
+def _back_through(
+    tables: Tables, states: np.ndarray, chi: np.ndarray, transmission: np.ndarray, y: int, x: int, gradient: np.ndarray
+) -> None:
     """Carry `chi`, ∂L/∂ψ* behind the last slice, back to the entrance, and add up the gradients of the slices.
 
     Only inside the volume: round it is vacuum, which leaves the wave as it is.

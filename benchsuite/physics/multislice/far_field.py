@@ -41,7 +41,7 @@ class Buffers(NamedTuple):
 
 
 @compiled
-def to_detector(tables, state, rows, columns):  # type: ignore[no-untyped-def]
+def to_detector(tables: Tables, state: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
     """Transform the exit wave, unscaled, to the detector's columns (field, columns); all rows of the field are there."""
     plans, window = tables.plans, len(rows)
     if window == 0:
@@ -59,7 +59,7 @@ def to_detector(tables, state, rows, columns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def from_detector(tables, wave, rows, columns):  # type: ignore[no-untyped-def]
+def from_detector(tables: Tables, wave: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
     """The adjoint of `to_detector`: from the pattern's columns to the window."""
     plans, window = tables.plans, len(rows)
     if window == 0:
@@ -75,7 +75,17 @@ def from_detector(tables, wave, rows, columns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def residual(patterns, field, detector_rows, unwindowed, measured, floor, lines, bits, gradient):  # type: ignore[no-untyped-def]
+def residual(
+    patterns: np.ndarray,
+    field: int,
+    detector_rows: np.ndarray,
+    unwindowed: np.ndarray,
+    measured: np.ndarray,
+    floor: np.float32,
+    lines: np.ndarray,
+    bits: np.ndarray,
+    gradient: np.ndarray,
+) -> float:
     """Replace the unscaled waves at the detector by 1/field · ∂L/∂Ψ*, add ∂L/∂Ψ* to `gradient`, unless it is empty, and return L.
 
     patterns: (modes, ≥ field · columns); unwindowed, gradient: (modes, rows, columns); lines: (5, columns) float32 to work in,
@@ -114,7 +124,7 @@ def residual(patterns, field, detector_rows, unwindowed, measured, floor, lines,
 
 
 @compiled
-def _amplitude(intensity, measured, i, factor, total):  # type: ignore[no-untyped-def]
+def _amplitude(intensity: np.ndarray, measured: np.ndarray, i: int, factor: np.ndarray, total: np.ndarray) -> None:
     """Add (√I_calc − √I)² of row i to `total`; `factor` becomes 1 − √I/√I_calc."""
     for j in range(len(intensity)):
         amplitude = np.sqrt(intensity[j])
@@ -124,7 +134,17 @@ def _amplitude(intensity, measured, i, factor, total):  # type: ignore[no-untype
 
 
 @compiled
-def _poisson(intensity, measured, i, floor, factor, ratio, bits, exponent, total):  # type: ignore[no-untyped-def]
+def _poisson(
+    intensity: np.ndarray,
+    measured: np.ndarray,
+    i: int,
+    floor: np.float32,
+    factor: np.ndarray,
+    ratio: np.ndarray,
+    bits: np.ndarray,
+    exponent: np.ndarray,
+    total: np.ndarray,
+) -> None:
     """Add the Poisson loss of row i to `total`; `factor` becomes 1 − (I + ε)/(I_calc + ε).
 
     The logarithm is written out, for the vector units: the exponent, and the series of artanh for a mantissa between √½ and √2.

@@ -88,7 +88,7 @@ def euler_zyz(rotation: np.ndarray) -> tuple[float, float, float]:
     alpha, gamma = np.arctan2(r[1, 2], r[0, 2]), np.arctan2(r[2, 1], -r[2, 0])
     if abs(alpha) > np.pi / 2:  # the same rotation with the smaller turns about z
         alpha, beta, gamma = alpha - np.copysign(np.pi, alpha), -beta, gamma - np.copysign(np.pi, gamma)
-    return tuple(float(np.rad2deg(angle)) for angle in (alpha, beta, gamma))  # type: ignore[return-value]
+    return float(np.rad2deg(alpha)), float(np.rad2deg(beta)), float(np.rad2deg(gamma))
 
 
 def turned(grid: Grid, angle_deg: float, kind: str, axis: str) -> Any:

@@ -56,9 +56,9 @@ def test_the_gradient_of_the_loss_passes_the_taylor_test(truth, loss, what):
 
     def value(t):
         seen = [view.moved(t * step[:2], t * step[2:]) for view, step in zip(views, turn, strict=True)]
-        return count * model.sweep(moved(atoms, t * change), seen, kinds).loss
+        return count * model.evaluate(moved(atoms, t * change), seen, kinds).loss
 
-    found = model.sweep(atoms, views, kinds)
+    found = model.evaluate(atoms, views, kinds)
     slope = float((found.by_atom.sum(axis=0) * change).sum() + (found.by_view * turn).sum())
     steps, start = np.array([1.0, 0.5, 0.25]), value(0.0)
     forth, back = (np.array([value(sign * t) - start for t in steps]) for sign in (1, -1))
@@ -69,7 +69,7 @@ def test_the_gradient_of_the_loss_passes_the_taylor_test(truth, loss, what):
 def roots(model, atoms, views):
     """√I of all images in double precision."""
     pairs = zip(model.images, views, strict=True)
-    found = [model.forward.through(tilt, focus, model.transmission(model.seen(atoms, view))) for (tilt, focus), view in pairs]
+    found = [model.forward.through(tilt, focus, model.transmission(model.sliced(atoms, view))) for (tilt, focus), view in pairs]
     return np.sqrt(np.array(found, np.float64))
 
 
@@ -116,7 +116,7 @@ def test_gradients_of_noise_have_the_information_as_their_covariance(truth, loss
     for seed in range(24):
         model = model_of(counted(few, electrons, seed), loss)
         assert model.curvature == curvature
-        gradients.append(model.sweep(truth, views).by_atom.sum(axis=0))
+        gradients.append(model.evaluate(truth, views).by_atom.sum(axis=0))
     found = electrons * np.mean(np.square(gradients), axis=0) / curvature**2
     ratio = found / information
     assert np.median(ratio) == pytest.approx(1, abs=0.25)

@@ -30,7 +30,7 @@ def problem():
 
 def found(model, atoms, series):
     views = views_of(series)
-    sweep, known = model.sweep(atoms, views), model.information(atoms, views, np.random.default_rng(0))
+    sweep, known = model.evaluate(atoms, views), model.information(atoms, views, np.random.default_rng(0))
     return sweep.loss, sweep.by_atom, sweep.by_view, known.blocks, known.by_view
 
 

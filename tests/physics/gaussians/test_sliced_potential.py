@@ -34,7 +34,7 @@ def potential(shape=SHAPE):
 
 def drawn(atoms, view=STRAIGHT, shapes=(GAUSSIAN,), kinds=None):
     of = potential()
-    return of.phase(of.seen(atoms, view, shapes, kinds))
+    return of.phase(of.sliced(atoms, view, shapes, kinds))
 
 
 def one(x=0.3, y=-1.1, z=0.5, weight=0.8, width=0.3):
@@ -116,7 +116,7 @@ def atoms_everywhere(seed=0):
 def test_drawing_and_gathering_are_adjoint():
     atoms, kinds = atoms_everywhere()
     of = potential()
-    seen = of.seen(atoms, View(rotation("y", 25.0), 0, np.zeros(3), np.array([0.2, -0.1])), KINDS, kinds)
+    seen = of.sliced(atoms, View(rotation("y", 25.0), 0, np.zeros(3), np.array([0.2, -0.1])), KINDS, kinds)
     phase = of.phase(seen)
     other = (np.random.default_rng(1).normal(size=phase.shape) + 3 * np.sign(phase)).astype(np.float32)
     by_atom, _ = of.gradient(seen, other)
@@ -126,7 +126,7 @@ def test_drawing_and_gathering_are_adjoint():
 def functional(atoms, view, kinds):
     """Σ (φ − φ₀)²/2 in double precision, and φ."""
     of = potential()
-    seen = of.seen(atoms, view, KINDS, kinds)
+    seen = of.sliced(atoms, view, KINDS, kinds)
     phase = of.phase(seen)
     residual = phase - target()
     return 0.5 * float((residual.astype(np.float64) ** 2).sum()), *of.gradient(seen, residual)
