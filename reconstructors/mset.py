@@ -39,9 +39,9 @@ from benchsuite.physics.multislice.series_model import Discretisation, SeriesMod
 from benchsuite.physics.multislice.sliced_view import Interpolation, sheared
 from benchsuite.physics.multislice.waves import window_pixels
 from benchsuite.reconstructors.ptychography.refinement import Refinement
+from benchsuite.reconstructors.solvers.adam import Adam, Rates
 
-MOMENTUM, MEMORY = 0.95, 0.99  # decay rates of Adam's averages of the gradient and of its square
-DAMPING = 1e-2  # of the largest preconditioner, added to all
+RATES = Rates(momentum=0.95, memory=0.99, damping=1e-2)
 BACKTRACKING, SMALLEST_STEP = 0.1, 1e-5  # ρ of the paper, and where it stops
 TV_EDGE = 30.0  # V per voxel below which total variation is smooth
 REFINE_FROM = 3  # sweep from which probe and positions may follow
@@ -142,9 +142,8 @@ class Adaptive:
         tilts, foci = model.series.data.shape[:2]
         images = [(tilt, focus) for tilt in range(tilts) for focus in range(foci)]
         self.order = [[images[i] for i in context.rng.permutation(len(images))] for _ in range(params.iterations)]
-        xp, shape = model.xp, context.grid.shape
-        self.state: dict[str, Array] = {name: xp.zeros(shape, np.float32) for name in ("phase", "mean", "square")}
-        self.steps = 0
+        self.phase = model.xp.zeros(context.grid.shape, np.float32)
+        self.adam = Adam(RATES, self.phase)
         self.support = model.seen_in_every_view() if params.support == "seen" else None
 
     def run(self, context: Context) -> Iterator[Iterate]:
@@ -154,7 +153,7 @@ class Adaptive:
             count = self.model.probe_count * len(self.order[sweep])
             last = sweep == self.params.iterations - 1
             yield Iterate(
-                sweep + 1, loss / count, self.state["phase"] / np.float32(self.model.sigma), fit=self._fit() if last else Fit(),
+                sweep + 1, loss / count, self.phase / np.float32(self.model.sigma), fit=self._fit() if last else Fit(),
                 state=self._snapshot(sweep + 1),
             )  # fmt: skip
 
@@ -165,7 +164,7 @@ class Adaptive:
         total = 0.0
         for start in range(0, model.probe_count, size):
             some = slice(start, min(start + size, model.probe_count))
-            transmission = model.transmission(tilt, self.state["phase"])
+            transmission = model.transmission(tilt, self.phase)
             loss, gradient, ends = self.objective(tilt, focus, transmission, some, self.refinement.ends if refining else "none")
             total += loss
             self._step(model.views[tilt].adjoint(model.waves.unpadded(gradient)), sweep)
@@ -174,33 +173,29 @@ class Adaptive:
         return total
 
     def _step(self, gradient: Array, sweep: int) -> None:
-        xp, state = self.model.xp, self.state
-        self.steps += 1
-        if self.params.total_variation and self.steps > 1:
-            scale = self.params.total_variation * float(xp.sqrt(state["square"].mean() / (1 - MEMORY ** (self.steps - 1))))
-            gradient = gradient + np.float32(scale) * total_variation_gradient(state["phase"], TV_EDGE * self.model.sigma)
+        if self.params.total_variation and self.adam.count:
+            scale = self.params.total_variation * float(self.adam.rms())
+            gradient = gradient + np.float32(scale) * total_variation_gradient(self.phase, TV_EDGE * self.model.sigma)
         if self.support is not None:
             gradient = gradient * self.support
-        state["mean"] += np.float32(1 - MOMENTUM) * (gradient - state["mean"])
-        state["square"] += np.float32(1 - MEMORY) * (gradient * gradient - state["square"])
-        scale = xp.sqrt(state["square"] / np.float32(1 - MEMORY**self.steps))
-        scale += np.float32(DAMPING) * scale.max() + np.float32(1e-30)
-        step = self.params.step_V * self.model.sigma * self.params.decay**sweep / (1 - MOMENTUM**self.steps)
-        state["phase"] = xp.maximum(state["phase"] - np.float32(step) * state["mean"] / scale, 0)
+        mean, scale, correction = self.adam.update(gradient)
+        step = self.params.step_V * self.model.sigma * self.params.decay**sweep / correction
+        self.phase = self.model.xp.maximum(self.phase - np.float32(step) * mean / scale, 0)
 
     def _fit(self) -> Fit:
-        return pattern_fit(self.objective, lambda tilt: self.model.transmission(tilt, self.state["phase"]))
+        return pattern_fit(self.objective, lambda tilt: self.model.transmission(tilt, self.phase))
 
     def _snapshot(self, sweeps: int) -> dict[str, Array]:
-        return {**self.state, **self.refinement.snapshot(), "sweeps": np.array([sweeps, self.steps])}
+        arrays = {"phase": self.phase, **self.adam.snapshot("phase"), **self.refinement.snapshot()}
+        return {**arrays, "sweeps": np.array(sweeps)}
 
     def _resume(self, saved: Mapping[str, np.ndarray] | None) -> int:
         if saved is None:
             return 0
-        self.state = {name: self.model.xp.asarray(saved[name]) for name in self.state}
+        self.phase = self.model.xp.asarray(saved["phase"])
+        self.adam.resume(saved, "phase")
         self.refinement.resume(saved)
-        sweeps, self.steps = (int(number) for number in saved["sweeps"])
-        return sweeps
+        return int(saved["sweeps"])
 
 
 class LineSearch:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -31,10 +30,10 @@ from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, ndimage_module
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.reconstructors.images import projections, reason_to_skip
-from benchsuite.reconstructors.resire import accelerated_descent, iterate, largest_eigenvalue
+from benchsuite.reconstructors.solvers.adam import Adam, Rates
+from benchsuite.reconstructors.solvers.fista import FISTA, half_square, largest_eigenvalue
 
-MOMENTUM, MEMORY = 0.9, 0.999  # of Adam
-DAMPING = 1e-3  # of the largest preconditioner, added to all
+RATES = Rates(momentum=0.9, memory=0.999, damping=1e-3)
 TRUNCATED = 4.0  # standard deviations at which the Gaussian ends
 
 
@@ -74,26 +73,24 @@ class MSPT(Reconstructor[MSPTParams]):
         if self.params.update == "paper":
             yield from self._adam(blobs, measured, volume)
             return
-        step = 1.0 / largest_eigenvalue(blobs, volume.shape)
-        for found in accelerated_descent(blobs, measured, volume, step, self.params.iterations):
-            yield replace(found, volume=blobs.blurred(found.volume))
+        solver = FISTA(blobs, measured, volume, 1.0 / largest_eigenvalue(blobs, volume.shape))
+        if context.resumed is not None:
+            solver.resume(context.resumed)
+        while solver.iteration < self.params.iterations:
+            loss = solver.advance()
+            yield Iterate(solver.iteration, loss, volume=blobs.blurred(solver.x), state=solver.snapshot())
 
     def _adam(self, blobs: Blobs, measured: Array, volume: Array) -> Iterator[Iterate]:
         xp, projector = blobs.xp, blobs.projector
         depth = projector.grid.voxel_A * projector.grid.shape[0]
         step = np.float32(self.params.step * float(measured.max()) / depth)
-        mean, square = xp.zeros_like(volume), xp.zeros_like(volume)
+        adam = Adam(RATES, volume)
         residual = projector.forward(volume) - measured
         for iteration in range(1, self.params.iterations + 1):
-            gradient = projector.adjoint(residual)
-            mean += np.float32(1 - MOMENTUM) * (gradient - mean)
-            square += np.float32(1 - MEMORY) * (gradient * gradient - square)
-            scale = xp.sqrt(square / np.float32(1 - MEMORY**iteration))
-            scale += np.float32(DAMPING) * scale.max() + np.float32(1e-30)
-            volume = xp.maximum(volume - step / np.float32(1 - MOMENTUM**iteration) * mean / scale, 0)
-            volume = blobs.blurred(volume)
+            mean, scale, correction = adam.update(projector.adjoint(residual))
+            volume = blobs.blurred(xp.maximum(volume - step / np.float32(correction) * mean / scale, 0))
             residual = projector.forward(volume) - measured
-            yield iterate(iteration, volume, residual, measured)
+            yield Iterate(iteration, half_square(residual), volume=volume)
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         voxels = float(math.prod(grid.shape))

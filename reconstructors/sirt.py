@@ -18,7 +18,7 @@ from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
-from benchsuite.reconstructors.resire import iterate
+from benchsuite.reconstructors.solvers.fista import half_square
 
 
 class SIRTParams(Params):
@@ -52,4 +52,4 @@ class SIRT(Reconstructor[SIRTParams]):
             if p.positivity:
                 volume = xp.maximum(volume, 0)
             residual = projector.forward(volume) - measured
-            yield iterate(iteration, volume, residual, measured)
+            yield Iterate(iteration, half_square(residual), volume=volume)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchsuite.contract import Context
 from benchsuite.contract_suite import small_problem
-from benchsuite.reconstructors.mset import MSET, MSETParams
-from benchsuite.reconstructors.resire import RESIRE, RESIREParams
+from benchsuite.reconstructors.mset import MSET
+from benchsuite.reconstructors.mspt import MSPT
+from benchsuite.reconstructors.resire import RESIRE
+from benchsuite.reconstructors.sirt import SIRT, SIRTParams
 from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.runner.loop import run_loop
 from benchsuite.store import Key, Store
@@ -22,39 +26,40 @@ def store(tmp_path):
     return Store(tmp_path / "store")
 
 
-@pytest.fixture
-def series_and_grid():
-    series, grid = small_problem("4dstem")
-    return type(series)(**{**vars(series), "data": series.data[::3], "rotations": series.rotations[::3]}), grid
-
-
 class Interrupted(Exception):
     pass
 
 
-class Stopping(MSET):
-    """MSET that is interrupted in its fourth iteration, as often as it comes there from the beginning."""
+def stopping(method):
+    """A method that is interrupted in its fourth iteration, as often as it comes there from the beginning."""
 
-    def reconstruct(self, series, context):
-        for item in super().reconstruct(series, context):
-            if item.iteration == 4 and context.resumed is None:
-                raise Interrupted
-            yield item
+    class Stopping(method):
+        def reconstruct(self, series, context):
+            for item in super().reconstruct(series, context):
+                if item.iteration == 4 and context.resumed is None:
+                    raise Interrupted
+                yield item
+
+    return Stopping
 
 
 def context(grid):
     return Context(grid, np.random.default_rng(5))
 
 
-@pytest.mark.parametrize("params", [{}, {"update": "paper", "batch": 72}])
-def test_the_result_is_that_of_an_undisturbed_run(store, series_and_grid, params):
-    series, grid = series_and_grid
-    settings, events = MSETParams(slice_A=4.0, iterations=ITERATIONS, **params), []
-    undisturbed = run_loop(MSET(settings), series, context(grid), lambda **event: None)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [(MSET, {"slice_A": 4.0}), (MSET, {"slice_A": 4.0, "update": "paper", "batch": 72}), (RESIRE, {}), (MSPT, {})],
+)
+def test_an_interrupted_reconstruction_ends_as_an_undisturbed_one(store, method, params):
+    series, grid = small_problem(method.modalities[-1])
+    series = replace(series, data=series.data[::3], rotations=series.rotations[::3])
+    settings, events = method.Params(iterations=ITERATIONS, **params), []
+    undisturbed = run_loop(method(settings), series, context(grid), lambda **event: None)
     with pytest.raises(Interrupted):
-        run_loop(Stopping(settings), series, context(grid), lambda **event: None, Checkpoints(store, KEY, every_s=0))
+        run_loop(stopping(method)(settings), series, context(grid), lambda **event: None, Checkpoints(store, KEY, every_s=0))
     again = run_loop(
-        Stopping(settings), series, context(grid), lambda **event: events.append(event), Checkpoints(store, KEY, every_s=0)
+        stopping(method)(settings), series, context(grid), lambda **event: events.append(event), Checkpoints(store, KEY, every_s=0)
     )
     assert events[0] == {"event": "resumed", "iteration": 3, "total": ITERATIONS}
     np.testing.assert_array_equal(again.volume.data, undisturbed.volume.data)
@@ -88,6 +93,6 @@ def test_checkpoints_are_not_written_too_often_and_go_when_done(store):
 
 def test_methods_without_a_state_run_as_before(store):
     series, grid = small_problem()
-    result = run_loop(RESIRE(RESIREParams(iterations=3)), series, context(grid), lambda **event: None, Checkpoints(store, KEY, 0))
+    result = run_loop(SIRT(SIRTParams(iterations=3)), series, context(grid), lambda **event: None, Checkpoints(store, KEY, 0))
     assert len(result.history) == 3
     assert Checkpoints(store, KEY).load() is None

@@ -15,7 +15,7 @@ from benchsuite.contract import Context, Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params, Positive
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.resire import half_square, largest_eigenvalue
+from benchsuite.reconstructors.solvers.fista import half_square, largest_eigenvalue
 
 
 class LandweberParams(Params):

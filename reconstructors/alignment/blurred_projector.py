@@ -21,7 +21,7 @@ from benchsuite.reconstructors.alignment.shifting import frequencies, gaussian, 
 
 
 class BlurredProjector:
-    """G A of the docstring above, as a linear map for `accelerated_descent`."""
+    """G A of the docstring above, as a linear map for `solvers.fista`."""
 
     def __init__(self, projector: Projector, blur_A: float) -> None:
         self.projector, self.xp = projector, projector.xp

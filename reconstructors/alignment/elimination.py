@@ -22,7 +22,7 @@ RIDGE = 1e-9  # relative, so that an empty image leaves its parameters where the
 
 
 class Eliminated:
-    """Π A and its adjoint Aᵀ Π, for `accelerated_descent`. derivatives: (n, k, ny, nx)."""
+    """Π A and its adjoint Aᵀ Π, as a linear map for `solvers.fista`. derivatives: (n, k, ny, nx)."""
 
     def __init__(self, projector: BlurredProjector, derivatives: Array) -> None:
         self.projector, self.xp, self.derivatives = projector, projector.xp, derivatives

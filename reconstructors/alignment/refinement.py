@@ -21,7 +21,7 @@ from benchsuite.reconstructors.alignment.blurred_projector import BlurredProject
 from benchsuite.reconstructors.alignment.distortion import distortion_modes, without_modes
 from benchsuite.reconstructors.alignment.elimination import Eliminated
 from benchsuite.reconstructors.alignment.shifting import smoothed
-from benchsuite.reconstructors.resire import accelerated_descent, largest_eigenvalue
+from benchsuite.reconstructors.solvers.fista import largest_eigenvalue, nonnegative_least_squares
 
 VOXELS_PER_BLUR = 1.5  # edge of a voxel in σ: the Gaussian keeps 1.5e-4 of the ripple of their lattice
 PIXELS_PER_BLUR = 2.0  # at least so many image pixels in σ, where the images have them
@@ -111,6 +111,4 @@ def _descended(
 ) -> Array:
     """The volume after some iterations; neither blurring nor elimination makes the eigenvalues of AᵀA larger."""
     step = 1.0 / largest_eigenvalue(projector.projector, volume.shape)
-    for state in accelerated_descent(model, images, volume, step, iterations):
-        volume = state.volume
-    return volume
+    return nonnegative_least_squares(model, images, volume, step, iterations)

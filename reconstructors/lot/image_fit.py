@@ -28,9 +28,11 @@ from benchsuite.reconstructors.images import projections
 from benchsuite.reconstructors.lot.image_schedule import Phase, phases
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight
-from benchsuite.reconstructors.resire import accelerated_descent, largest_eigenvalue
-from benchsuite.reconstructors.solvers.adam import Adam
+from benchsuite.reconstructors.solvers.adam import Adam, Rates
+from benchsuite.reconstructors.solvers.conjugate_gradients import conjugate_gradients
+from benchsuite.reconstructors.solvers.fista import largest_eigenvalue, nonnegative_least_squares
 
+RATES = Rates(momentum=0.9, memory=0.99, damping=1e-12, floor=float(np.finfo(np.float64).tiny))
 BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
 ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
 LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
@@ -58,12 +60,13 @@ class ImageFit:
         self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
         self.model = model_for(params, series, context.threads, context.xp)
         self.seed = int(context.rng.integers(2**62))
+        self.adam_views = _adam(len(self.views))
         self.sweep, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
         if context.resumed is not None:
             self._resume(context.resumed)
         else:
             self.orbitals = self._start()
-            self.adam, self.adam_views = Adam.like(np.zeros((len(self.orbitals), 5))), Adam.like(np.zeros((len(self.views), 5)))
+            self.adam = _adam(len(self.orbitals))
 
     def run(self) -> Iterator[Iterate]:
         """Sweep by sweep."""
@@ -94,8 +97,7 @@ class ImageFit:
         projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, xp, threads=self.context.threads)
         volume = xp.zeros(grid.shape, np.float32)
         step = 1 / largest_eigenvalue(projector, projector.grid.shape)
-        for iterate in accelerated_descent(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS):
-            volume = iterate.volume
+        volume = nonnegative_least_squares(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS)
         points = peak_points(to_host(volume), grid, self.params.merge_A)
         if len(points) == 0:
             raise BenchsuiteError("the quick tomogram has no peaks")
@@ -120,7 +122,7 @@ class ImageFit:
             excess += float(found.total.sum())
             of_views[batch] = found.views
             _gather(of_probes, found)
-            self._step(self.adam.direction(found.atoms) * steps)
+            self._step(_direction(self.adam, found.atoms) * steps)
         if phase.views:
             self._move_views(of_views)
         for stack, one in of_probes.items():
@@ -142,19 +144,8 @@ class ImageFit:
         def slope(weight: np.ndarray, images: np.ndarray) -> np.ndarray:
             return self.model.gradient(Orbitals(o.positions, weight, o.width), self.views, images).atoms[:, 3]
 
-        weight = o.weight.copy()
-        rest = -slope(weight, self._of_atoms(slice(None)))
-        direction = rest
-        for _ in range(SOLVING_ROUNDS):
-            bent = slope(direction, nothing)
-            curvature = float(direction @ bent)
-            if curvature <= 0:
-                break
-            length = float(rest @ rest) / curvature
-            weight += length * direction
-            following = rest - length * bent
-            direction = following + float(following @ following) / float(rest @ rest) * direction
-            rest = following
+        residual = -slope(o.weight, self._of_atoms(slice(None)))
+        weight = conjugate_gradients(lambda direction: slope(direction, nothing), o.weight, residual, SOLVING_ROUNDS)
         self.orbitals = Orbitals(o.positions, np.maximum(weight, 0), o.width)
 
     def _step(self, change: np.ndarray) -> None:
@@ -166,7 +157,7 @@ class ImageFit:
         tidied = strong(merged(self.orbitals, merge_A), weakest)
         if len(tidied) == 0:
             raise BenchsuiteError("no orbital is left: every weight has fallen to zero")
-        self.orbitals, self.adam = tidied, Adam.like(np.zeros((len(tidied), 5)))
+        self.orbitals, self.adam = tidied, _adam(len(tidied))
 
     def _fill(self) -> None:
         """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be.
@@ -192,13 +183,13 @@ class ImageFit:
         added = merged(Orbitals(points[heavy], weight[heavy], np.full(int(heavy.sum()), width)), p.merge_A, weigh=False)
         if len(added):
             self.orbitals = joined(o, added)
-            self.adam = Adam.like(np.zeros((len(self.orbitals), 5)))
+            self.adam = _adam(len(self.orbitals))
 
     def _move_views(self, gradient: np.ndarray) -> None:
         """Shift and turn the views; a shift of all of them is one of the specimen, and is left to it."""
         p = self.params
         steps = np.array([p.refine_drift * p.drift_step_A] * 2 + [p.refine_angles * np.deg2rad(p.angle_step_deg)] * 3)
-        change = self.adam_views.direction(gradient) * steps
+        change = _direction(self.adam_views, gradient) * steps
         tilts = len(self.series.rotations)
         change[:, 2:] = np.repeat(change[:, 2:].reshape(tilts, -1, 3).mean(axis=1), len(self.views) // tilts, axis=0)
         axes = np.concatenate([view.rotation[:2] for view in self.views])
@@ -242,8 +233,7 @@ class ImageFit:
         o, probes = self.orbitals, self.model.probes
         state = {"positions": o.positions, "weight": o.weight, "width": o.width, "sweep": np.array(self.sweep)}
         state["background"] = np.array(self.background)
-        for name, adam in (("adam", self.adam), ("views", self.adam_views)):
-            state |= {f"{name}_mean": adam.mean, f"{name}_square": adam.square, f"{name}_count": np.array(adam.count)}
+        state |= self.adam.snapshot("adam") | self.adam_views.snapshot("views")
         state["drift"] = np.array([view.drift for view in self.views])
         state["correction"] = np.array([view.correction for view in self.views])
         if probes is not None and self.params.interaction == "adaptive":
@@ -253,15 +243,24 @@ class ImageFit:
     def _resume(self, state: Mapping[str, np.ndarray]) -> None:
         self.sweep, self.background = int(state["sweep"]), float(state["background"])
         self.orbitals = Orbitals(state["positions"], state["weight"], state["width"])
-        self.adam, self.adam_views = (
-            Adam(np.array(state[f"{name}_mean"]), np.array(state[f"{name}_square"]), int(state[f"{name}_count"]))
-            for name in ("adam", "views")
-        )
+        self.adam = _adam(len(self.orbitals))
+        self.adam.resume(state, "adam")
+        self.adam_views.resume(state, "views")
         moves = zip(self.views, state["drift"], state["correction"], strict=True)
         self.views = [view.moved(drift, correction) for view, drift, correction in moves]
         if self.model.probes is not None and self.params.interaction == "adaptive":
             for stack in range(len(self.model.probes.windows)):
                 self.model.probes.restore(stack, state[f"windows_{stack}"])
+
+
+def _adam(rows: int) -> Adam:
+    return Adam(RATES, np.zeros((rows, 5)))
+
+
+def _direction(adam: Adam, gradient: np.ndarray) -> np.ndarray:
+    """Return the unit-free direction downhill."""
+    mean, scale, correction = adam.update(gradient)
+    return -(mean / correction) / scale
 
 
 def _gather(total: dict[int, ProbeGradient], found: Gradient) -> None:

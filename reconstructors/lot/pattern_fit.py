@@ -26,18 +26,20 @@ from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import Shape, tabulated
 from benchsuite.physics.multislice.waves import Ends
 from benchsuite.reconstructors.lot import model_selection as census
+from benchsuite.reconstructors.lot.coordinates import Coordinates
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_schedule import Turn, turns
 from benchsuite.reconstructors.lot.start import check_seen, joined, merged, peak_points, strong_weight
 from benchsuite.reconstructors.lot.steps import between, by_tilt, difference, moved_atoms, moved_views
 from benchsuite.reconstructors.ptychography.refinement import Refinement
-from benchsuite.reconstructors.solvers.lbfgs import SHRUNK, Coordinates, Memory
+from benchsuite.reconstructors.solvers.lbfgs import LBFGS
 
 UNKNOWN = "Ag"  # whose shape atoms of no known element have: a compact one, which widths can only enlarge
 FIRST_WIDTH_A2 = 0.02
 LIGHTEST = 0.5  # of the weight of the lightest element: the least that an atom may have; and of the least, for a new one
 ON_TOP_A = 0.4  # atoms nearer than this are one, given twice
 QUICK_SWEEPS = 6  # of the tomogram whose peaks are a start
+SHRUNK = 0.3  # part of a step that is kept where the loss has risen
 PRECISE = 3  # groups of probes along an axis for the last information
 
 
@@ -64,7 +66,7 @@ class PatternFit:
         self.seed, self.sweep, self.turns = int(context.rng.integers(2**62)), 0, turns(params)
         self.accepted: Accepted | None = None
         self.coordinates: Coordinates | None = None
-        self.memory = Memory(0)
+        self.lbfgs = LBFGS(0)
         self.refinement: Refinement | None = None
         self.saved_probes: Mapping[str, np.ndarray] | None = None
         if context.resumed is None:
@@ -136,7 +138,7 @@ class PatternFit:
         p = self.params
         of_views = known.by_view * turn.views * np.array([p.refine_drift] * 2 + [p.refine_angles] * 3)
         self.coordinates = Coordinates(known.blocks, by_tilt(of_views, self.foci))
-        self.memory = Memory(5 * (len(self.atoms) + len(self.views)))
+        self.lbfgs = LBFGS(5 * (len(self.atoms) + len(self.views)))
 
     def _walk(self, model: PatternModel, turn: Turn) -> None:
         """Go through all images; accept where the last step led and take another, or go back a part of the way."""
@@ -144,15 +146,15 @@ class PatternFit:
         before, here = self.accepted, self.coordinates
         assert here is not None
         if before is not None and loss > before.loss and not turn.probe_step:  # losses with another probe do not compare
-            self.memory = Memory(self.memory.steps.shape[1])
+            self.lbfgs.forget()
             self.atoms, self.views = between(self.atoms, self.views, before.atoms, before.views, SHRUNK)
             return
         flat = here.flat(by_atom.sum(axis=0), by_tilt(by_view, self.foci))
         if before is not None:
             step = difference(self.atoms, self.views, before.atoms, before.views)
-            self.memory.learn(here.of_step(*step), flat - before.flat)
+            self.lbfgs.learn(here.of_step(*step), flat - before.flat)
         self.accepted = Accepted(self.atoms, self.views, loss, by_atom, flat)
-        of_atoms, of_views = here.step(self.memory.direction(flat, model.curvature))
+        of_atoms, of_views = here.step(self.lbfgs.direction(flat, model.curvature))
         self.atoms, self.views = moved_atoms(self.atoms, of_atoms), moved_views(self.views, of_views, self.foci)
 
     def _slopes(self, model: PatternModel, turn: Turn) -> tuple[float, np.ndarray, np.ndarray]:
@@ -262,7 +264,7 @@ class PatternFit:
     def _state(self) -> dict[str, np.ndarray]:
         assert self.accepted is not None
         assert self.coordinates is not None
-        state = {"sweep": np.array(self.sweep), "kinds": self.kinds, **self.memory.snapshot(), **self.coordinates.snapshot()}
+        state = {"sweep": np.array(self.sweep), "kinds": self.kinds, **self.lbfgs.snapshot(), **self.coordinates.snapshot()}
         for name, (atoms, views) in {"next": (self.atoms, self.views), "last": (self.accepted.atoms, self.accepted.views)}.items():
             state |= {f"{name}_positions": atoms.positions, f"{name}_weight": atoms.weight, f"{name}_width": atoms.width}
             state |= {f"{name}_drift": np.array([view.drift for view in views])}
@@ -283,7 +285,8 @@ class PatternFit:
         self.atoms, self.views = states["next"]
         by_atom, flat = np.array(state["by_atom"]), np.array(state["flat"])
         self.accepted = Accepted(*states["last"], float(state["loss"]), by_atom, flat)
-        self.memory, self.coordinates = Memory.resumed(state), Coordinates.resumed(state)
+        self.lbfgs.resume(state)
+        self.coordinates = Coordinates.resumed(state)
         self.saved_probes = state if "apertures" in state else None
 
 

@@ -23,7 +23,7 @@ from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.reconstructors.images import projections, reason_to_skip, reason_without_sum
-from benchsuite.reconstructors.resire import accelerated_descent, largest_eigenvalue
+from benchsuite.reconstructors.solvers.fista import largest_eigenvalue, nonnegative_least_squares
 
 THICKNESS = 0.5  # voxels of the mask along the beam, from which on a pixel is seen through it
 
@@ -57,8 +57,8 @@ class Mask(Preprocessing[MaskParams]):
         images = binned(projections(series, np), bins, (ny, nx))
         projector = Projector(series.rotations, grid, images.shape[1:], pixel, threads=context.threads)
         start = np.zeros(grid.shape, dtype=np.float32)
-        *_, last = accelerated_descent(projector, images, start, 1 / largest_eigenvalue(projector, grid.shape), p.iterations)
-        smooth = gaussian_filter(np.asarray(last.volume), p.blur_A / pixel)
+        volume = nonnegative_least_squares(projector, images, start, 1 / largest_eigenvalue(projector, grid.shape), p.iterations)
+        smooth = gaussian_filter(volume, p.blur_A / pixel)
         parts, _ = label(smooth > threshold_otsu(smooth))
         particle = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
         reach = int(np.ceil(p.margin_A / pixel))

@@ -22,9 +22,9 @@ from benchsuite.physics.backend import Array, fft_module
 from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
 from benchsuite.physics.multislice.series_model import Selection, SeriesModel
 from benchsuite.reconstructors.ptychography.refinement import Refinement
+from benchsuite.reconstructors.solvers.adam import Adam, Rates
 
-MOMENTUM, MEMORY = 0.9, 0.99  # of Adam
-DAMPING = 3e-2  # of the largest preconditioner, added to all
+RATES = Rates(momentum=0.9, memory=0.99, damping=3e-2)
 REFINE_FROM = 2  # sweep from which probe and positions may follow
 
 
@@ -49,8 +49,8 @@ class Ptychography:
         self.objective = Objective(model, settings.loss)
         self.refinement = Refinement(self.objective, settings.refine_probe, settings.refine_positions)
         shape = (model.waves.slices, *model.grid.shape[1:])
-        self.phase, self.mean, self.square = (model.xp.zeros(shape, np.float32) for _ in range(3))
-        self.steps = self.sweep = 0
+        self.phase = model.xp.zeros(shape, np.float32)
+        self.adam, self.sweep = Adam(RATES, self.phase), 0
         self.seed = int(rng.integers(2**62))
         sampling = (model.grid.voxel_A, model.waves.slice_A, model.series.optics.semiangle_mrad * 1e-3)
         self.filter = model.xp.asarray(depth_filter(shape, *sampling, settings.layers))
@@ -82,14 +82,9 @@ class Ptychography:
         return loss
 
     def _step(self, gradient: Array, fade: float) -> None:
-        xp = self.model.xp
-        self.steps += 1
-        self.mean += np.float32(1 - MOMENTUM) * (gradient - self.mean)
-        self.square += np.float32(1 - MEMORY) * (gradient * gradient - self.square)
-        scale = xp.sqrt(self.square / np.float32(1 - MEMORY**self.steps))
-        scale += np.float32(DAMPING) * scale.max() + np.float32(1e-30)
-        change = self.mean / scale * np.float32(self.settings.step * fade / (1 - MOMENTUM**self.steps))
-        self.phase = xp.maximum(self.phase - self._smooth(change), 0)
+        mean, scale, correction = self.adam.update(gradient)
+        change = mean / scale * np.float32(self.settings.step * fade / correction)
+        self.phase = self.model.xp.maximum(self.phase - self._smooth(change), 0)
 
     def _smooth(self, change: Array) -> Array:
         if self.settings.layers == 0 or len(change) == 1:
@@ -103,15 +98,15 @@ class Ptychography:
 
     def snapshot(self) -> dict[str, Array]:
         """Return arrays from which `resume` goes on."""
-        own = {"phase": self.phase, "mean": self.mean, "square": self.square}
-        return {**own, **self.refinement.snapshot(), "progress": np.array([self.sweep, self.steps, self.seed])}
+        arrays = {"phase": self.phase, **self.adam.snapshot("phase"), **self.refinement.snapshot()}
+        return {**arrays, "progress": np.array([self.sweep, self.seed])}
 
     def resume(self, saved: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot."""
-        xp = self.model.xp
-        self.phase, self.mean, self.square = (xp.asarray(saved[name]) for name in ("phase", "mean", "square"))
+        self.phase = self.model.xp.asarray(saved["phase"])
+        self.adam.resume(saved, "phase")
         self.refinement.resume(saved)
-        self.sweep, self.steps, self.seed = (int(number) for number in saved["progress"])
+        self.sweep, self.seed = (int(number) for number in saved["progress"])
 
 
 def depth_filter(shape: tuple[int, ...], pixel_A: float, slice_A: float, semiangle: float, strength: float) -> np.ndarray:

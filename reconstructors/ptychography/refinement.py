@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchsuite.physics.backend import Array, get_array_module
+from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.objective import EndGradients, Objective
 from benchsuite.physics.multislice.series_model import Selection
 from benchsuite.physics.multislice.waves import Ends
+from benchsuite.reconstructors.solvers.adam import Adam, Rates, squared
 
-MOMENTUM, MEMORY = 0.7, 0.99  # of the averages of what is visited once a sweep
-DAMPING = 1e-2  # of the largest scale, added to all
+RATES = Rates(momentum=0.7, memory=0.99, damping=1e-2)  # a position is updated once per iteration
 POSITION_STEP_A = 0.05  # first move of a position
 PROBE_STEP = 0.05  # first change of the aperture function, relative to its modulus
 
@@ -27,7 +27,11 @@ class Refinement:
 
     def __init__(self, objective: Objective, probe: bool, positions: bool) -> None:
         self.objective, self.model, self.probe, self.positions = objective, objective.model, probe, positions
-        self.state: dict[str, Array] = {}
+        self.adams: dict[str, Adam] = {}
+        if positions:
+            self.adams["positions"] = Adam(RATES, self.model.positions_A, axes=3)
+        if probe:
+            self.adams["apertures"] = Adam(RATES, self.model.xp.stack(self.model.apertures), axes=1)
 
     @property
     def wanted(self) -> bool:
@@ -49,47 +53,24 @@ class Refinement:
         else:
             gradient, slopes = model.kernel.refinement_gradients(aperture * root, *waves)
             here = (tilt, focus, some)
-            model.positions_A[here] -= (
-                POSITION_STEP_A * step * self._adam("positions", model.positions_A.shape, here, slopes[:, ::-1])
-            )
+            mean, scale, correction = self.adams["positions"].update(slopes[:, ::-1], here)
+            model.positions_A[here] -= POSITION_STEP_A * step * (mean / (scale * correction))
         if self.probe:
             modulus = abs(aperture)
-            support = (modulus.reshape(-1, *modulus.shape[-2:]) > 0).any(
-                axis=0
-            )  # of all modes: one has nodes where another has none
-            shape = (len(model.apertures), *aperture.shape)
-            change = self._adam("apertures", shape, (focus,), gradient * support)
-            new = aperture - np.float32(PROBE_STEP * step) * modulus.max() * change
+            support = (modulus.reshape(-1, *modulus.shape[-2:]) > 0).any(axis=0)  # of all modes: nodes of one are filled by another
+            mean, scale, correction = self.adams["apertures"].update(gradient * support, (focus,))
+            new = aperture - np.float32(PROBE_STEP * step) * modulus.max() * (mean / (scale * correction))
             model.apertures[focus] = new / model.xp.sqrt(squared(new).sum())
-
-    def _adam(self, name: str, shape: tuple[int, ...], here: tuple[int | Selection, ...], gradient: Array) -> Array:
-        """Return the normalised step for a part of some parameters; its averages are part of the state."""
-        xp, real = get_array_module(gradient), gradient.real.dtype
-        mean = self.state.setdefault(f"{name}_mean", xp.zeros(shape, gradient.dtype))
-        square = self.state.setdefault(f"{name}_square", xp.zeros(shape, real))
-        visits = self.state.setdefault(f"{name}_visits", xp.zeros(shape[: len(here)], np.int64))
-        visits[here] += 1
-        often = visits[here].reshape(visits[here].shape + (1,) * (gradient.ndim - visits[here].ndim))
-        mean[here] += (1 - MOMENTUM) * (gradient - mean[here])
-        square[here] += (1 - MEMORY) * (squared(gradient) - square[here])
-        scale = xp.sqrt(square[here] / (1 - MEMORY**often).astype(real))
-        scale += (DAMPING * scale.max() + 1e-30).astype(real)
-        scale *= (1 - MOMENTUM**often).astype(real)
-        return mean[here] / scale
 
     def snapshot(self) -> dict[str, Array]:
         """Return positions, apertures and averages: what `resume` goes on from."""
-        return {**self.state, "positions_A": self.model.positions_A, "apertures": self.model.xp.stack(self.model.apertures)}
+        averages = {key: array for name, adam in self.adams.items() for key, array in adam.snapshot(name).items()}
+        return {**averages, "positions_A": self.model.positions_A, "apertures": self.model.xp.stack(self.model.apertures)}
 
     def resume(self, saved: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot, which may hold other arrays, too."""
         xp = self.model.xp
-        names = (f"{name}_{kind}" for name in ("positions", "apertures") for kind in ("mean", "square", "visits"))
-        self.state = {name: xp.asarray(saved[name]) for name in names if name in saved}
+        for name, adam in self.adams.items():
+            adam.resume(saved, name)
         self.model.positions_A = np.array(saved["positions_A"])
         self.model.apertures = [xp.asarray(one) for one in saved["apertures"]]
-
-
-def squared(values: Array) -> Array:
-    """Return |values|², without the roots that `abs` takes."""
-    return values.real**2 + values.imag**2

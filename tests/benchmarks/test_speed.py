@@ -14,7 +14,8 @@ from benchsuite.physics.backend import fft_threads
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.rotations import single_axis, tilt_angles
 from benchsuite.reconstructors.genfire import cropped_inverse, padded_shape, padded_transform
-from benchsuite.reconstructors.resire import RESIRE, RESIREParams, accelerated_descent
+from benchsuite.reconstructors.resire import RESIRE, RESIREParams
+from benchsuite.reconstructors.solvers.fista import FISTA
 
 SIDE, TILTS = 128, 20
 ROTATIONS = single_axis(tilt_angles(-90, 90, TILTS))
@@ -61,9 +62,8 @@ def test_projector_pair(benchmark):
 def test_resire_iteration(benchmark):
     projector = Projector(ROTATIONS, GRID, (SIDE, SIDE), 0.4)
     measured = projector.forward(np.random.default_rng(0).random(GRID.shape, np.float32))
-    iterates = accelerated_descent(projector, measured, np.zeros(GRID.shape, np.float32), 1e-3, 1000)
-    next(iterates)
-    benchmark.pedantic(lambda: next(iterates), rounds=10, warmup_rounds=1)
+    solver = FISTA(projector, measured, np.zeros(GRID.shape, np.float32), 1e-3)
+    benchmark.pedantic(solver.advance, rounds=10, warmup_rounds=1)
 
 
 def test_resire_desk_scale(benchmark):

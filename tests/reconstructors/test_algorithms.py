@@ -10,7 +10,6 @@ import pytest
 from benchsuite.contract import Context
 from benchsuite.contract_suite import small_problem
 from benchsuite.data import Grid
-from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.rotations import single_axis, tilt_angles
 from benchsuite.reconstructors.genfire import (
     GENFIRE,
@@ -22,7 +21,7 @@ from benchsuite.reconstructors.genfire import (
     padded_transform,
     transform_at,
 )
-from benchsuite.reconstructors.resire import RESIRE, RESIREParams, half_square, largest_eigenvalue
+from benchsuite.reconstructors.resire import RESIRE, RESIREParams
 from benchsuite.reconstructors.sirt import SIRT, SIRTParams
 from benchsuite.reconstructors.wbp import exact_filter
 
@@ -30,34 +29,6 @@ from benchsuite.reconstructors.wbp import exact_filter
 def losses(algorithm):
     series, grid = small_problem()
     return [item.loss for item in algorithm.reconstruct(series, Context(grid, np.random.default_rng(0)))]
-
-
-def test_resire_gradient_passes_the_taylor_test():
-    series, grid = small_problem()
-    rng = np.random.default_rng(1)
-    projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A)
-    measured = series.data[:, 0].astype(np.float64)
-    volume, direction = rng.random(grid.shape), rng.standard_normal(grid.shape)
-
-    def loss(v):
-        return half_square(projector.forward(v) - measured)
-
-    slope = float((projector.adjoint(projector.forward(volume) - measured) * direction).sum())
-    steps = np.array([1e-1, 1e-2, 1e-3])
-    remainder = [abs(loss(volume + h * direction) - loss(volume) - h * slope) for h in steps]
-    order = np.polyfit(np.log(steps), np.log(remainder), 1)[0]
-    assert order == pytest.approx(2.0, abs=0.1)
-
-
-def test_resire_bound_is_above_the_spectrum_and_near_it():
-    series, grid = small_problem()
-    projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A)
-    x = np.random.default_rng(0).random(grid.shape)
-    for _ in range(60):
-        x = projector.adjoint(projector.forward(x / np.linalg.norm(x)))
-    top = float(np.linalg.norm(x))
-    bound = largest_eigenvalue(projector, projector.grid.shape)
-    assert top * (1 - 1e-4) <= bound <= 1.3 * top
 
 
 def test_plain_descent_falls_and_momentum_is_faster():

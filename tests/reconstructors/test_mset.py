@@ -108,7 +108,7 @@ def test_batches_of_probes_make_more_steps(problem):
     series, grid = few_tilts(problem[0]), problem[1]
     one = run(MSET(MSETParams(slice_A=3.0, iterations=2)), series, grid)
     four = run(MSET(MSETParams(slice_A=3.0, iterations=2, batch=36)), series, grid)
-    assert four[-1].state["sweeps"][1] == 4 * one[-1].state["sweeps"][1]
+    assert four[-1].state["phase_count"] == 4 * one[-1].state["phase_count"]
 
 
 def test_sset_is_mset_with_one_slice(problem):

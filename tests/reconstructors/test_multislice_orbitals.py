@@ -12,9 +12,10 @@ from scipy.stats import binom
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.rotations import rotation
+from benchsuite.reconstructors.lot.coordinates import Coordinates
 from benchsuite.reconstructors.lot.pattern_schedule import turns
 from benchsuite.reconstructors.lot.steps import by_tilt, difference, moved_atoms, moved_views
-from benchsuite.reconstructors.solvers.lbfgs import MEMORY, Coordinates, Memory
+from benchsuite.reconstructors.solvers.lbfgs import LBFGS
 from tests.reconstructors.made_patterns import (
     algorithm,
     counted,
@@ -99,25 +100,6 @@ def test_four_times_the_electrons_halve_the_bound(truth, series):
 # ---- descent, moves, schedule
 
 
-def test_a_quasi_newton_descent_finds_the_minimum_of_a_long_valley():
-    """A quadratic with curvatures from 1 to 10⁴ in 40 dimensions, with steps of length 1 and the curvature known to a factor."""
-    rng = np.random.default_rng(0)
-    axes = np.linalg.qr(rng.normal(size=(40, 40)))[0]
-    hessian = axes @ np.diag(np.geomspace(1, 1e4, 40)) @ axes.T
-    minimum = rng.normal(size=40)
-    x, memory, best = np.zeros(40), Memory(40), np.inf
-    gradient = hessian @ (x - minimum)
-    start = np.linalg.norm(gradient)
-    for _ in range(250):
-        step = memory.direction(gradient, 1e4)
-        changed = hessian @ (x + step - minimum)
-        memory.learn(step, changed - gradient)
-        x, gradient = x + step, changed
-        best = min(best, np.linalg.norm(gradient))
-    assert best < 1e-4 * start, "steepest descent with that step is at 2e-2 by then"
-    assert len(memory.steps) == MEMORY
-
-
 def test_descent_solves_a_block_diagonal_quadratic_in_one_step():
     rng = np.random.default_rng(0)
     roots = rng.normal(size=(6, 5, 8))
@@ -125,7 +107,7 @@ def test_descent_solves_a_block_diagonal_quadratic_in_one_step():
     error = rng.normal(size=(6, 5))
     here = Coordinates(blocks, np.zeros((2, 5)))
     flat = here.flat(np.einsum("nij,nj->ni", blocks, error), np.ones((2, 5)))
-    step, of_views = here.step(Memory(len(flat)).direction(flat, 1.0))
+    step, of_views = here.step(LBFGS(len(flat)).direction(flat, 1.0))
     metric = np.einsum("ni,nij,nj->n", error + step, blocks, error + step) / np.einsum("ni,nij,nj->n", error, blocks, error)
     assert metric.max() < 0.1, "damping leaves the weakest directions"
     assert not of_views.any(), "views without information are held"
@@ -142,18 +124,6 @@ def test_coordinates_and_steps_are_inverse_and_keep_products():
     by_atom, by_view = rng.normal(size=(4, 5)), rng.normal(size=(3, 5))
     product = float((by_atom * atoms).sum() + (by_view * views).sum())
     assert float(here.flat(by_atom, by_view) @ here.of_step(atoms, views)) == pytest.approx(product)
-
-
-def test_memory_refuses_pairs_that_are_not_convex():
-    memory, step = Memory(3), np.array([1.0, 0.0, 0.0])
-    for change in (-step, np.array([0.0, 1.0, 0.0]), np.array([np.nan, 0, 0])):
-        memory.learn(step, change)
-    assert len(memory.steps) == 0
-    np.testing.assert_allclose(memory.direction(np.array([2.0, 4.0, 0.0]), 2.0), [-1, -2, 0])
-    memory.learn(step, 4 * step)
-    assert len(memory.steps) == 1
-    again = Memory.resumed(memory.snapshot())
-    np.testing.assert_array_equal(again.direction(np.ones(3), 1.0), memory.direction(np.ones(3), 1.0))
 
 
 def test_an_atom_goes_no_farther_than_a_linear_model_holds():

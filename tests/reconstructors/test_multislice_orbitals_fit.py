@@ -281,7 +281,7 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling, probe, 
         whole.append(iterate)
         states.append(copied(iterate.state))
     assert len({len(one.atoms) for one in whole}) > 1, "no census changed the atoms: the test would show nothing"
-    assert any(len(states[stop - 1]["memory_steps"]) for stop in stops)
+    assert any(len(states[stop - 1]["lbfgs_steps"]) for stop in stops)
     for stop in stops:
         rest = list(lot.reconstruct(noisy, context(3, start=start, resumed=states[stop - 1])))
         assert [one.iteration for one in rest] == list(range(stop + 1, 11))
