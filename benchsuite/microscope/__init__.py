@@ -1,6 +1,6 @@
 """The simulated microscope: geometry of the tilts, limits of an experiment, simulation engines, and what a recording adds."""
 
-from benchsuite.microscope.limits import check_fits
+from benchsuite.microscope.limits import check_specimen
 from benchsuite.microscope.recording import record, true_drift_A, true_rotations
 from benchsuite.microscope.series import (
     dose_generator,
@@ -17,12 +17,12 @@ from benchsuite.microscope.simulation import (
     simulator_of,
     warnings_physics,
 )
-from benchsuite.microscope.tilts import camera_field_A, field_of_view_A, reconstruction_grid, rotations, specimen_box_A
+from benchsuite.microscope.tilts import camera_field_A, field_of_view_A, reconstruction_grid, rotations
 
 __all__ = [
     "camera_field_A",
-    "check_fits",
     "check_physics",
+    "check_specimen",
     "dose_generator",
     "drawn_drift_A",
     "drawn_rotations",
@@ -36,7 +36,6 @@ __all__ = [
     "simulate_cost",
     "simulate_series",
     "simulator_of",
-    "specimen_box_A",
     "true_drift_A",
     "true_rotations",
     "warnings_physics",

@@ -16,7 +16,7 @@ from ase import Atoms
 
 from benchsuite.contract.settings import Acquisition, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError, choices
-from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations
+from benchsuite.microscope.tilts import box_depth_A, camera_field_A, field_of_view_A, rotations, specimen_box_A
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.probe import AIRY_RADIUS, PROBE_TAILS, centred_defocus_A
 
@@ -95,6 +95,18 @@ def common_warnings(microscope: Microscope, simulation: Simulation, acquisition:
     if 5 * widest > simulation.margin_A:
         found.append(f"simulation.margin_A: {simulation.margin_A:g} Å is less than 5 × the thermal displacement of {widest:g} Å")
     return found
+
+
+def check_specimen(atoms: Atoms, rotations: np.ndarray, simulation: Simulation, acquisition: Acquisition) -> None:
+    """Raise PhysicsError where an element has no thermal displacement, or the specimen does not fit its box at some tilt."""
+    phonons = acquisition.frozen_phonons
+    missing = sorted({*atoms.get_chemical_symbols()} - {*phonons.rms_A}) if phonons else []
+    if missing:
+        raise PhysicsError(
+            f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}, which the phantom holds; give "
+            "each its RMS displacement per axis in Å, or set acquisition.frozen_phonons to null"
+        )
+    check_fits(atoms, rotations, specimen_box_A(acquisition.scan, simulation), simulation.margin_A)
 
 
 def check_fits(atoms: Atoms, rotations: np.ndarray, box_A: float | Sequence[float], margin_A: float) -> None:

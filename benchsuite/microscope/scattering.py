@@ -22,8 +22,8 @@ from benchsuite.contract.settings import Acquisition, FrozenPhonons, Microscope,
 from benchsuite.contract.simulator import Allocate
 from benchsuite.data import Modality
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope.limits import check_fits, grid_points
-from benchsuite.microscope.tilts import box_depth_A, field_of_view_A, specimen_box_A
+from benchsuite.microscope.limits import grid_points
+from benchsuite.microscope.tilts import box_depth_A, field_of_view_A
 from benchsuite.physics.backend import thread_count
 from benchsuite.physics.fft.plans import MEASURED, with_kept_plans
 from benchsuite.physics.probe import centred_defocus_A
@@ -60,11 +60,7 @@ def abtem_session(device: str, effort: str = MEASURED) -> Iterator[None]:
 
 
 def in_the_box(atoms: Atoms, rotation: np.ndarray, simulation: Simulation, scan: Scan) -> np.ndarray:
-    """Return positions (n, 3) of the rotated specimen with the origin in a corner of its box.
-
-    Raises PhysicsError where the specimen does not fit with the margin.
-    """
-    check_fits(atoms, rotation, specimen_box_A(scan, simulation), simulation.margin_A)
+    """Return positions (n, 3) of the rotated specimen with the origin in a corner of its box."""
     field = field_of_view_A(scan)
     centre = np.array([field, field, box_depth_A(scan, simulation)]) / 2
     return atoms.positions @ np.asarray(rotation, dtype=np.float64).T + centre
@@ -86,11 +82,7 @@ def thermal_configurations(atoms: Atoms, positions: np.ndarray, phonons: FrozenP
     if phonons is None:
         yield positions
         return
-    symbols = atoms.get_chemical_symbols()
-    missing = sorted({*symbols} - {*phonons.rms_A})
-    if missing:
-        raise PhysicsError(f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}")
-    rms = np.array([phonons.rms_A[symbol] for symbol in symbols])[:, None]
+    rms = np.array([phonons.rms_A[symbol] for symbol in atoms.get_chemical_symbols()])[:, None]
     rng = np.random.default_rng(seed)
     drawn = np.zeros(positions.shape)
     for number in range(phonons.count):

@@ -14,7 +14,7 @@ from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.contract.simulator import AnySimulator, simulation_misfit
 from benchsuite.data import Modality
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope.limits import common_problems, common_warnings, too_many_pixels
+from benchsuite.microscope.limits import check_specimen, common_problems, common_warnings, too_many_pixels
 
 IN_WORDS: dict[Modality, str] = {"adf": "images", "4dstem": "patterns"}
 
@@ -37,8 +37,9 @@ def simulate(
 ) -> Mapping[Modality, np.ndarray]:
     """Return one noise-free tilt by the engine that the simulation names; arguments and result as of `Simulator.simulate`.
 
-    Raises PhysicsError where the specimen does not fit its box, or the engine breaks its contract.
+    Raises PhysicsError where `check_specimen` does, or where the engine breaks its contract.
     """
+    check_specimen(atoms, rotation, simulation, acquisition)
     simulator = simulator_of(simulation, acquisition.mode)
     result = simulator.simulate(atoms, rotation, microscope, simulation, acquisition, **more)
     misfit = simulation_misfit(result, len(microscope.defoci_A), acquisition)

@@ -89,9 +89,7 @@ def check_specimens(loaded: Loaded) -> None:
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
         atoms = _built(e, rng)
-        _check_thermal_motion(atoms, e)
-        box = microscope.specimen_box_A(e.acquisition.scan, e.simulation)
-        microscope.check_fits(atoms, true_rotations(e, cell.repeat), box, e.simulation.margin_A)
+        microscope.check_specimen(atoms, true_rotations(e, cell.repeat), e.simulation, e.acquisition)
 
 
 def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:
@@ -108,16 +106,6 @@ def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:
         ]
         place = lines[-1] if lines else ""
         raise BenchsuiteError(f"{place}phantom {kind}: {type(error).__name__}: {error}") from error
-
-
-def _check_thermal_motion(atoms: Atoms, experiment: Experiment) -> None:
-    phonons = experiment.acquisition.frozen_phonons
-    missing = sorted({*atoms.get_chemical_symbols()} - {*phonons.rms_A}) if phonons else []
-    if missing:
-        raise BenchsuiteError(
-            f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}, which the phantom holds; give "
-            "each its RMS displacement per axis in Å, or set acquisition.frozen_phonons to null"
-        )
 
 
 def check_memory(plans: Sequence[CellPlan], workers: int) -> None:

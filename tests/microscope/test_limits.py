@@ -13,8 +13,8 @@ from ase import Atoms
 
 from benchsuite.contract.settings import Acquisition, AnnularDetector, Camera, FrozenPhonons, Microscope, Scan, Simulation, Tilts
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope import check_fits, check_physics, warnings_physics
-from benchsuite.microscope.limits import band_limit_mrad, grid_points
+from benchsuite.microscope import check_physics, warnings_physics
+from benchsuite.microscope.limits import band_limit_mrad, check_fits, grid_points
 from benchsuite.physics.electrons import wavelength_A
 from benchsuite.physics.rotations import rotation
 

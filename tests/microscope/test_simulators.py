@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,11 +15,12 @@ from ase import Atoms
 from benchsuite import contract_suite, microscope, registry
 from benchsuite.contract import Simulator
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
-from benchsuite.errors import PhysicsError, ScenarioError
+from benchsuite.errors import BenchsuiteError, PhysicsError, ScenarioError
 from benchsuite.results import Run
 from benchsuite.runner.processes import _uses
 from benchsuite.runner.stages.image import ImageStage
 from benchsuite.runner.task import Task
+from benchsuite.runner.terms import agree, write_terms
 from benchsuite.scenario import load
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "projection.py"
@@ -153,5 +155,20 @@ def test_engine_that_breaks_its_contract_is_named(monkeypatch, answer, message):
     monkeypatch.setitem(registry._plugins["simulator"], "odd", Odd)
     acquisition = Acquisition.model_validate({"tilts": {"angles_deg": [0.0]}, "scan": {"positions": [8, 8]}})
     with pytest.raises(PhysicsError) as refused:
-        microscope.simulate(Atoms("Au", [(0, 0, 0)]), np.eye(3), Microscope(), Simulation(engine="odd"), acquisition)
+        microscope.simulate(Atoms("Au", [(0, 0, 0)]), np.eye(3), Microscope(), Simulation(engine="odd", margin_A=0.5), acquisition)
     assert message in str(refused.value)
+
+
+def test_libraries_of_plugged_in_engines_must_agree_on_a_cluster(monkeypatch, tmp_path):
+    class Needy(registry.simulator("incoherent")):
+        libraries = ("pluggy",)
+
+    monkeypatch.setitem(registry._plugins["simulator"], "needy", Needy)
+    file = write_terms(tmp_path, [])
+    agree(str(file))
+    terms = json.loads(file.read_text())
+    assert {"abtem", "ase", "pluggy"} <= {*terms["in_keys"]}
+    terms["libraries"]["pluggy"] = "0.1"
+    file.write_text(json.dumps(terms))
+    with pytest.raises(BenchsuiteError, match=r"pluggy .*, the runner has 0.1"):
+        agree(str(file))

@@ -26,12 +26,10 @@ from ase import Atoms
 
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
-from benchsuite.contract.simulator import Allocate, Simulator, in_memory
+from benchsuite.contract.simulator import Simulator
 from benchsuite.data import Modality, Optics
-from benchsuite.errors import PhysicsError
 from benchsuite.microscope.cost import INCOHERENT_FOCUS_S, INCOHERENT_SLICE_S, PROCESS_BYTES, STARTUP_S, work_of
-from benchsuite.microscope.limits import check_fits
-from benchsuite.microscope.tilts import box_depth_A, specimen_box_A
+from benchsuite.microscope.tilts import box_depth_A
 from benchsuite.params import Params
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.fft import fftw
@@ -84,11 +82,7 @@ class Incoherent(Simulator[Params]):
         microscope: Microscope,
         simulation: Simulation,
         acquisition: Acquisition,
-        *,
-        seed: int = 0,
-        drift_A: np.ndarray | None = None,
-        device: str = "cpu",
-        allocate: Allocate = in_memory,
+        **_more: Any,
     ) -> Mapping[Modality, np.ndarray]:
         assert acquisition.detector is not None  # the checks of an experiment have seen to it
         recorded = (acquisition.scan, acquisition.detector, acquisition.frozen_phonons)
@@ -104,11 +98,10 @@ def _images(
     detector: AnnularDetector,
     phonons: FrozenPhonons | None,
 ) -> np.ndarray:
-    """Return (n_focus, ny, nx) images. Raises PhysicsError where an element has no thermal displacement."""
-    check_fits(atoms, rotation, specimen_box_A(scan, simulation), simulation.margin_A)
+    """Return (n_focus, ny, nx) images."""
     symbols = np.array(atoms.get_chemical_symbols())
     elements = sorted(set(symbols.tolist()))
-    blur_A = _blur_A(elements, phonons)
+    blur_A = phonons.rms_A if phonons is not None else dict.fromkeys(elements, 0.0)
     grid = fine_grid(scan, simulation)
     probes = _probes(microscope, simulation, scan)
     box_A = box_depth_A(scan, simulation)
@@ -183,15 +176,6 @@ def _probes_of(
     count, thickness = slices
     depths = thickness * (np.arange(count) - (count - 1) / 2)
     return [np.stack([probe_transfer(probe, focus - depth, shape, pixel_A) for depth in depths]) for focus in foci_A]
-
-
-def _blur_A(elements: list[str], phonons: FrozenPhonons | None) -> dict[str, float]:
-    if phonons is None:
-        return dict.fromkeys(elements, 0.0)
-    missing = sorted({*elements} - {*phonons.rms_A})
-    if missing:
-        raise PhysicsError(f"acquisition.frozen_phonons.rms_A: no thermal displacement for {', '.join(missing)}")
-    return {element: phonons.rms_A[element] for element in elements}
 
 
 def _potential_factor(element: str, potential: str) -> Any:
