@@ -17,11 +17,11 @@ from benchsuite.contract import Simulator
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.errors import BenchsuiteError, PhysicsError, ScenarioError
 from benchsuite.results import Run
-from benchsuite.runner.processes import _uses
-from benchsuite.runner.stages.image import ImageStage
-from benchsuite.runner.task import Task
+from benchsuite.runner.graph import graph_of
+from benchsuite.runner.task import task_of
 from benchsuite.runner.terms import agree, write_terms
 from benchsuite.scenario import load
+from benchsuite.store import Store
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "projection.py"
 BUILT_IN = ("abtem", "incoherent", "native")
@@ -88,8 +88,7 @@ def test_plugged_in_engine_from_validation_to_scores(folder, cli_run):
 
 def test_parameters_of_an_engine_are_part_of_the_key_and_what_it_does_not_read_is_not(folder):
     def key(*overrides):
-        cell = load(folder / "scenario.yaml", overrides=overrides).cells[0]
-        return str(ImageStage(cell.experiment, 0, 0).key)
+        return str(graph_of(load(folder / "scenario.yaml", overrides=overrides).cells[0]).series.upstream()[0].key)
 
     assert key("simulation.params.width_A=0.7") != key()
     assert key("simulation.params={}") == key("simulation.params.width_A=0.5")
@@ -98,9 +97,10 @@ def test_parameters_of_an_engine_are_part_of_the_key_and_what_it_does_not_read_i
 
 
 def test_worker_of_a_simulation_is_forked_with_its_engine_imported(folder):
-    cell = load(folder / "scenario.yaml").cells[0]
-    requests = [Task(kind, cell, "store").to_json() for kind in ("images", "atoms")]
-    assert [("simulator", "projection") in _uses(request) for request in requests] == [True, False]
+    cell, store = load(folder / "scenario.yaml").cells[0], Store(folder / "store")
+    graph = graph_of(cell)
+    stages = (graph.series.upstream()[0], graph.scores)
+    assert [("simulator", "projection") in task_of(cell, [stage], store).classes for stage in stages] == [True, False]
 
 
 @pytest.mark.parametrize(
