@@ -17,7 +17,7 @@ from benchsuite.measured.files import write_series
 from benchsuite.measured.series import read_series
 from benchsuite.physics.rotations import single_axis
 
-OPTICS = Optics(200.0, 21.4, {"C30": 1.2e4, "C12": 3.7, "phi12_deg": 20.1}, "entrance")
+OPTICS = Optics(200.0, 21.4, {"C30": 1.2e4, "C12": 3.7, "phi12_deg": 20.1})
 ANGLES = np.array([-31.7, 0.0, 70.3])
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.series import open_measured
+from benchsuite.measured.files import write_series
+from benchsuite.measured.series import open_measured, read_series
 from benchsuite.measured.settings import SeriesFile
 from benchsuite.reconstructors.lot.image_fit import model_for
 from benchsuite.reconstructors.lot.params import LOTParams
@@ -40,3 +41,13 @@ def test_probe_of_a_measured_series_focuses_at_its_focal_plane(tmp_path, optics,
 def test_entrance_focal_plane_needs_the_depth_of_the_specimen(tmp_path):
     with pytest.raises(BenchsuiteError, match=r"series\.focal_plane: entrance needs specimen_depth_A"):
         opened(tmp_path, focal_plane="entrance")
+
+
+@pytest.mark.parametrize("name", ["s.emd", "s.zarr"])
+def test_exported_series_keeps_its_converted_defocus(tmp_path, name):
+    series = opened(tmp_path, focal_plane="entrance", specimen_depth_A=DEPTH_A, defocus_A=4.0)
+    write_series(series, tmp_path / name)
+    back = read_series(tmp_path / name)
+    assert back.defocus_A == [4.0 - DEPTH_A / 2]
+    assert (back.optics, back.scan_step_A) == (series.optics, series.scan_step_A)
+    assert np.array_equal(back.data, np.asarray(series.data))
