@@ -86,7 +86,7 @@ def simulated(tmp_path_factory):
     (before,) = scored(folder, "simulated", ADF).values()
     for name in ("s.emd", "s.mrc", "s.tif", "s.zarr"):
         export(before["series"], folder / name)
-    truth = load_atoms(Store(folder / "store").path(before["flow"].phantom.key) / "truth.extxyz")
+    truth = load_atoms(Store(folder / "store").path(before["flow"].scores.truth.key) / "truth.extxyz")
     write(folder / "truth.xyz", Atoms(truth.numbers, truth.positions), format="extxyz")
     return folder, before, truth
 
