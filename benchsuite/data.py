@@ -14,7 +14,13 @@ import numpy as np
 from ase import Atoms
 
 Modality = Literal["adf", "4dstem", "phase"]
+NON_ATOM = "X"  # the symbol of a traced peak that is no atom
 SUBSTRATE = "substrate"  # the array of a ground truth that is true for atoms which belong to no answer
+
+
+def is_atom(atoms: Atoms) -> np.ndarray:
+    """Return a mask (n,) of the atoms of a classified model that are no spurious peaks."""
+    return atoms.numbers != 0
 
 
 def particle_of(truth: Atoms) -> Atoms:
@@ -38,6 +44,11 @@ class Optics:
     energy_keV: float
     semiangle_mrad: float
     aberrations_A: Mapping[str, float] = field(default_factory=dict)
+
+
+def electrons_per_position(dose_e_per_A2: float, images: int, scan_step_A: float) -> float:
+    """Return the incident electrons per probe position of a series: the dose is for all its images together."""
+    return dose_e_per_A2 / images * scan_step_A**2
 
 
 @dataclass(frozen=True)
@@ -77,8 +88,8 @@ class TiltSeries:
 
     @property
     def electrons_per_position(self) -> float:
-        """Incident electrons per probe position: dose / (number of images) × step²."""
-        return self.dose_e_per_A2 / (self.data.shape[0] * self.data.shape[1]) * self.scan_step_A**2
+        """Incident electrons per probe position."""
+        return electrons_per_position(self.dose_e_per_A2, self.data.shape[0] * self.data.shape[1], self.scan_step_A)
 
     def view(self, tilt: int) -> TiltSeries:
         """Return the series of one of the tilts, with its share of the dose."""

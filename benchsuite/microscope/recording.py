@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from benchsuite.contract.settings import Acquisition, Imperfections, Tilts
+from benchsuite.data import electrons_per_position
 from benchsuite.microscope.tilts import rotations
 from benchsuite.physics.rotations import rotation
 
@@ -54,15 +55,10 @@ def record(
         if drift.any():
             data = np.maximum(shifted(data, drift / step), 0.0)
         data += acquisition.imperfections.background * brightest
-        electrons = electrons_per_position(acquisition, count * len(noise_free))
+        electrons = electrons_per_position(acquisition.dose_e_per_A2, count * len(noise_free), acquisition.scan.step_A)
         if np.isfinite(electrons):
             data = rng.poisson(data * electrons) / electrons
         yield data.astype(np.float32)
-
-
-def electrons_per_position(acquisition: Acquisition, images: int) -> float:
-    """Return the incident electrons per probe position of a series of that many images: the dose is for the whole series."""
-    return acquisition.dose_e_per_A2 / images * acquisition.scan.step_A**2
 
 
 def shifted(images: np.ndarray, shift_px: np.ndarray) -> np.ndarray:

@@ -85,9 +85,14 @@ def common_translation(rotations: np.ndarray, shifts: np.ndarray) -> np.ndarray:
 
 
 def common_rotation(rotations: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the (3, 3) rotation Q of a specimen that carries one set of rotations to another best: minimises Σ ‖R_i Q − R'_i‖².
+    """Return the (3, 3) rotation Q of a specimen that carries one set of rotations to another best: minimises Σ ‖R_i Q − R'_i‖²."""
+    return nearest_rotation(np.einsum("nji,njk->ik", rotations, others))
 
-    Kabsch, Acta Cryst. A32 (1976) 922, doi:10.1107/S0567739476001873.
+
+def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
+    """Return the rotation Q nearest to a matrix (3, 3), which maximises tr(Qᵀ M).
+
+    For M = Σ b_i a_iᵀ it carries vectors a_i nearest to b_i. Kabsch, Acta Cryst. A32 (1976) 922, doi:10.1107/S0567739476001873.
     """
-    u, _, vt = np.linalg.svd(np.einsum("nji,njk->ik", rotations, others))
+    u, _, vt = np.linalg.svd(matrix)
     return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt

@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from benchsuite.physics.rotations import nearest_rotation
+
 LARGEST_CUTOFF_A = 1.2
 ROUNDS = 20
 
@@ -130,6 +132,5 @@ def _fit(truth: np.ndarray, traced: np.ndarray, registration: str) -> tuple[np.n
     """Return the rotation and shift with rotation @ traced − shift nearest to the truth."""
     rotation = np.eye(3)
     if registration == "rigid" and len(truth) >= 3:
-        u, _, vt = np.linalg.svd((truth - truth.mean(axis=0)).T @ (traced - traced.mean(axis=0)))
-        rotation = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+        rotation = nearest_rotation((truth - truth.mean(axis=0)).T @ (traced - traced.mean(axis=0)))
     return rotation, (traced @ rotation.T - truth).mean(axis=0)

@@ -22,7 +22,7 @@ from ase import Atoms
 from scipy.spatial import cKDTree
 
 from benchsuite.metrics.matching.match import default_cutoff
-from benchsuite.physics.rotations import is_rotation
+from benchsuite.physics.rotations import is_rotation, nearest_rotation
 
 SAMPLE = 250  # true atoms that starts are tried with
 TRIED = 60  # of them, for a start from a triple
@@ -193,7 +193,7 @@ def _from_triples(truth: np.ndarray, sample: np.ndarray, target: _Target) -> lis
             first, second = (near[np.abs(np.linalg.norm(near, axis=1) - length) < TRIPLE_TOLERANCE_A] for length in lengths[:2])
             apart = np.linalg.norm(first[:, None] - second[None], axis=2)
             for i, j in np.argwhere(np.abs(apart - lengths[2]) < TRIPLE_TOLERANCE_A):
-                rotation = _kabsch(np.stack(bonds), np.stack([first[i], second[j]]))
+                rotation = nearest_rotation(np.stack([first[i], second[j]]).T @ np.stack(bonds))
                 shift = positions[place] - rotation @ truth[anchor]
                 found.append((_coverage(sample, tree, rotation, shift, 2 * target.cutoff_A), rotation, shift))
     found.sort(key=lambda one: -one[0])
@@ -225,14 +225,8 @@ def _closest_points(
 
 
 def _rigid(source: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rotation = _kabsch(source - source.mean(axis=0), aim - aim.mean(axis=0))
+    rotation = nearest_rotation((aim - aim.mean(axis=0)).T @ (source - source.mean(axis=0)))
     return rotation, aim.mean(axis=0) - rotation @ source.mean(axis=0)
-
-
-def _kabsch(source: np.ndarray, aim: np.ndarray) -> np.ndarray:
-    """Return the rotation that carries vectors (n, 3) nearest to others."""
-    u, _, vt = np.linalg.svd(aim.T @ source)
-    return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) or 1.0]) @ vt
 
 
 def _coverage(sample: np.ndarray, tree: cKDTree, rotation: np.ndarray, shift: np.ndarray, cutoff_A: float) -> float:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchsuite.physics.statistics import robust_deviation
+
 SURE = 0.95
 FAR = 4.0  # standard deviations from every class
-NORMAL = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 UNKNOWN = 1e6  # times the largest intensity: the deviation of an intensity that is not known
 
 
@@ -49,5 +50,5 @@ def reconsidered(intensity: np.ndarray, deviation: np.ndarray, labels: np.ndarra
 def _centre_and_spread(intensity: np.ndarray, stated: np.ndarray) -> tuple[float, float]:
     """Return the centre of a class and the spread of its atoms beyond what is stated for them."""
     centre = float(np.median(intensity))
-    variance = (NORMAL * float(np.median(np.abs(intensity - centre)))) ** 2
+    variance = robust_deviation(intensity) ** 2
     return centre, float(np.sqrt(max(0.0, variance - float(np.median(stated**2)))))

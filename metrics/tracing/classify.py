@@ -23,10 +23,9 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
-from benchsuite.data import Volume
+from benchsuite.data import NON_ATOM, Volume
 from benchsuite.metrics.tracing.certainty import reconsidered
 
-NON_ATOM = "X"
 HALF_BOX = 2
 PARTICLE_BLUR_A = 1.5  # about half the distance of neighbouring heavy atoms
 Mask = Literal["none", "otsu", "particle"]

@@ -18,6 +18,7 @@ from ase import Atoms
 
 from benchsuite.data import Volume
 from benchsuite.metrics.tracing.peak_fit import gaussian, parabola, polynomial, subtract
+from benchsuite.physics.statistics import robust_deviation
 
 STRONGEST = 10
 RESIDUAL_SIGMAS = 5.0
@@ -100,7 +101,7 @@ def weak_peaks(data: np.ndarray, centres: np.ndarray, distance: float, level: fl
     model = gaussian(data, centres, max(2.0, distance / 2))
     rest = subtract(data, model)
     found = local_maxima(rest)
-    spread = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+    spread = robust_deviation(rest)
     found = found[rest[tuple(found.T)] > max(level, RESIDUAL_SIGMAS * spread)]
     far = keep_apart(
         np.concatenate([centres, found]), np.concatenate([np.full(len(centres), np.inf), rest[tuple(found.T)]]), distance

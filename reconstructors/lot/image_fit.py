@@ -24,6 +24,7 @@ from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel, ramp
 from benchsuite.physics.gaussians.probe_stack import ProbeStack
 from benchsuite.physics.projection.projector import Projector
+from benchsuite.physics.statistics import robust_deviation
 from benchsuite.reconstructors.images import projections
 from benchsuite.reconstructors.lot.image_schedule import Phase, phases
 from benchsuite.reconstructors.lot.params import LOTParams
@@ -178,7 +179,7 @@ class ImageFit:
         curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(images)).loss.sum())
         model.weights = None
         weight = -np.concatenate(slopes) / curvature
-        by_chance = 1.4826 * float(np.median(np.abs(weight - np.median(weight))))  # the deviation, were they all of noise
+        by_chance = robust_deviation(weight)  # the deviation, were they all of noise
         heavy = weight > max(FILL_WEIGHT * p.weakest * strong_weight(o.weight), SIGNIFICANT * by_chance)
         added = merged(Orbitals(points[heavy], weight[heavy], np.full(int(heavy.sum()), width)), p.merge_A, weigh=False)
         if len(added):

@@ -18,6 +18,7 @@ from benchsuite.data import TiltSeries
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.pattern_model import PatternModel
 from benchsuite.physics.gaussians.shapes import GAUSSIAN
+from benchsuite.physics.statistics import robust_deviation
 from benchsuite.reconstructors.lot.start import merged
 
 CHANCE = 20.0  # searches in one of which a single point passes by chance
@@ -76,7 +77,7 @@ def born(
 ) -> Orbitals:
     """Return new atoms where points ask significantly for at least `least`; none nearer than `apart_A` to a stronger one."""
     score = weight * np.sqrt(information)
-    spread = 1.4826 * float(np.median(np.abs(score - np.median(score))))
+    spread = robust_deviation(score)
     noise = max(spread, 1 / math.sqrt(electrons) if math.isfinite(electrons) else 0.0)
     chosen = (score > least_significance(len(points)) * noise) & (weight > least)
     found = Orbitals(points[chosen], weight[chosen], np.full(int(chosen.sum()), WIDTH_A2))

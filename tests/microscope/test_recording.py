@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from benchsuite.contract.settings import Acquisition, Imperfections, Scan, Tilts
+from benchsuite.data import electrons_per_position
 from benchsuite.microscope import record, rotations, true_drift_A, true_rotations
-from benchsuite.microscope.recording import electrons_per_position, shifted
+from benchsuite.microscope.recording import shifted
 from benchsuite.physics.rotations import rotation
 
 TILTS = Tilts(range_deg=(-60.0, 60.0), count=5)
@@ -38,7 +39,7 @@ def test_noise_free_data_come_back_as_they_are() -> None:
 
 def test_the_dose_is_for_the_whole_series() -> None:
     settings = acquisition(dose=2.0e5, step=0.5)
-    per_position = electrons_per_position(settings, images=10)
+    per_position = electrons_per_position(settings.dose_e_per_A2, 10, settings.scan.step_A)
     assert per_position == pytest.approx(2.0e5 / 10 * 0.25)
     data, _ = recorded(np.ones((5, 2, 40, 40), dtype=np.float32), settings)
     electrons = data.astype(np.float64).sum() * per_position
@@ -51,7 +52,7 @@ def test_counts_have_the_mean_and_the_variance_of_poisson(fraction: float) -> No
     settings = acquisition(dose=1e5)
     images = np.full((5, 1, 200, 200), fraction, dtype=np.float32)
     data, _ = recorded(images, settings)
-    electrons = electrons_per_position(settings, 5)
+    electrons = electrons_per_position(settings.dose_e_per_A2, 5, settings.scan.step_A)
     counts, mean, n = data.astype(np.float64) * electrons, fraction * electrons, data.size
     np.testing.assert_allclose(counts, np.round(counts), atol=1e-3 * max(1, mean))
     assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / n))
@@ -97,7 +98,7 @@ def test_background_is_a_fraction_of_the_maximum_and_has_noise_of_its_own() -> N
     assert plain.min() == pytest.approx(0.02)
     assert plain.max() == pytest.approx(0.22)
     noisy, _ = recorded(images, acquisition(background=0.1, dose=1e5))
-    expected = np.sqrt(0.02 / electrons_per_position(acquisition(dose=1e5), 5))
+    expected = np.sqrt(0.02 / electrons_per_position(1e5, 5, acquisition().scan.step_A))
     assert noisy[0].std() == pytest.approx(expected, rel=0.05)
 
 

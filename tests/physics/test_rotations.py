@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchsuite.data import Grid
-from benchsuite.physics.rotations import euler, is_rotation, random_rotation, rotation, single_axis, tilt_angles
+from benchsuite.physics.rotations import (
+    euler,
+    is_rotation,
+    nearest_rotation,
+    random_rotation,
+    rotation,
+    single_axis,
+    tilt_angles,
+)
 
 angles = st.floats(-360, 360)
 
@@ -52,3 +60,14 @@ def test_grid_centre_is_index_n_half():
     points = np.array([[0.3, -0.7, 1.1]])
     assert np.allclose(grid.positions(grid.indices(points)), points)
     assert np.allclose(grid.positions(np.array([[2, 3, 5]])), [[0.5, 0, 0]])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_nearest_rotation_carries_vectors_back_where_they_were_turned_to(seed):
+    rng = np.random.default_rng(seed)
+    turn, vectors = random_rotation(rng), rng.normal(size=(6, 3))
+    np.testing.assert_allclose(nearest_rotation((vectors @ turn.T).T @ vectors), turn, atol=1e-9)
+
+
+def test_nearest_rotation_of_a_mirror_is_a_rotation():
+    assert is_rotation(nearest_rotation(np.diag([3.0, 2.0, -1.0])))
