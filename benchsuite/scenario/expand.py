@@ -76,7 +76,9 @@ def axes(raw: Any, document: Document, problems: list[Problem]) -> list[Axis]:
             for key in bad:
                 message = f"{group[key]!r} must be a list with at least one value, such as [{group[key]!r}]"
                 problems.append(Problem(document.place((*path, key)), f"sweep.{key}", message))
-            if not bad and len(set(lengths.values())) > 1:
+            if not group:
+                problems.append(Problem(document.place(path), "sweep.zip", "must have at least one key"))
+            elif not bad and len(set(lengths.values())) > 1:
                 shown = ", ".join(f"{key}: {length}" for key, length in lengths.items())
                 problems.append(Problem(document.place(path), "sweep.zip", f"lists of unequal length ({shown})"))
             elif not bad:

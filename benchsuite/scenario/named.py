@@ -86,6 +86,8 @@ def _written_sweep(document: Document, problems: list[Problem]) -> list[Any]:
                 continue
             sources = {name: (*path, key) for key in group for name in _targets(document, key, (*path, key), problems)}
             steps = {name: _swept(document, group[str(at[-1])], at, problems) for name, at in sources.items()}
+            if group and not steps:
+                continue  # every key of it is a problem
             inner: KeyPath = ("zip",) if zipped or len(steps) > 1 else ()
             for name, at in sources.items():
                 places |= {("sweep", len(made), *inner, name, *rest): where for rest, where in _below(document, at).items()}

@@ -67,6 +67,7 @@ def problems(tmp_path, text, **options):
         ("analysis:", "acquisition.dose: 3\nanalysis:", ["acquisition.dose"]),
         ("name: good", "name: good\nsweep: [{seed: 3}]", ["must be a list"]),
         ("name: good", "name: good\nsweep: [{zip: {seed: [1, 2], repeats: [1]}}]", ["unequal length"]),
+        ("name: good", "name: good\nsweep: [{zip: {}}]", ["s.yaml:3:", "at least one key"]),
         ("name: good", "name: good\nsweep: [{acquisition.dose_e_per_A2: [1.0, -2.0]}]", ["-2.0", "greater than 0"]),
         ("name: good", "name: good\nsweep: [{acquisition.dosis: [1.0]}]", ["acquisition.dosis", "allowed"]),
         ("name: good", "name: good\npublished: [{where: {dose: 1}}]", ["is not swept"]),

@@ -127,6 +127,7 @@ def test_a_resolved_scenario_gives_the_same_cells(cells, tmp_path):
         ("  focal: {", "  focal: 3\n  other: {", ["s.yaml:13:", "experiments.focal", "must be a mapping"]),
         ("scales:", "sweep: [{experiments.focal.analysis.threshold: [2]}]\nscales:", ["s.yaml:21:", "less than 1"]),
         ("scales:", "sweep: [{experiments.fokal.analysis.blur_A: [2]}]\nscales:", ["s.yaml:21:", "did you mean 'focal'"]),
+        ("scales:", "sweep: [{zip: {experiments.none.analysis.blur_A: [2]}}]\nscales:", ["s.yaml:21:", "is not defined"]),
         ("scales:", "sweep: [{phantoms.big.atoms: [13]}]\nscales:", ["s.yaml:21:", "phantoms.big.atoms", "is not swept"]),
         ("scales:", "sweep: [{phantom: [big, smal]}]\nscales:", ["s.yaml:21:25", "did you mean 'small'"]),
         ("phantoms:\n  big:", "phantoms:\n  b.ig:", ["phantoms.b.ig"]),
