@@ -1,11 +1,8 @@
 """The simulated microscope: geometry of the tilts, limits of an experiment, simulation engines, and what a recording adds."""
 
 from benchsuite.microscope.limits import check_specimen
-from benchsuite.microscope.recording import record, true_drift_A, true_rotations
+from benchsuite.microscope.recording import dose_generator, record, true_drift_A, true_rotations
 from benchsuite.microscope.series import (
-    dose_generator,
-    drawn_drift_A,
-    drawn_rotations,
     empty_series,
     simulate_series,
 )
@@ -24,8 +21,6 @@ __all__ = [
     "check_physics",
     "check_specimen",
     "dose_generator",
-    "drawn_drift_A",
-    "drawn_rotations",
     "empty_series",
     "engine_name",
     "field_of_view_A",

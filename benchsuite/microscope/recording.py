@@ -5,7 +5,7 @@ from a Poisson distribution of mean I·n with
 
     n = dose / (number of images) · step²
 
-electrons per probe position; what is recorded is counts / n. The drawn truth is returned beside the data, for alignment scores.
+electrons per probe position; what is recorded is counts / n. Equal seeds give equal series.
 """
 
 from __future__ import annotations
@@ -14,25 +14,34 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from benchsuite.contract.settings import Acquisition, Imperfections, Tilts
-from benchsuite.data import electrons_per_position
+from benchsuite import seeds
+from benchsuite.contract.settings import Acquisition, Microscope
+from benchsuite.data import Modality, electrons_per_position
 from benchsuite.microscope.tilts import rotations
 from benchsuite.physics.rotations import rotation
 
 
-def true_rotations(tilts: Tilts, imperfections: Imperfections, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (n, 3, 3) rotations that the specimen really has and the (n,) angle errors in degrees.
+def true_rotations(acquisition: Acquisition, seed: int, repeat: int = 0) -> np.ndarray:
+    """Return the (n, 3, 3) rotations that the specimen really has: the nominal ones with the drawn tilt errors.
 
-    The error is a further rotation about `tilts.axis`, fixed in the laboratory: for a single-axis series an error of the angle.
+    An error is a further rotation about the tilt axis, fixed in the laboratory: for a single-axis series an error of the angle.
     """
-    nominal = rotations(tilts)
-    errors = imperfections.tilt_error_deg * rng.standard_normal(len(nominal))
-    return np.stack([rotation(tilts.axis, error) @ matrix for error, matrix in zip(errors, nominal, strict=True)]), errors
+    axis, nominal = acquisition.tilts.axis, rotations(acquisition.tilts)
+    errors_deg = (
+        seeds.generator(seed, "tilt_error", repeat).standard_normal(len(nominal)) * acquisition.imperfections.tilt_error_deg
+    )
+    return np.stack([rotation(axis, error) @ matrix for error, matrix in zip(errors_deg, nominal, strict=True)])
 
 
-def true_drift_A(acquisition: Acquisition, foci: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the (n_tilt, n_focus, 2) shifts (x, y) in Å of the specimen in every scan."""
-    return acquisition.imperfections.drift_A * rng.standard_normal((len(rotations(acquisition.tilts)), foci, 2))
+def true_drift_A(microscope: Microscope, acquisition: Acquisition, seed: int, repeat: int = 0) -> np.ndarray:
+    """Return the (n_tilt, n_focus, 2) drawn shifts (x, y) in Å of the specimen in every scan."""
+    shape = len(rotations(acquisition.tilts)), len(microscope.defoci_A), 2
+    return acquisition.imperfections.drift_A * seeds.generator(seed, "drift", repeat).standard_normal(shape)
+
+
+def dose_generator(modality: Modality, seed: int, repeat: int = 0) -> np.random.Generator:
+    """Return the generator of the counts: patterns and the virtual image fall on different parts of the detector."""
+    return seeds.generator(seed, "dose" if modality == "adf" else "dose of patterns", repeat)
 
 
 def record(

@@ -11,7 +11,7 @@ from benchsuite import seeds
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.data import Modality, Optics, TiltSeries
 from benchsuite.errors import PhysicsError
-from benchsuite.microscope.recording import record, true_drift_A, true_rotations
+from benchsuite.microscope.recording import dose_generator, record, true_drift_A, true_rotations
 from benchsuite.microscope.simulation import check_physics, simulate
 from benchsuite.microscope.tilts import box_depth_A, camera_field_A, rotations
 from benchsuite.physics.probe import centred_defocus_A
@@ -38,21 +38,6 @@ def empty_series(microscope: Microscope, simulation: Simulation, acquisition: Ac
     )
 
 
-def drawn_rotations(acquisition: Acquisition, seed: int, repeat: int = 0) -> np.ndarray:
-    """Return the (n, 3, 3) rotations that the specimen really has: the nominal ones with the drawn tilt errors."""
-    return true_rotations(acquisition.tilts, acquisition.imperfections, seeds.generator(seed, "tilt_error", repeat))[0]
-
-
-def drawn_drift_A(microscope: Microscope, acquisition: Acquisition, seed: int, repeat: int = 0) -> np.ndarray:
-    """Return the (n_tilt, n_focus, 2) shifts (x, y) in Å of the specimen in every scan."""
-    return true_drift_A(acquisition, len(microscope.defoci_A), seeds.generator(seed, "drift", repeat))
-
-
-def dose_generator(modality: Modality, seed: int, repeat: int = 0) -> np.random.Generator:
-    """Return the generator of the counts: patterns and the virtual image fall on different parts of the detector."""
-    return seeds.generator(seed, "dose" if modality == "adf" else "dose of patterns", repeat)
-
-
 def simulate_series(
     atoms: Atoms, microscope: Microscope, simulation: Simulation, acquisition: Acquisition, seed: int = 0, device: str = "cpu"
 ) -> TiltSeries:
@@ -64,7 +49,7 @@ def simulate_series(
     if problems := check_physics(microscope, simulation, acquisition):
         raise PhysicsError("\n".join(problems))
     modality = acquisition.mode
-    drift_A = drawn_drift_A(microscope, acquisition, seed)
+    drift_A = true_drift_A(microscope, acquisition, seed)
     noise_free = [
         simulate(
             atoms,
@@ -76,7 +61,7 @@ def simulate_series(
             drift_A=drift_A[tilt],
             device=device,
         )[modality]
-        for tilt, rotation in enumerate(drawn_rotations(acquisition, seed))
+        for tilt, rotation in enumerate(true_rotations(acquisition, seed))
     ]
     shifts_A = drift_A if modality == "adf" else np.zeros_like(drift_A)  # patterns were shifted when they were simulated
     brightest = max(float(tilt.max()) for tilt in noise_free)

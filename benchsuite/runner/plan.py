@@ -17,7 +17,6 @@ from benchsuite import code_version, microscope, registry, seeds
 from benchsuite.errors import BenchsuiteError
 from benchsuite.runner.graph import CellGraph, graphs_of, topological
 from benchsuite.runner.stages.base import Stage
-from benchsuite.runner.stages.image import true_rotations
 from benchsuite.scenario import Cell, Experiment, Loaded
 from benchsuite.store import Key, Store
 
@@ -89,7 +88,8 @@ def check_specimens(loaded: Loaded) -> None:
         seen.add(seed)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
         atoms = _built(e, rng)
-        microscope.check_specimen(atoms, true_rotations(e, cell.repeat), e.simulation, e.acquisition)
+        rotations = microscope.true_rotations(e.acquisition, e.seed, cell.repeat)
+        microscope.check_specimen(atoms, rotations, e.simulation, e.acquisition)
 
 
 def _built(experiment: Experiment, rng: np.random.Generator) -> Atoms:

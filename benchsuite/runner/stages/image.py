@@ -33,7 +33,7 @@ class ImageStage(Stage):
 
     def rotation(self) -> np.ndarray:
         """The (3, 3) rotation that the specimen really has, tilt error included."""
-        return true_rotations(self.experiment, self.repeat)[self.tilt]
+        return microscope.true_rotations(self.experiment.acquisition, self.experiment.seed, self.repeat)[self.tilt]
 
     def simulator(self) -> AnySimulator:
         """The engine that simulates, with its own parameters."""
@@ -66,7 +66,8 @@ class ImageStage(Stage):
 
     def drift_A(self) -> np.ndarray:
         """The (n_focus, 2) shifts of the specimen in the scans of this tilt; an image is shifted later, when it is recorded."""
-        return true_drift_A(self.experiment, self.repeat)[self.tilt]
+        e = self.experiment
+        return microscope.true_drift_A(e.microscope, e.acquisition, e.seed, self.repeat)[self.tilt]
 
     def seed(self) -> int:
         return seeds.seed_for(self.experiment.seed, "phonons", self.experiment.specimen_repeat(self.repeat), self.tilt)
@@ -79,24 +80,17 @@ class ImageStage(Stage):
         return microscope.simulate_cost(e.microscope, e.simulation, e.acquisition)
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
+        allocated: dict[Modality, np.ndarray] = {}
+
         def on_disk(modality: Modality, shape: tuple[int, ...]) -> np.ndarray:
-            return np.lib.format.open_memmap(folder / FILES[modality], mode="w+", dtype=np.float32, shape=shape)
+            file = folder / FILES[modality]
+            return allocated.setdefault(modality, np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape))
 
         e, more = self.experiment, {"seed": self.seed(), "drift_A": self.drift_A(), "allocate": on_disk}
         made = microscope.simulate(truth(sources[0]), self.rotation(), e.microscope, e.simulation, e.acquisition, **more)
         for modality, array in made.items():
-            if not isinstance(array, np.memmap):
+            if array is not allocated.get(modality):
                 np.save(folder / FILES[modality], array, allow_pickle=False)
-
-
-def true_rotations(experiment: Experiment, repeat: int) -> np.ndarray:
-    """Return the (n, 3, 3) rotations that the specimen really has: the nominal ones with the drawn tilt errors."""
-    return microscope.drawn_rotations(experiment.acquisition, experiment.seed, repeat)
-
-
-def true_drift_A(experiment: Experiment, repeat: int) -> np.ndarray:
-    """Return the (n_tilt, n_focus, 2) shifts (x, y) in Å of the specimen in every scan."""
-    return microscope.drawn_drift_A(experiment.microscope, experiment.acquisition, experiment.seed, repeat)
 
 
 def load_image(folder: Path, modality: Modality = "adf") -> np.ndarray:

@@ -16,7 +16,7 @@ from benchsuite.atomic import write_text
 from benchsuite.contract.settings import Acquisition
 from benchsuite.data import Modality
 from benchsuite.runner.stages.base import Bench, SeriesSource
-from benchsuite.runner.stages.image import ImageStage, load_image, true_drift_A, true_rotations
+from benchsuite.runner.stages.image import ImageStage, load_image
 from benchsuite.scenario import Experiment
 from benchsuite.storage import SERIES, json_safe, save_series
 
@@ -54,7 +54,7 @@ class SeriesStage(SeriesSource):
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         e, acquisition = self.experiment, self.experiment.acquisition
-        drift = true_drift_A(e, self.repeat)
+        drift = microscope.true_drift_A(e.microscope, acquisition, e.seed, self.repeat)
         series = microscope.empty_series(e.microscope, e.simulation, acquisition, self.modality)
         rng = microscope.dose_generator(self.modality, e.seed, self.repeat)
         moved = drift if acquisition.mode == "adf" else np.zeros_like(drift)  # of a 4D-STEM scan, when it was simulated
@@ -63,7 +63,7 @@ class SeriesStage(SeriesSource):
             map(load, sources), len(sources), acquisition, moved, rng, _brightest(acquisition, sources, load)
         )
         save_series(folder / SERIES, recorded, series)
-        hidden = {"drift_A": drift, "true_rotations": true_rotations(e, self.repeat)}
+        hidden = {"drift_A": drift, "true_rotations": microscope.true_rotations(acquisition, e.seed, self.repeat)}
         write_text(folder / IMPERFECTIONS, json.dumps(json_safe(hidden)))
 
 
