@@ -134,29 +134,29 @@ def with_setting(raw: Any, key: str, value: Any) -> tuple[Any, KeyPath]:
     if parts[0] == SWEEP and len(parts) > 1:
         sweep, path = _with_swept(raw.get(SWEEP), ".".join(parts[1:]), value)
         return {**raw, SWEEP: sweep}, path
-    kept = len(parts)
+    nested = len(parts)  # how many parts lead through mappings; the rest is one key
     if parts[0] == "reconstructors" and EXPERIMENT in parts[2:-1]:
-        kept = parts.index(EXPERIMENT, 2) + 1
+        nested = parts.index(EXPERIMENT, 2) + 1
     elif parts[0] in DEFINITIONS.values() and len(parts) > 1:
         defined = raw[parts[0]] if isinstance(raw.get(parts[0]), dict) else {}
         if parts[1] not in defined:
             raise KeyError(f"{parts[1]!r} is not defined in {parts[0]}; {choices(parts[1], defined)}")
-        kept = 2 if parts[0] == DEFINITIONS[EXPERIMENT] else kept
-    parts = parts[:kept] + ([".".join(parts[kept:])] if parts[kept:] else [])
+        nested = 2 if parts[0] == DEFINITIONS[EXPERIMENT] else nested
+    parts = parts[:nested] + ([".".join(parts[nested:])] if parts[nested:] else [])
     return _with_part(raw, parts, 0, value)
 
 
-def _with_part(here: Any, parts: Sequence[str], depth: int, value: Any) -> tuple[Any, KeyPath]:
+def _with_part(node: Any, parts: Sequence[str], depth: int, value: Any) -> tuple[Any, KeyPath]:
     if depth == len(parts):
         return copy.deepcopy(value), ()
-    if not isinstance(here, (dict, list)):
-        raise KeyError(f"{'.'.join(parts[:depth])} is {here!r}, which has no keys")
-    if isinstance(here, list):
-        number = entry_of(here, parts[depth])
-        inner, path = _with_part(here[number], parts, depth + 1, value)
-        return [*here[:number], inner, *here[number + 1 :]], (number, *path)
-    inner, path = _with_part(here.get(parts[depth], {}), parts, depth + 1, value)
-    return {**here, parts[depth]: inner}, (parts[depth], *path)
+    if not isinstance(node, (dict, list)):
+        raise KeyError(f"{'.'.join(parts[:depth])} is {node!r}, which has no keys")
+    if isinstance(node, list):
+        number = entry_of(node, parts[depth])
+        inner, path = _with_part(node[number], parts, depth + 1, value)
+        return [*node[:number], inner, *node[number + 1 :]], (number, *path)
+    inner, path = _with_part(node.get(parts[depth], {}), parts, depth + 1, value)
+    return {**node, parts[depth]: inner}, (parts[depth], *path)
 
 
 def _with_swept(sweep: Any, key: str, values: Any) -> tuple[Any, KeyPath]:

@@ -21,7 +21,7 @@ from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.steps import preprocessed_by
 from benchsuite.scenario.validation import validate
 
-OWN_SECTIONS = ("acquisition", "microscope", "simulation", "series", "grid", "analysis", "limits")
+EXPERIMENT_SECTIONS = ("acquisition", "microscope", "simulation", "series", "grid", "analysis", "limits")
 
 
 @dataclass(frozen=True)
@@ -135,23 +135,25 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
             _set(variant, key, value, document.place(_sweep_path(raw, key)), problems)
         absolute(variant)
         experiment, specs = _sections(variant, scenario, problems)
-        own = [_experiment_of_entry(variant, number, scenario, problems) for number in range(len(specs))]
+        changed = [_experiment_of_entry(variant, number, scenario, problems) for number in range(len(specs))]
         if experiment is None or problems:
             continue
         for repeat, (position, spec) in itertools.product(range(repeats), enumerate(specs)):
             chain = _chain(variant.value["reconstructors"], position)
-            swept = {key: expand.shown(settings[key]) if any(_concerns(raw, key, one) for one in chain) else None for key in keys}
+            swept = {
+                key: expand.shown(settings[key]) if any(_concerns(raw, key, place) for place in chain) else None for key in keys
+            }
             identity = (spec.label, repeat, *swept.values())
             if identity not in seen:
                 seen.add(identity)
                 cell = None
-                for one in reversed(chain):
+                for place in reversed(chain):
                     cell = Cell(
                         id=f"{len(cells):04d}",
                         swept=swept,
                         repeat=repeat,
-                        experiment=own[one] or experiment,
-                        reconstructor=specs[one],
+                        experiment=changed[place] or experiment,
+                        reconstructor=specs[place],
                         initial=cell,
                     )
                 assert cell is not None
@@ -192,7 +194,7 @@ def _sections(
 
 
 def _experiment_of_entry(document: Document, number: int, scenario: Scenario | None, problems: list[Problem]) -> Experiment | None:
-    """Return the experiment of a reconstructor that asks for its own (`experiment: {key: value}`), or None."""
+    """Return the experiment of a reconstructor with changes (`experiment: {key: value}`), or None."""
     entry, path = document.value["reconstructors"][number], ("reconstructors", number, expand.EXPERIMENT)
     settings = entry.get(expand.EXPERIMENT) if isinstance(entry, dict) else None
     if settings is None:
@@ -204,8 +206,12 @@ def _experiment_of_entry(document: Document, number: int, scenario: Scenario | N
     variant = Document(document.value, document.source, dict(document.places))
     for key, value in settings.items():
         place = document.place((*path, key))
-        if str(key).split(".")[0] not in OWN_SECTIONS:
-            problems.append(Problem(place, f"{dotted(path)}.{key}", f"is not of the experiment; {choices(str(key), OWN_SECTIONS)}"))
+        if str(key).split(".")[0] not in EXPERIMENT_SECTIONS:
+            problems.append(
+                Problem(
+                    place, f"{dotted(path)}.{key}", f"is not a section of an experiment; {choices(str(key), EXPERIMENT_SECTIONS)}"
+                )
+            )
             return None
         _set(variant, key, value, place, problems)
     absolute(variant)
@@ -268,9 +274,9 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
             continue
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
-            problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; give each its own"))
-        own = ("use", "label", expand.EXPERIMENT, expand.FROM, expand.PREPROCESS)
-        given = {key: value for key, value in entry.items() if key not in own}
+            problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; labels must differ"))
+        reserved = ("use", "label", expand.EXPERIMENT, expand.FROM, expand.PREPROCESS)
+        given = {key: value for key, value in entry.items() if key not in reserved}
         params = validate(model, given, document, path, problems)
         steps = preprocessed_by(entry, document, path, problems)
         if expand.FROM in entry:
@@ -284,15 +290,15 @@ def _check_refinement(
     entry: Mapping[str, Any], above: Sequence[Any], document: Document, path: KeyPath, problems: list[Problem]
 ) -> None:
     if not registry.reconstructor(entry["use"]).refines:
-        problems.append(Problem(document.place(path), dotted(path), f"{entry['use']} cannot refine the atoms of another"))
-    if _first_of(entry, above) is None:
+        problems.append(Problem(document.place(path), dotted(path), f"{entry['use']} cannot refine another reconstruction"))
+    if _refined_by(entry, above) is None:
         labels = [str(item["label"]) for item in above if isinstance(item, dict) and "label" in item]
-        message = f"{entry[expand.FROM]!r} is no entry above this one; {choices(str(entry[expand.FROM]), labels)}"
+        message = f"{entry[expand.FROM]!r} is not the label of an entry above; {choices(str(entry[expand.FROM]), labels)}"
         problems.append(Problem(document.place(path), dotted(path), message))
 
 
-def _first_of(entry: Mapping[str, Any], above: Sequence[Any]) -> int | None:
-    """Return the place of the entry whose atoms one refines; None where it refines none, or there is no such entry."""
+def _refined_by(entry: Mapping[str, Any], above: Sequence[Any]) -> int | None:
+    """Return the position of the entry whose atoms this one refines; None if it refines none, or there is no such entry."""
     try:
         return expand.entry_of(above, str(entry[expand.FROM])) if entry.get(expand.FROM) is not None else None
     except KeyError:
@@ -300,17 +306,17 @@ def _first_of(entry: Mapping[str, Any], above: Sequence[Any]) -> int | None:
 
 
 def _chain(entries: Sequence[Mapping[str, Any]], position: int) -> list[int]:
-    """Return the position of a reconstructor, of the one whose atoms it refines, and so on."""
+    """Return the positions of a reconstructor, of the reconstruction that it refines, and so on."""
     chain = [position]
-    while (first := _first_of(entries[chain[-1]], entries[: chain[-1]])) is not None:
-        chain.append(first)
+    while (refined := _refined_by(entries[chain[-1]], entries[: chain[-1]])) is not None:
+        chain.append(refined)
     return chain
 
 
 def _check_elements(document: Document, sections: Mapping[str, Any], problems: list[Problem]) -> None:
     from ase.data import chemical_symbols
 
-    known = set(chemical_symbols[1:])
+    symbols = set(chemical_symbols[1:])
     named: list[tuple[KeyPath, str]] = []
     if sections["analysis"]:
         named += [(("analysis", "species", i), symbol) for i, symbol in enumerate(sections["analysis"].species)]
@@ -318,7 +324,7 @@ def _check_elements(document: Document, sections: Mapping[str, Any], problems: l
     if phonons:
         named += [(("acquisition", "frozen_phonons", "rms_A", symbol), symbol) for symbol in phonons.rms_A]
     for path, symbol in named:
-        if symbol not in known:
+        if symbol not in symbols:
             problems.append(Problem(document.place(path), dotted(path), f"{symbol!r} is not a chemical element"))
 
 

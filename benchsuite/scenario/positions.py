@@ -113,10 +113,14 @@ class _Reader:
         self.document.places.setdefault(path, self._place(event))
         kind = type(event).__name__
         if kind == "AliasEvent":
-            self._problem(event, path, f"alias *{event.anchor}: anchors and aliases are not allowed; write the value out")
+            self._problem(
+                event,
+                path,
+                f"alias *{event.anchor}: anchors and aliases are not allowed; define the block by name",
+            )
             return None
         if getattr(event, "anchor", None):
-            self._problem(event, path, f"anchor &{event.anchor}: anchors and aliases are not allowed; write the value out")
+            self._problem(event, path, f"anchor &{event.anchor}: anchors and aliases are not allowed; define the block by name")
         if getattr(event, "tag", None) not in (None, "!"):
             self._problem(event, path, f"tag {event.tag}: tags are not allowed")
         if kind == "ScalarEvent":

@@ -240,9 +240,9 @@ def test_steps_that_do_not_fit_are_refused(tmp_path):
 
 def test_a_refinement_of_nothing_is_refused(tmp_path):
     found = problems(tmp_path, REFINED.replace("from: slow", "from: slov"))
-    assert "reconstructors.2.from: 'slov' is no entry above this one; did you mean 'slow'?" in found
-    assert "wbp cannot refine the atoms of another" in problems(tmp_path, REFINED.replace("use: lot", "use: wbp"))
-    assert "None is no entry above this one" in problems(tmp_path, REFINED.replace(", from: slow", ""))
+    assert "reconstructors.2.from: 'slov' is not the label of an entry above; did you mean 'slow'?" in found
+    assert "wbp cannot refine another reconstruction" in problems(tmp_path, REFINED.replace("use: lot", "use: wbp"))
+    assert "None is not the label of an entry above" in problems(tmp_path, REFINED.replace(", from: slow", ""))
     assert "must be refine: {use: ..., from: ...}" in problems(tmp_path, REFINED.replace("{use: lot, from: slow}", "[lot, slow]"))
     swept = load(write(tmp_path, REFINED), overrides=["reconstructors.slow + LOT.from=resire"]).cells[2]
     assert swept.initial.reconstructor.label == "RESIRE"
@@ -277,7 +277,7 @@ def test_a_reconstructor_may_ask_for_its_own_experiment(tmp_path):
     assert (own.acquisition.mode, own.analysis.threshold) == ("4dstem", 0.2)
     assert (other.acquisition.mode, other.analysis.threshold) == ("adf", 0.05)
     assert Cell.model_validate_json(cells[0].model_dump_json()) == cells[0]
-    assert "is not of the experiment" in problems(tmp_path, text.replace("acquisition.mode: 4dstem", "phantom.atoms: 3"))
+    assert "is not a section of an experiment" in problems(tmp_path, text.replace("acquisition.mode: 4dstem", "phantom.atoms: 3"))
     assert "did you mean 'threshold'" in problems(tmp_path, text.replace("analysis.threshold: 0.2", "analysis.treshold: 0.2"))
     assert "must be a name, or a mapping" in problems(tmp_path, text.replace(OWN, "{use: mset, experiment: 4}"))
 
