@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 API = {
     "Acquisition": "benchsuite.contract.settings",
+    "Column": "benchsuite.columns",
     "Contents": "benchsuite.contract.reader",
     "Context": "benchsuite.contract.algorithm",
     "Cost": "benchsuite.contract.cost",
@@ -21,6 +22,7 @@ API = {
     "Figure": "benchsuite.contract.figure",
     "Grid": "benchsuite.data",
     "Iterate": "benchsuite.contract.reconstructor",
+    "Margin": "benchsuite.columns",
     "MappedArray": "benchsuite.contract.reader",
     "Metric": "benchsuite.contract.metric",
     "Microscope": "benchsuite.contract.settings",
@@ -38,6 +40,7 @@ API = {
     "Reconstructor": "benchsuite.contract.reconstructor",
     "Run": "benchsuite.results",
     "Scored": "benchsuite.contract.metric",
+    "Scores": "benchsuite.contract.metric",
     "Simulation": "benchsuite.contract.settings",
     "Simulator": "benchsuite.contract.simulator",
     "TiltSeries": "benchsuite.data",

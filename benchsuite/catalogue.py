@@ -2,93 +2,65 @@
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from benchsuite import registry
+from benchsuite.columns import Column
+from benchsuite.contract.metric import AnyMetric
 from benchsuite.contract.settings import Simulation
 from benchsuite.errors import UnknownNameError
 from benchsuite.params import Params
 from benchsuite.phantoms.substrate import Substrate
-from benchsuite.results import LEADING, SCORES
+from benchsuite.results import COSTS, LEADING, SETTING
 from benchsuite.scenario import library
+from benchsuite.scenario.metrics import ordered_metrics
 from benchsuite.scenario.positions import read_document
 
-METRICS = {
-    "rmsd_pm": "root mean square distance of matched atoms after the common shift is removed (pm)",
-    "ospa_pm": "the same with every unmatched atom counted at the cut-off of the matching: what methods are ranked by (pm)",
-    "tracing_error_pct": "(false positives + missed) / true atoms (%)",
-    "classification_rate_pct": "correctly classified / true atoms (%)",
-    "recall_<El>_pct": "true atoms of an element that were found (%)",
-    "r_factor": "Σ|I − I_calc| / Σ|I| of the volume's projections, one scale for the series; against the preprocessed series",
-    "resolution_fsc_A": "where the Fourier shell correlation with the truth falls below 0.5 (Å)",
-    "resolution_half_sets_A": "where the Fourier shell correlation of reconstructions of half the tilts each falls below 0.143 (Å)",
-    "n_ambiguous": "traced atoms whose element their intensity, with its stated uncertainty, does not tell with 95% probability",
-    "n_traced": "atoms traced, non-atoms left out; n_traced_<El>: taken for an element (without a truth)",
-    "registration_fit": "how well a truth of unknown frame fits the traced atoms, from 0 to 1; registration_mirrored_fit: mirrored",
-    "resolution_<x|y|z>_A": "last peak of the 3D spectral amplitude along an axis of the specimen (Å)",
-    "sites_found_<El>_pct": "true sites from which a maximum of the volume of their own is reached uphill (%)",
-    "site_displacement_pm": "mean distance from found sites to their maxima (pm); site_displacement_<x|y|z>_pm: mean |component|",
-    "lattice_rotation_deg": "between the true crystal and the lattice that Bragg peaks of the volume show (degrees)",
-    "lattice_strain_pct": "largest principal strain of that lattice against the true one (%)",
-    "phase_correlation": "of phases, as they are before alignment, with the true ones of each view: Pearson's, on average",
-    "alignment_error_px": "RMS error per axis of the shifts that an alignment found (pixels), a common translation removed",
-    "alignment_error_deg": "RMS error of its rotations (°), a common rotation removed",
-    "slice_correlation": "the same of the worst slice that holds atoms",
-    "slice_confusion": "of a slice with the true phase of another slice, at worst",
-    "focus_error_A": "how far the planes where fitted probes are sharpest are from the true foci, at worst (Å)",
-    "bond_length_error_pm": "root mean square error of nearest-neighbour bond lengths (pm)",
-    "reconstruct_s": "time of the reconstruction (s)",
-    "peak_memory_mb": "peak resident memory of the reconstruction (MB)",
-}
-MORE_COLUMNS = (  # of the results table, beside the metrics that `list` shows
-    "match_cutoff_A",
-    "shift_<x|y|z>_A",
-    "rotation_deg",
-    "identified_<El>_pct",
-    "rmsd_<El>_pm",
-    "site_displacement_<x|y|z>_pm",
-)
 CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric", "figure", "reader")
 KINDS = (*(registry.GROUPS[kind].removeprefix("benchsuite.") for kind in CLASSES), "scenarios")
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
-    """Return (name, title) of all phantoms, simulators, preprocessing steps, reconstructors, metrics, figures or scenarios."""
+    """Return (name, title) of everything of a kind: phantoms, simulators, ..., metrics (with their columns), or scenarios."""
+    if what == "metrics":
+        return [entry for name, cls in ordered_metrics() for entry in _of_metric(name, cls)]
     if what in KINDS[:-1]:
         kind = CLASSES[KINDS.index(what)]
-        built_in = METRICS.items() if kind == "metric" else ()
-        return [*built_in, *((name, registry.registered(kind, name).title) for name in registry.names(kind))]
+        return [(name, registry.registered(kind, name).title) for name in registry.names(kind)]
     if what == "scenarios":
         return [(name, _title(name)) for name in library.names()]
     raise UnknownNameError("list", what, KINDS)
 
 
+def _of_metric(name: str, cls: type[AnyMetric]) -> Iterator[tuple[str, str]]:
+    yield name, cls.title if cls.default else f"{cls.title} (on request: analysis.metrics)"
+    for column in cls.declared():
+        yield f"  {column.name}", _explained(column)
+
+
+def _explained(column: Column) -> str:
+    return f"{column.heading}: {column.description}" if column.description else column.heading
+
+
 def describe(name: str) -> str:
-    """Return the description of anything that has a name. Raises UnknownNameError."""
+    """Return the description of anything that has a name, columns of the results table included. Raises UnknownNameError."""
     found = [_describe_class(kind, name) for kind in reversed(CLASSES) if name in registry.names(kind)]
     if found:
         return "\n\n".join(found)
-    if name in METRICS:
-        return f"{name}: {METRICS[name]}"
+    metrics = [(f" (metric {metric})", column) for metric, cls in ordered_metrics() for column in cls.declared()]
+    columns = [*metrics, *(("", column) for column in (*LEADING, *COSTS, *SETTING))]
+    for owner, column in columns:
+        if (concrete := column.of(name)) is not None:
+            return f"{name}{owner}: {_explained(concrete)}{_better(concrete)}"
     if name in library.names():
         value = read_document(library.resolve(name)).value
         return f"{name}: {value.get('title', '')}\n{value.get('description', '')}".rstrip()
-    everything = [*(name for kind in CLASSES for name in registry.names(kind)), *METRICS, *library.names()]
-    raise UnknownNameError("name", name, everything)
+    everything = [name for kind in CLASSES for name in registry.names(kind)]
+    raise UnknownNameError("name", name, [*everything, *(column.name for _, column in columns), *library.names()])
 
 
-def is_built_in(column: str) -> bool:
-    """Whether the results table uses that name for something of its own in any run."""
-    return any(re.fullmatch(pattern, column) for pattern in _patterns())
-
-
-@functools.cache
-def _patterns() -> tuple[str, ...]:
-    names = [*LEADING, *SCORES, *METRICS, *MORE_COLUMNS]
-    patterns = {"<El>": "[A-Z][a-z]?", "<x|y|z>": "[xyz]"}
-    return tuple(re.sub("<.*>", lambda found: patterns.get(found[0], r"\w+"), name) for name in names)
+def _better(column: Column) -> str:
+    return "" if column.direction == "neither" else f"; {column.direction} is better"
 
 
 def _describe_class(kind: str, name: str) -> str:
@@ -98,8 +70,7 @@ def _describe_class(kind: str, name: str) -> str:
         written = [what for what, format in (("stacks and volumes", "stack"), ("whole series", "series")) if cls.writes(format)]
         return "\n".join([*lines, f"suffixes: {' '.join(cls.suffixes)}", f"can be written: {', '.join(written) or 'no'}"])
     if kind == "metric":
-        better = "" if cls.direction == "neither" else f"; {cls.direction} is better"
-        lines.append(f"unit: {cls.unit or 'none'}{better}")
+        lines += ["columns:", *(f"  {column.name:<28} {_explained(column)}{_better(column)}" for column in cls.declared())]
     if kind == "simulator":
         lines.append(f"makes: {', '.join(cls.modalities)}")
     if kind == "figure":

@@ -8,6 +8,7 @@ shares no code with any reconstructor: a wrong sign, axis or handedness shows.
 from __future__ import annotations
 
 import functools
+import re
 import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,19 +18,21 @@ import numpy as np
 import scipy.fft
 import scipy.special
 from ase import Atoms
-from scipy.spatial.distance import cdist
 
-from benchsuite import catalogue, registry
+from benchsuite import registry
+from benchsuite.columns import DIRECTIONS
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.metric import DIRECTIONS, AnyMetric, Scored, metric_misfit
+from benchsuite.contract.metric import NO_PAIRS, AnyMetric, Matched, Scored
 from benchsuite.contract.phantom import AnyPhantom
 from benchsuite.contract.preprocessing import AnyPreprocessing
 from benchsuite.contract.reconstructor import AnyReconstructor, Iterate
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.contract.simulator import AnySimulator, simulation_misfit
 from benchsuite.data import Fit, Grid, Modality, Optics, Reconstruction, TiltSeries, Volume
+from benchsuite.metrics.matching.matched import match_atoms
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.rotations import single_axis, tilt_angles
+from benchsuite.results import COSTS, LEADING, SETTING
 from benchsuite.storage import load_reconstruction, save_reconstruction
 
 SIGMA_A = 0.5
@@ -233,17 +236,16 @@ def _scores(last: Iterate, series: TiltSeries, grid: Grid, single_view: bool) ->
         save_reconstruction(Path(folder), answer)
         stored = load_reconstruction(Path(folder))
     assert sorted(stored.extras) == sorted(last.extras), "arrays in extras are lost"
-    truth = traced = None
-    pairs = np.empty((0, 2), dtype=int)
+    truth, matched = Atoms("Cu4", CHIRAL_A), Matched(truth=None, traced=None)
     if not single_view:
-        truth, traced = (Atoms("Cu4", positions) for positions in (CHIRAL_A, _found(last, grid)[:4]))
-        pairs = np.column_stack([np.arange(4), cdist(CHIRAL_A, traced.positions).argmin(axis=1)])
-    scored = Scored(truth, traced, pairs, stored, series, recorded=series)
+        matched = match_atoms(truth, Atoms("Cu4", _found(last, grid)[:4]))
+    scored = Scored(**vars(matched), reconstruction=stored, series=series, recorded=series, grid=grid, specimen=truth)
     values = {f"fit.{name}": float(np.abs(array).sum()) for name, array in stored.fit.arrays().items()}
     values |= {} if stored.slices is None else {"slices": float(stored.slices.phase.sum())}
     for name in registry.names("metric"):
-        if registry.metric(name).__module__.startswith("benchsuite."):
-            values |= registry.metric(name)().measure(scored)
+        metric = registry.metric(name)()
+        if type(metric).__module__.startswith("benchsuite."):
+            values |= metric.checked(metric.measure(scored)).values
     return values
 
 
@@ -370,49 +372,74 @@ def scored_problem() -> Scored:
     """Return what a metric sees of the chiral specimen: one atom 0.1 Å off, one missing, one false, one taken for no atom."""
     truth = Atoms("Cu2Au2", CHIRAL_A)
     truth.set_array("outcome", np.array(["found", "missing", "found", "misclassified"]))
+    truth.set_array("displacement_A", np.array([0.1, np.nan, 0.0, 0.0]))
     traced = Atoms("CuAuCuCuX", [*(CHIRAL_A[[0, 2, 3]] + [[0.1, 0, 0], [0, 0, 0], [0, 0, 0]]), [4.0, 4.0, 4.0], [0.0, 0.0, 4.0]])
     traced.set_array("outcome", np.array(["true", "true", "false_class", "false_positive", "non_atom"]))
     series, grid = small_problem()
     volume = Volume(np.random.default_rng(5).random(grid.shape, dtype=np.float32), grid.voxel_A)
     answer = Reconstruction(volume, None, np.array([[1.0, 2.0], [2.0, 1.0]]), 1.0)
-    return Scored(truth, traced, np.array([[0, 0], [2, 1], [3, 2]]), answer, series, recorded=series)
+    return Scored(
+        truth=truth,
+        traced=traced,
+        pairs=np.array([[0, 0], [2, 1], [3, 2]]),
+        cutoff_A=1.0,
+        positions_found=traced.positions.copy(),
+        reconstruction=answer,
+        grid=grid,
+        series=series,
+        recorded=series,
+        specimen=truth,
+    )
 
 
 def check_metric(metric: AnyMetric) -> None:
-    """A metric describes itself, returns numbers under its own column names, is deterministic, and does not change its input.
+    """A metric describes itself and its columns, returns what it declares, is deterministic, and does not change its input.
 
     Where there is no truth, no traced atom or no volume, it answers with nan, or without the value, instead of raising.
     """
     assert metric.title, "title is empty"
     assert metric.reference, "reference is empty"
-    assert metric.direction in DIRECTIONS, f"direction is {metric.direction!r}, not one of {', '.join(DIRECTIONS)}"
+    columns = metric.declared()
+    for column in columns:
+        assert column.title, f"the column {column.name!r} has no title"
+        assert re.fullmatch(r"[A-Za-z](\w|<El>|<axis>)*", column.name, re.ASCII), f"{column.name!r} cannot name a column"
+        assert column.direction in DIRECTIONS, f"direction is {column.direction!r}, not one of {', '.join(DIRECTIONS)}"
+    others = [*LEADING, *COSTS, *SETTING, *(one for cls in _others(metric) for one in cls.declared())]
+    taken = [column.name for column in columns if any(column.clashes(other) for other in others)]
+    assert not taken, f"the column {taken[0]!r} is built in; give it another name" if taken else ""
     whole = scored_problem()
     assert whole.truth is not None
-    nothing, no_pairs = Atoms(), np.empty((0, 2), dtype=int)
+    nothing = Atoms()
     only_atoms = replace(whole.reconstruction, volume=None, atoms=whole.traced)
     seen = {
         "a plain answer": whole,
-        "a series without a truth": replace(whole, truth=None, pairs=no_pairs),
-        "no traced atom": replace(whole, traced=nothing, pairs=no_pairs),
+        "a series without a truth": replace(whole, truth=None, specimen=None, pairs=NO_PAIRS),
+        "no traced atom": replace(whole, traced=nothing, positions_found=nothing.positions, pairs=NO_PAIRS),
         "an answer without a volume": replace(whole, reconstruction=only_atoms),
-        "slices too thick for atoms": replace(whole, truth=None, traced=None, pairs=no_pairs),
+        "slices too thick for atoms": replace(whole, truth=None, traced=None, pairs=NO_PAIRS),
     }
     for what, one in seen.items():
         before = _copied(one)
         try:
-            first, second = metric.measure(one), metric.measure(one)
+            answers = metric.measure(one), metric.measure(one)
         except Exception as error:
             raise AssertionError(f"measure() raises {type(error).__name__} for {what}: {error}") from error
-        misfit = metric_misfit(first)
-        assert misfit is None, f"for {what}: {misfit}"
-        taken = [name for name in first if catalogue.is_built_in(name)]
-        assert not taken, f"the column {taken[0]!r} is built in; give it another name" if taken else ""
-        same = [np.array_equal(first[name], second[name], equal_nan=True) for name in first]
+        try:
+            first, second = ({**found.curves, **found.values} for found in map(metric.checked, answers))
+        except ValueError as error:
+            raise AssertionError(f"for {what}: {error}") from error
+        same = [np.array_equal(np.asarray(first[name]), np.asarray(second[name]), equal_nan=True) for name in first]
         assert [*first] == [*second], f"two calls differ for {what}: {first}, {second}"
         assert all(same), f"two calls differ for {what}: {first}, {second}"
         changed = [name for name, array in _copied(one).items() if not np.array_equal(array, before[name])]
         assert not changed, f"measure() changed {changed[0]}" if changed else ""
-    assert metric.measure(whole), "measure() has no value for a plain answer"
+    assert metric.checked(metric.measure(whole)).values, "measure() has no value for a plain answer"
+
+
+def _others(metric: AnyMetric) -> list[type[AnyMetric]]:
+    """The metrics of every run, without this one."""
+    found = [registry.metric(name) for name in registry.names("metric")]
+    return [cls for cls in found if cls.default and cls is not type(metric)]
 
 
 def _copied(scored: Scored) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ import pandas as pd
 from ase import Atoms
 
 from benchsuite.atomic import write_text
+from benchsuite.columns import Column, Columns
 from benchsuite.data import Preprocessed, Reconstruction, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.storage import SERIES, load_arrays, load_atoms, load_preprocessed, load_reconstruction, load_series
@@ -22,7 +23,24 @@ from benchsuite.store import Key, Store, digest
 RUN_FILE = "run.json"
 TABLE_FILE = "results.csv"
 CELLS_FOLDER = "cells"
-FORMAT = 1
+FORMAT = 2
+PREPROCESSED = "preprocessed_"  # with a number: a step of `preprocess:` among the keys of a cell
+METRIC = "metric_"  # with a name: a metric that the scenario asks for
+LEADING = (  # columns of every table, first of all
+    Column("cell", "Cell", role="fact"),
+    Column("scenario", "Scenario", role="fact"),
+    Column("scale", "Scale", role="fact"),
+    Column("status", "Status", role="fact"),
+    Column("reason", "Reason", role="fact"),
+    Column("reconstructor", "Method", role="fact"),
+    Column("repeat", "Repeat", role="fact"),
+    Column("seed", "Seed", role="fact"),
+)
+COSTS = (  # behind the scores
+    Column("reconstruct_s", "Time", "s", "lower", role="cost", description="Time of the reconstruction and the steps before it"),
+    Column("peak_memory_mb", "Peak memory", "MB", "lower", role="cost", description="Peak resident memory of the reconstruction"),
+)
+SETTING = (Column("device", "Device", role="fact"), Column("engine", "Engine", role="fact"))  # last of all
 
 
 class Run:
@@ -80,28 +98,28 @@ class Run:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per cell, columns as in results.csv."""
-        return table_of([record["row"] for record in self.records.values()], self.sweep_keys)
+        return table_of([record["row"] for record in self.records.values()], self.sweep_keys, self.columns)
 
     def write_table(self) -> None:
         """Write results.csv anew: a run that was killed may not have written its last rows."""
-        write_table(self.folder, [record["row"] for record in self.records.values()], self.sweep_keys)
+        write_table(self.folder, [record["row"] for record in self.records.values()], self.sweep_keys, self.columns)
 
     @cached_property
-    def measures(self) -> dict[str, dict[str, str]]:
-        """{column: {metric, title, unit, direction}} of the metrics that the scenario asks for beyond the built-in scores."""
-        return {name: told for record in self.records.values() for name, told in record.get("measures", {}).items()}
+    def columns(self) -> Columns:
+        """The columns of the table, as what fills them declares them."""
+        return Columns([*LEADING, *Columns.from_json(self._about["columns"]), *COSTS, *SETTING])
 
     @cached_property
     def without_atoms(self) -> bool:
         """Whether there are scores, but none of them of atoms: slices of single views have none."""
         scored = self.table[self.table["status"] == "ok"]
-        return len(scored) > 0 and bool(scored["n_traced"].isna().all())
+        return len(scored) > 0 and _lacks(scored, "n_traced")
 
     @cached_property
     def without_truth(self) -> bool:
         """Whether there are scores, but no truth that any of them is against: the series is somebody's own."""
         scored = self.table[self.table["status"] == "ok"]
-        return len(scored) > 0 and bool(scored["n_true"].isna().all())
+        return len(scored) > 0 and _lacks(scored, "n_true")
 
     def cell(self, cell_id: str) -> CellResult:
         """Return the stored data of a cell."""
@@ -151,20 +169,22 @@ class CellResult:
         return load_reconstruction(folder) if folder else None
 
     def truth(self) -> Atoms | None:
-        file = self._folder("scores", "truth_scored.extxyz")
+        file = self._folder("match", "truth_scored.extxyz")
         return load_atoms(file) if file else None
 
     def traced(self) -> Atoms | None:
-        file = self._folder("scores", "traced_scored.extxyz")
+        file = self._folder("match", "traced_scored.extxyz")
         return load_atoms(file) if file else None
 
     def curves(self) -> dict[str, np.ndarray]:
-        folder = self._folder("scores", "curves.zarr")
-        return load_arrays(folder)[0] if folder else {}
+        """The curves of all metrics; those that every run has keep their names."""
+        stages = [stage for stage in self.run.records[self.id]["keys"] if stage.startswith(METRIC)]
+        folders = [folder for stage in (*stages, "scores") if (folder := self._folder(stage, "curves.zarr"))]
+        return {name: curve for folder in folders for name, curve in load_arrays(folder)[0].items()}
 
     def confusion(self) -> dict[str, dict[str, int]]:
-        """Counts {true element or "false": {traced as element or "missing": n}}; empty where nothing was scored."""
-        file = self._folder("scores", "values.json")
+        """Counts {true element or "false": {traced as element or "missing": n}}; empty where nothing was matched."""
+        file = self._folder("match", "match.json")
         return json.loads(file.read_text(encoding="utf-8"))["confusion"] if file else {}
 
     def made_with(self, stage: str) -> Mapping[str, Any]:
@@ -183,12 +203,8 @@ class CellResult:
         return folder / name if folder and (folder / name).exists() else None
 
 
-PREPROCESSED = "preprocessed_"  # with a number: a step of `preprocess:` among the keys of a cell
-LEADING = ["cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed"]
-SCORES = [
-    "rmsd_pm", "ospa_pm", "tracing_error_pct", "classification_rate_pct", "n_true", "n_traced", "n_matched", "n_false_positive",
-    "n_missed", "r_factor", "resolution_fsc_A", "reconstruct_s", "peak_memory_mb", "device", "engine",
-]  # fmt: skip
+def _lacks(table: pd.DataFrame, name: str) -> bool:
+    return name not in table or bool(table[name].isna().all())
 
 
 def sealed_text(record: dict[str, Any]) -> str:
@@ -208,13 +224,18 @@ def read_sealed(file: Path) -> dict[str, Any]:
     return record
 
 
-def write_table(folder: Path, rows: list[dict[str, Any]], sweep_keys: list[str]) -> None:
+def write_table(folder: Path, rows: list[dict[str, Any]], sweep_keys: list[str], columns: Columns) -> None:
     """Write results.csv of a run folder."""
-    write_text(folder / TABLE_FILE, table_of(rows, sweep_keys).to_csv(index=False))
+    write_text(folder / TABLE_FILE, table_of(rows, sweep_keys, columns).to_csv(index=False))
 
 
-def table_of(rows: list[dict[str, Any]], sweep_keys: list[str]) -> pd.DataFrame:
-    """Return the results table: the fixed columns first, in order, then every other score that any cell has."""
-    fixed = [*LEADING, *sweep_keys, *SCORES]
-    others = sorted({name for row in rows for name in row} - set(fixed))
-    return pd.DataFrame([{name: row.get(name, np.nan) for name in [*fixed, *others]} for row in rows], columns=[*fixed, *others])
+def table_of(rows: list[dict[str, Any]], sweep_keys: list[str], columns: Columns) -> pd.DataFrame:
+    """Return the results table: leading columns, swept keys, then every other column that any cell has, in the declared order.
+
+    Headline scores and costs have their column even where no cell has a value.
+    """
+    first = [*(column.name for column in LEADING), *sweep_keys]
+    always = {column.name for column in columns if column.role in ("headline", "cost") and "<" not in column.name}
+    present = {name for row in rows for name in row} | always
+    names = [*first, *(name for name in columns.ordered(present) if name not in first)]
+    return pd.DataFrame([{name: row.get(name, np.nan) for name in names} for row in rows], columns=names)

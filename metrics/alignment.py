@@ -7,11 +7,40 @@ order only, as long as it is centred.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchsuite.columns import Column, Margin
+from benchsuite.contract.metric import Metric, Scored
+from benchsuite.params import Params
 from benchsuite.physics.rotations import common_rotation, common_translation, vector_from_rotation
+
+
+class AlignmentErrors(Metric[Params]):
+    title = "Errors of alignments, against the drifts and rotations that the series hides"
+    reference = "docs/theory.md: root mean square residuals after a common translation and rotation are removed"
+    default = True
+    order = 72
+    columns = (
+        Column(
+            "alignment_error_px", "Alignment error", "pixels", "lower", Margin(0.05, 0.02),
+            description="Root mean square error per axis of the shifts that the alignment found, a common translation removed",
+        ),
+        Column(
+            "alignment_error_deg", "Alignment error of the rotations", "°", "lower", Margin(0.05, 0.02),
+            description="Root mean square angle between true and aligned rotations, a common rotation removed",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Mapping[str, float]:
+        alignments = [(one.shifts_A, one.series) for one in scored.preprocessed if one.shifts_A is not None]
+        if scored.motion is None or not alignments:
+            return {}
+        shifts_A, last = np.sum([shifts_A for shifts_A, _ in alignments], axis=0), alignments[-1][1]
+        error = alignment_error(shifts_A, last.rotations, scored.motion.drift_A.mean(axis=1), scored.motion.rotations)
+        return {"alignment_error_px": error.shift_A / last.scan_step_A, "alignment_error_deg": error.angle_deg}
 
 
 @dataclass(frozen=True)

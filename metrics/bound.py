@@ -21,6 +21,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
+from benchsuite.columns import Column
 from benchsuite.contract.metric import Metric, Scored
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.errors import BenchsuiteError
@@ -52,14 +53,23 @@ class CramerRao(Metric[CramerRaoParams]):
     """
 
     Params = CramerRaoParams
-    title = "the least RMSD that any unbiased method can have with the electrons counted"
+    title = "Cramér–Rao lower bound on the RMSD"
     reference = "Rao (1945); Cramér, Mathematical Methods of Statistics (1946)"
-    unit = "pm"
-    direction = "neither"
+    order = 30
+    columns = (
+        Column(
+            "bound_rmsd_pm",
+            "Cramér–Rao bound",
+            "pm",
+            description="Cramér–Rao lower bound on the RMSD",
+            bound_of=("rmsd_pm", "ospa_pm"),
+        ),
+        Column("bound_<El>_pm", "Cramér–Rao bound of <El>", "pm", role="detail", bound_of=("rmsd_<El>_pm",)),
+    )
 
     def measure(self, scored: Scored) -> Mapping[str, float]:
         truth = scored.truth
-        series = scored.recorded if scored.recorded is not None else scored.series
+        series = scored.recorded
         if truth is None or len(truth) == 0:
             return {"bound_rmsd_pm": math.nan}
         symbols = np.array(truth.get_chemical_symbols(), dtype="U2")

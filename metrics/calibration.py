@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from benchsuite.columns import Column
 from benchsuite.contract.metric import Metric, Scored
 from benchsuite.params import Params
 
@@ -23,9 +24,19 @@ class Calibration(Metric[Params]):
     stated_rmsd_pm: what the RMSD of the same atoms would be, were the stated deviations right. nan where the answer states none.
     """
 
-    title = "coordinates within the stated standard deviations (68.3% and 95.4% expected), and the RMSD that these predict"
-    reference = "shares of a normal distribution; less is surer than it should be"
-    direction = "neither"
+    title = "Calibration of stated uncertainties"
+    reference = "fractions of a normal distribution; smaller ones mean that the stated deviations are too small"
+    columns = (
+        Column(
+            "within_1_sigma_pct", "Within one stated deviation", "%",
+            description="Matched coordinates within one stated standard deviation; 68.3% expected",
+        ),
+        Column(
+            "within_2_sigma_pct", "Within two stated deviations", "%",
+            description="Matched coordinates within two stated standard deviations; 95.4% expected",
+        ),
+        Column("stated_rmsd_pm", "RMSD as stated", "pm", description="RMSD that the stated standard deviations predict"),
+    )  # fmt: skip
 
     def measure(self, scored: Scored) -> Mapping[str, float]:
         error, stated = errors_pm(scored)

@@ -17,13 +17,19 @@ Crystals of class m-3m alone (fcc, bcc, rocksalt, spinel): for others the 24 ori
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 
-from benchsuite.data import Volume
+from benchsuite.columns import Column, Margin
+from benchsuite.contract.metric import Metric, Scored
+from benchsuite.data import Volume, particle_of
 from benchsuite.metrics.spectrum import Peaks, bragg_peaks, hann, spectral_amplitude
 from benchsuite.metrics.tracing.classify import PARTICLE_BLUR_A, otsu_threshold
+from benchsuite.params import Params
+from benchsuite.physics.rotations import rotation_from_vector
 
 STEP_DEG = 2.5
 STRONG = 0.25  # least structure factor of a reflection, over the number of strong sites
@@ -34,6 +40,44 @@ CANDIDATES = 5
 FEWEST_PEAKS = 6  # pairs ±k
 CELL_STEP_A, SITE_SIGMA_A = 0.2, 0.5  # of the averaged cell, and the blur under which it is compared
 MOST_VOXELS = 192  # along an axis: the centre of a larger volume is enough
+
+
+class LatticeErrors(Metric[Params]):
+    title = "Errors of the cubic lattice that a volume shows"
+    reference = "Romanov et al. (2025), arXiv:2311.02580"
+    default = True
+    order = 33
+    columns = (
+        Column(
+            "lattice_rotation_deg", "Lattice misorientation", "°", "lower", Margin(0.05, 0.05), "detail",
+            "Misorientation between true and reconstructed lattice",
+        ),
+        Column(
+            "lattice_strain_pct", "Lattice strain", "%", "lower", Margin(0.05, 0.05), "detail",
+            "Largest principal strain of the reconstructed against the true lattice",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Mapping[str, float]:
+        if scored.volume is None or scored.truth is None or scored.specimen is None:
+            return {}
+        return lattice_scores(scored.volume, particle_of(scored.specimen))
+
+
+def lattice_scores(volume: Volume, particle: Atoms) -> dict[str, float]:
+    """Return how a lattice found without the truth differs from that of a single crystal; nothing of other specimens.
+
+    lattice_rotation_deg: between the orientations. lattice_strain_pct: the largest principal strain. nan where none was found.
+    """
+    info = particle.info
+    if "crystal_rotation_rad" not in info:
+        return {}
+    found = find_lattice(volume, float(info["lattice_A"]), np.reshape(info["crystal_sites"], (-1, 3)))
+    if found is None:
+        return {"lattice_rotation_deg": float("nan"), "lattice_strain_pct": float("nan")}
+    true = rotation_from_vector(np.asarray(info["crystal_rotation_rad"]))
+    strain = float(np.abs(np.linalg.eigvalsh(found.strain)).max())
+    return {"lattice_rotation_deg": misorientation_deg(found.orientation, true), "lattice_strain_pct": 100 * strain}
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,91 @@ that the pixels hold.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from benchsuite.data import Grid
+from benchsuite.columns import Column, Margin
+from benchsuite.contract.metric import Metric, Motion, Scored
+from benchsuite.data import Grid, Preprocessed, Slices, TiltSeries, scanned
+from benchsuite.params import Params
 from benchsuite.physics.electrons import interaction_per_VA
+
+CORRELATION = Margin(0.0, 0.005)
+
+
+class PhaseCorrelations(Metric[Params]):
+    title = "Correlation of reconstructed with true phases"
+    reference = "Lobato & Van Dyck (2014), doi:10.1107/S205327331401643X, for the true phases"
+    default = True
+    order = 71
+    columns = (
+        Column(
+            "phase_correlation", "Phase correlation", "", "higher", CORRELATION,
+            description="Mean Pearson correlation of projected phases with the true ones, before any alignment", ranking=4,
+        ),
+        Column(
+            "slice_correlation", "Slice correlation", "", "higher", CORRELATION,
+            description="Lowest Pearson correlation of any occupied slice with the truth", ranking=3,
+        ),
+        Column(
+            "slice_confusion", "Depth cross-talk", "", "lower", Margin(0.0, 0.01), "detail",
+            "Highest Pearson correlation of an occupied slice with the truth of a different slice",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Mapping[str, float]:
+        if scored.specimen is None:
+            return {}
+        values: dict[str, float] = {}
+        if scored.motion is not None:
+            values |= preprocessed_phase_scores(scored.preprocessed, scored.specimen, scored.recorded, scored.motion)
+        if (slices := scored.reconstruction.slices) is not None:
+            values |= slice_scores(slices, scored.specimen, scored.series, scored.grid)
+        return values
+
+
+def preprocessed_phase_scores(
+    preprocessed: tuple[Preprocessed, ...], specimen: Atoms, recorded: TiltSeries, motion: Motion
+) -> dict[str, float]:
+    """Return the mean correlation of phases, as they are before any alignment, with the true ones of the same tilt and drift."""
+    before = itertools.takewhile(lambda one: one.shifts_A is None, preprocessed)
+    phases = [one.series for one in before if one.series.modality == "phase"]
+    if not phases:
+        return {}
+    last = phases[-1]
+    inside = scanned(recorded, Grid((1, *last.scan_shape), last.scan_step_A))
+    views = zip(last.data[:, 0], motion.rotations, motion.drift_A.mean(axis=1), strict=True)
+    found = [correlation(image[inside], projected_phase(specimen, r, drift, last)[inside]) for image, r, drift in views]
+    return {"phase_correlation": float(np.mean(found))}
+
+
+def projected_phase(specimen: Atoms, rotation: np.ndarray, drift_A: np.ndarray, series: TiltSeries) -> np.ndarray:
+    """Return the phase (ny, nx) in rad that a specimen adds to a wave at one tilt, on the pixels of a series of phases."""
+    turned = specimen.copy()
+    turned.positions = specimen.positions @ rotation.T + [*drift_A, 0.0]
+    everything = np.array([-np.inf, np.inf])
+    return slice_phases(turned, Grid((1, *series.scan_shape), series.scan_step_A), everything, series.optics.energy_keV)[0]
+
+
+def slice_scores(slices: Slices, specimen: Atoms, series: TiltSeries, grid: Grid) -> dict[str, float]:
+    """Return how the slices of one view correlate with the true phases, within the scan.
+
+    phase_correlation: of their sum. slice_correlation: of the worst slice that holds atoms. slice_confusion: of such a slice with
+    the truth of another one, at worst.
+    """
+    true = slice_phases(specimen, grid, slices.edges_A, series.optics.energy_keV)
+    inside = scanned(series, grid)
+    found, true = slices.phase[:, *inside], true[:, *inside]
+    table = correlations(found, true)
+    held = np.flatnonzero(true.max(axis=(1, 2)) > 0)
+    same, others = table[held, held], table[np.ix_(held, held)][~np.eye(len(held), dtype=bool)]
+    scores = {"phase_correlation": correlation(found.sum(axis=0), true.sum(axis=0))}
+    scores |= {"slice_correlation": float(same.min())} if len(same) else {}
+    return scores | ({"slice_confusion": float(others.max())} if len(others) else {})
 
 
 def slice_phases(atoms: Atoms, grid: Grid, edges_A: np.ndarray, energy_keV: float) -> np.ndarray:

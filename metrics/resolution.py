@@ -11,8 +11,66 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from benchsuite.data import Grid
+from benchsuite.columns import Column, Margin
+from benchsuite.contract.metric import Metric, Scored, Scores
+from benchsuite.data import Grid, Volume
 from benchsuite.metrics.tracing.gaussians import add_gaussians
+from benchsuite.params import Params
+
+AGAINST_TRUTH, BETWEEN_HALVES = 0.5, 0.143  # thresholds of the correlation
+ATOM_SIGMA_A = 0.4  # width of the atoms in the reference volume; the correlation of a shell hardly depends on it
+RESOLUTION = Margin(0.02, 0.01)
+
+
+class TruthFSC(Metric[Params]):
+    title = "Fourier shell correlation with the ground truth"
+    reference = "Harauz & van Heel (1986); Rosenthal & Henderson (2003), doi:10.1016/j.jmb.2003.07.013"
+    default = True
+    order = 61
+    columns = (
+        Column(
+            "resolution_fsc_A", "FSC resolution", "Å", "lower", RESOLUTION,
+            description="Resolution at which the Fourier shell correlation with the ground truth falls below 0.5",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Scores:
+        if scored.volume is None or scored.truth is None or scored.specimen is None:
+            return Scores({})
+        frequency, shells = fsc_against_truth(scored.volume, scored.specimen, scored.shift_A)
+        curves = {"fsc_frequency": frequency, "fsc_correlation": shells}
+        return Scores({"resolution_fsc_A": resolution_at(frequency, shells, AGAINST_TRUTH)}, curves)
+
+
+class HalfSetFSC(Metric[Params]):
+    title = "Fourier shell correlation of reconstructions of half the tilts each"
+    reference = "Rosenthal & Henderson (2003), doi:10.1016/j.jmb.2003.07.013"
+    default = True
+    order = 62
+    columns = (
+        Column(
+            "resolution_half_sets_A", "FSC resolution of half sets", "Å", "lower", RESOLUTION,
+            description="Resolution at which the Fourier shell correlation of the two half sets falls below 0.143",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Scores:
+        volumes = [half.volume for half in scored.halves if half.volume is not None]
+        if len(volumes) != 2:
+            return Scores({})
+        frequency, shells = fourier_shell_correlation(volumes[0].data, volumes[1].data, volumes[0].voxel_A)
+        curves = {"fsc_half_sets_frequency": frequency, "fsc_half_sets_correlation": shells}
+        return Scores({"resolution_half_sets_A": resolution_at(frequency, shells, BETWEEN_HALVES)}, curves)
+
+
+def fsc_against_truth(volume: Volume, specimen: Atoms, shift_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (frequency 1/Å, correlation) of the volume with the true atoms drawn as Gaussians weighted by Z.
+
+    The common shift found in matching is undone first, as it is for the positions.
+    """
+    placed = specimen.copy()
+    placed.positions = placed.positions + shift_A
+    return fourier_shell_correlation(volume.data, render(placed, volume.grid, ATOM_SIGMA_A), volume.voxel_A)
 
 
 def fourier_shell_correlation(a: np.ndarray, b: np.ndarray, voxel_A: float) -> tuple[np.ndarray, np.ndarray]:

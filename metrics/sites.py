@@ -16,18 +16,68 @@ the bound off along each axis and two thirds altogether. The number of sites say
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 
-from benchsuite.data import Volume
+from benchsuite.columns import Column
+from benchsuite.contract.metric import Metric, Scored
+from benchsuite.data import Volume, particle_of
+from benchsuite.metrics.composition import SHARE
+from benchsuite.metrics.positions import POSITION
 from benchsuite.metrics.tracing.gaussians import cube_offsets
 from benchsuite.metrics.tracing.peak_fit import parabola, windows
+from benchsuite.params import Params
 
 BLUR_A = 0.4
 LEVEL = 0.3
 CHUNK = 1 << 16  # sites at a time
 FOR_BACKGROUND = 4096  # sites are enough
+FIGURE = "spectral_amplitude"  # with which a scenario asks for these scores in its summary
+
+
+class SitesFound(Metric[Params]):
+    title = "Crystal sites that hold an atom in the volume"
+    reference = "Romanov et al. (2025), arXiv:2311.02580"
+    default = True
+    order = 32
+    columns = (
+        Column(
+            "sites_found_<El>_pct", "Sites of <El> found", "%", "higher", SHARE, "detail",
+            "True <El> sites whose steepest-ascent path ends at a maximum claimed by no nearer site", FIGURE,
+        ),
+        Column(
+            "site_displacement_pm", "Site displacement", "pm", "lower", POSITION, "detail",
+            "Mean distance from found sites to their maxima", FIGURE,
+        ),
+        Column(
+            "site_displacement_<axis>_pm", "Site displacement along <axis>", "pm", role="detail",
+            description="Mean absolute component along <axis> of the displacements from found sites to their maxima",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Mapping[str, float]:
+        if scored.volume is None or scored.truth is None or scored.specimen is None:
+            return {}
+        return site_scores(scored.volume, particle_of(scored.specimen), scored.shift_A)
+
+
+def site_scores(volume: Volume, particle: Atoms, shift_A: np.ndarray) -> dict[str, float]:
+    """Return how many true sites lead to an atom of their own, by element, and how far it is, in the mean.
+
+    Sites are those of `crystal_element`, where the specimen names one, or else of all atoms.
+    """
+    symbols = np.array(particle.get_chemical_symbols(), dtype=str)
+    chosen = symbols == particle.info.get("crystal_element", symbols)
+    sites = find_sites(volume, particle.positions[chosen] + shift_A)
+    elements = sorted(set(symbols[chosen].tolist()))
+    scores = {f"sites_found_{el}_pct": 100 * float(sites.found[symbols[chosen] == el].mean()) for el in elements}
+    moved = 100 * sites.displacement_A[sites.found]
+    per_axis = np.abs(moved).mean(axis=0) if len(moved) else np.full(3, np.nan)
+    scores |= {f"site_displacement_{axis}_pm": float(mean) for axis, mean in zip("xyz", per_axis, strict=True)}
+    return scores | {"site_displacement_pm": float(np.linalg.norm(moved, axis=1).mean()) if len(moved) else float("nan")}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ from typing import Literal
 
 import numpy as np
 
+from benchsuite.columns import Column, Margin
+from benchsuite.contract.metric import Metric, Scored, Scores
+from benchsuite.params import Params
+
 CONTRAST = 6.0  # of a peak over the root mean square of its surroundings
 OVER_SHELL = 4.0  # of a peak over the mean amplitude at its frequency
 WINDOW_VARIANCE = 0.67  # voxels², of a peak as sharp as the window lets it: 0.72 on a voxel, 0.62 between two
@@ -33,6 +37,26 @@ EPSILON = 1e-5  # of the strongest voxel: below are the rounding errors of float
 LOWEST_PER_A = 0.1  # longer periods are the outline of the particle
 MOST_PIXELS = 256  # of a projection kept for a figure
 HIGHEST_PER_A = 2.0
+
+
+class Spectrum(Metric[Params]):
+    title = "Last spectral peak along each axis"
+    reference = "Romanov et al. (2025), arXiv:2311.02580"
+    default = True
+    order = 31
+    columns = (
+        Column(
+            "resolution_<axis>_A", "Resolution along <axis>", "Å", "lower", Margin(0.02, 0.01), "detail",
+            "Period of the last peak of the 3D spectral amplitude along <axis> of the specimen", "spectral_amplitude",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Scores:
+        if scored.volume is None:
+            return Scores({})
+        spectrum = spectral_amplitude(scored.volume.data, scored.volume.voxel_A)
+        values = {f"resolution_{axis}_A": last for axis, last in resolutions(bragg_peaks(spectrum)).items()}
+        return Scores(values, curves_of(spectrum))
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,49 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
+from benchsuite.columns import Column
+from benchsuite.contract.metric import Matched, Metric, Scored, Scores
+from benchsuite.data import NON_ATOM
+from benchsuite.metrics.positions import POSITION
+from benchsuite.params import Params
+
 BIN_A = 0.05
 LONGEST_A = 10.0
 BOND_FACTOR = 1.25
+
+
+class Structure(Metric[Params]):
+    """Curves: the pair distributions of truth and traced atoms (non-atoms left out) on common distances."""
+
+    title = "Distances between atoms"
+    reference = "Lee et al. (2023)"
+    default = True
+    order = 63
+    columns = (
+        Column(
+            "bond_length_error_pm", "Bond-length error", "pm", "lower", POSITION,
+            description="Root mean square error of nearest-neighbour bond lengths",
+        ),
+    )  # fmt: skip
+
+    def measure(self, scored: Scored) -> Scores:
+        truth, traced, found = scored.truth, scored.traced, scored.positions_found
+        if traced is None:
+            return Scores({})
+        distance, of_traced = pair_distribution(found[np.array(traced.get_chemical_symbols(), dtype=str) != NON_ATOM])
+        if truth is None:
+            return Scores({}, {"pdf_distance_A": distance, "pdf_traced": of_traced})
+        of_truth = pair_distribution(truth.positions)[1]
+        curves = {"pdf_distance_A": distance, "pdf_truth": of_truth, "pdf_traced": of_traced}
+        return Scores(bond_scores(scored), curves)
+
+
+def bond_scores(matched: Matched) -> dict[str, float]:
+    """Return the error of the bond lengths of matched atoms."""
+    assert matched.truth is not None
+    i, j = matched.pairs.T
+    true = matched.truth.positions
+    return {"bond_length_error_pm": 100 * bond_length_error_A(true[i], matched.positions_found[j], true)}
 
 
 def pair_distribution(positions: np.ndarray, longest_A: float = LONGEST_A, bin_A: float = BIN_A) -> tuple[np.ndarray, np.ndarray]:

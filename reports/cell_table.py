@@ -9,23 +9,23 @@ from typing import Any
 
 import pandas as pd
 
-from benchsuite.reports.bound import BOUND, beside_rmsd
+from benchsuite.columns import Column
 from benchsuite.reports.groups import text_of
-from benchsuite.reports.labels import label, labels, value
-from benchsuite.reports.pool import Member, setting
-from benchsuite.results import SCORES, table_of
+from benchsuite.reports.labels import column_of, labels, value
+from benchsuite.reports.pool import Member, columns_of, setting
+from benchsuite.results import table_of
 
 CHOICES = ("scenario", "scale", "run", "reconstructor", "status", "repeat", "device", "engine")
-HIDDEN = ("scale", "repeat", "seed", "device", "engine", "n_true", "n_traced", "n_false_positive", "n_missed")
-NO_SCORES = ("seed", "repeat", "match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A")
 MOST_CHOICES = 40
-HEADINGS = {"scenario": "Scenario", "run": "Run", "scale": "Scale", "seed": "Seed", "device": "Device", "engine": "Engine"}
+FIRST = ("cell", "reconstructor", "status", "reason")  # shown before a reader chooses, beside scores and what is swept
 
 
 def table(members: Sequence[Member]) -> pd.DataFrame:
     """Return one row per cell of all runs, with the name of its run; what other runs sweep has the value that its own run fixes."""
     keys = sweep_keys(members)
-    found = table_of([{**m.row, **{key: setting(m.run.scenario, m.row, key) for key in keys}} for m in members], keys)
+    found = table_of(
+        [{**m.row, **{key: setting(m.run.scenario, m.row, key) for key in keys}} for m in members], keys, columns_of(members)
+    )
     found.insert(1, "run", [member.run_name for member in members])
     return found
 
@@ -44,38 +44,37 @@ def script(members: Sequence[Member], pages: str) -> str:
     names = dict(zip(keys, labels(keys), strict=True))
     lead = ["cell", "run", "scenario", "reconstructor", "status", *keys]
     kept = [str(name) for name in frame if frame[name].notna().any() or name in ("cell", "status", "reason", "page")]
-    order = [*(name for name in lead if name in kept), *(n for n in SCORES if n in kept and n not in lead)]
-    order = beside_rmsd([*order, *(name for name in kept if name not in order)])
+    declared = columns_of(members)
+    others = declared.with_bounds(name for name in declared.ordered(kept) if name not in lead)
+    order = [*(name for name in lead if name in kept), *others]
     order.sort(key=lambda name: name in ("reason", "page"))
-    columns = [_column(name, frame[name], names.get(name), name in keys) for name in order]
+    columns = [_column(column_of(declared, name), frame[name], names.get(name), name in keys) for name in order]
     rows = [[_plain(item) for item in row] for row in frame[order].itertuples(index=False)]
     return f"window.CELLS={_javascript({'columns': columns, 'rows': rows})};\n"
 
 
-def _column(name: str, found: pd.Series, heading: str | None, swept: bool) -> dict[str, Any]:
-    values = [_plain(item) for item in found]
+def _column(declared: Column, found: pd.Series, heading: str | None, swept: bool) -> dict[str, Any]:
+    name, values = declared.name, [_plain(item) for item in found]
     present = [item for item in values if item is not None]
     numeric = bool(present) and all(isinstance(item, (int, float)) for item in present)
     different = list(dict.fromkeys(present))
     choice = name in CHOICES or (swept and len(different) <= MOST_CHOICES)
     column: dict[str, Any] = {
         "key": name,
-        "label": heading or HEADINGS.get(name) or label(name),
+        "label": heading or declared.heading,
         "kind": "number" if numeric and name not in ("cell", "run", "reconstructor") else "text",
-        "filter": "choice" if choice else "range" if numeric and name not in NO_SCORES else None,
-        "shown": _first_shown(name, swept, different),
+        "filter": "choice" if choice else "range" if numeric and declared.role != "fact" else None,
+        "shown": _first_shown(declared, swept, different),
     }
     if swept:
         column["texts"] = [[item, value(name, item)] for item in different]
     return column
 
 
-def _first_shown(name: str, swept: bool, different: Sequence[Any]) -> bool:
-    if name in ("run", "scenario"):
+def _first_shown(column: Column, swept: bool, different: Sequence[Any]) -> bool:
+    if column.name in ("run", "scenario"):
         return len(different) > 1
-    return name != "page" and (
-        swept or name in ("cell", "reconstructor", "status", "reason", BOUND) or (name in SCORES and name not in HIDDEN)
-    )
+    return column.name != "page" and (swept or column.name in FIRST or column.role in ("headline", "score", "cost"))
 
 
 def _plain(item: Any) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
+from benchsuite.columns import Columns
 from benchsuite.reports import labels
 
 
@@ -23,6 +25,9 @@ class Cells(Protocol):
     def sweep_keys(self) -> Sequence[str]: ...
 
     @property
+    def columns(self) -> Columns: ...
+
+    @property
     def scenario(self) -> Mapping[str, Any]: ...
 
 
@@ -31,13 +36,14 @@ class Group:
     """The repeats of one method under one condition.
 
     rows: their rows of the results table, in order. n_total: how many cells the scenario asks for (a run that was
-    interrupted has fewer rows).
+    interrupted has fewer rows). columns: of the table.
     """
 
     method: str
     swept: dict[str, Any]
     rows: pd.DataFrame
     n_total: int
+    columns: Columns = field(default_factory=Columns)
 
     @property
     def ok(self) -> pd.DataFrame:
@@ -100,8 +106,30 @@ def groups(run: Cells) -> list[Group]:
     for (method, *_), positions in members.items():
         rows = run.table.iloc[positions]
         swept = {key: rows.iloc[0][key] for key in keys}
-        found.append(Group(method, swept, rows, max(repeats, len(rows))))
+        found.append(Group(method, swept, rows, max(repeats, len(rows)), run.columns))
     return found
+
+
+def bound_of(members: Iterable[Group], metric: str) -> float:
+    """Return the lower bound of a score under one condition, the median over its cells; nan where none has one.
+
+    It is of the series, hence one for all methods of a condition.
+    """
+    found = [
+        pd.to_numeric(one.rows[name], errors="coerce") for one in members if (name := one.columns.bound_of(metric)) in one.rows
+    ]
+    values = np.concatenate(found) if found else np.empty(0)
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def ratio_of(group: Group, metric: str) -> tuple[float, float, int]:
+    """Return (mean, sample standard deviation, count) of a score over its bound, of the cells that are ok and have both."""
+    bound = group.columns.bound_of(metric)
+    if bound not in group.rows or metric not in group.rows:
+        return labels.mean_and_spread([])
+    score, least = (pd.to_numeric(group.ok[name], errors="coerce") for name in (metric, bound))
+    return labels.mean_and_spread(score / least)
 
 
 def methods(run: Cells) -> list[str]:

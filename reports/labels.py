@@ -1,6 +1,6 @@
 """How keys, settings and numbers are written for a reader: names with units, powers of ten, mean ± spread.
 
-The unit of a key is its suffix (`defocus_A`, `semiangle_mrad`, `rmsd_pm`), as everywhere in the project.
+The unit of a key is its suffix (`defocus_A`, `semiangle_mrad`), as everywhere in the project.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from benchsuite.columns import Column, Columns
 
 MISSING = "—"
 SUFFIX_UNITS = {  # longest first: `_e_per_A2` before `_A`
@@ -29,61 +31,14 @@ SUFFIX_UNITS = {  # longest first: `_e_per_A2` before `_A`
     "_mb": "MB",
     "_s": "s",
 }
-NAMES = {
+NAMES = {  # of settings; columns of the results declare their titles
     "dose": "Electron dose",
-    "rmsd": "RMSD",
-    "bound_rmsd": "Cramér–Rao bound",
-    "rmsd_to_bound": "RMSD / bound",
-    "ospa": "OSPA distance",
-    "stated_rmsd": "RMSD as stated",
-    "within_1_sigma": "Within one stated deviation",
-    "within_2_sigma": "Within two stated deviations",
-    "tracing_error": "Tracing error",
-    "classification_rate": "Classification rate",
-    "r_factor": "R-factor",
-    "resolution_fsc": "FSC resolution",
-    "resolution_half_sets": "FSC resolution of half sets",
-    "n_traced": "Traced atoms",
-    "resolution_x": "Resolution along x",
-    "resolution_y": "Resolution along y",
-    "resolution_z": "Resolution along z",
-    "site_displacement": "Site displacement",
-    "site_displacement_x": "Site displacement along x",
-    "site_displacement_y": "Site displacement along y",
-    "site_displacement_z": "Site displacement along z",
-    "lattice_rotation": "Lattice rotation",
-    "lattice_strain": "Lattice strain",
-    "bond_length_error": "Bond-length error",
-    "reconstruct": "Time",
-    "peak_memory": "Peak memory",
-    "n_matched": "Matched atoms",
-    "n_true": "True atoms",
-    "n_false_positive": "False positives",
-    "n_missed": "Missed atoms",
-    "n_ambiguous": "Ambiguous atoms",
-    "match_cutoff": "Matching cut-off",
-    "shift_x": "Common shift along x",
-    "shift_y": "Common shift along y",
-    "shift_z": "Common shift along z",
-    "rotation": "Common rotation",
     "energy": "Energy",
     "acquisition.scan.step": "Probe step",
     "acquisition.scan.positions": "Probe positions",
     "acquisition.tilts.range": "Tilt range",
     "acquisition.tilts.count": "Number of tilts",
     "acquisition.frozen_phonons.count": "Phonon configurations",
-    "cell": "Cell",
-    "reconstructor": "Method",
-    "repeat": "Repeat",
-    "status": "Status",
-    "reason": "Reason",
-}
-OF_ELEMENT = {
-    "recall_": "Recall of {}",
-    "identified_": "Identified {}",
-    "rmsd_": "RMSD of {}",
-    "bound_": "Cramér–Rao bound of {}",
-    "sites_found_": "Sites of {} found",
 }
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -102,19 +57,24 @@ def unit(key: str) -> str:
 
 
 def name(key: str) -> str:
-    """Return a readable name of a (dotted) key without its unit: "Electron dose", "Recall of Au"."""
+    """Return a readable name of a (dotted) key without its unit: "Electron dose"."""
     stem, _ = _split(key)
     last = stem.rsplit(".", 1)[-1]
     for known in (stem, last):
         if known in NAMES:
             return NAMES[known]
-    if last.startswith("n_traced_"):
-        return f"Traced {last.removeprefix('n_traced_')}"
-    for prefix, words in OF_ELEMENT.items():
-        if last.startswith(prefix):
-            return words.format(last.removeprefix(prefix))
     words = last.replace("_", " ").strip() or key
     return words[0].upper() + words[1:]
+
+
+def column_of(columns: Columns, key: str) -> Column:
+    """Return the declaration of a column of the results; of one that nothing declares, what its name says."""
+    return columns.get(key) or Column(key, name(key), unit(key))
+
+
+def heading(columns: Columns, key: str) -> str:
+    """Return title and unit of a column of the results: "Recall of Au (%)"."""
+    return column_of(columns, key).heading
 
 
 def label(key: str) -> str:

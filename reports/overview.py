@@ -19,7 +19,7 @@ from benchsuite.reports.figures.pareto import accuracy, pareto
 from benchsuite.reports.figures.winner_map import winner_map
 from benchsuite.reports.groups import methods
 from benchsuite.reports.html import cells_of, flat, write_if_new, write_tables, yaml_text
-from benchsuite.reports.labels import label
+from benchsuite.reports.labels import heading, label
 from benchsuite.reports.pool import Member, Pool, members_of, pools
 from benchsuite.reports.style import MethodStyle, method_styles
 from benchsuite.reports.summary import Table, shared_forward_models
@@ -100,7 +100,7 @@ def _slugs(found: Sequence[Pool]) -> list[str]:
 def _section(pool: Pool, slug: str, styles: dict[str, MethodStyle], drawn: Drawn) -> Section:
     own = {name: styles[name] for name in methods(pool)}
     key = digest([pool.table.to_csv(), dict(pool.scenario), pool.sweep_keys, {n: str(s) for n, s in own.items()}, code()])
-    metric = label(accuracy(pool)[0])
+    metric = heading(pool.columns, accuracy(pool)[0])
     contests = winners(pool)
     pictures: list[Picture] = []
     if len(contests.methods) > 1:

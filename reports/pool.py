@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchsuite.columns import Columns
 from benchsuite.reports.groups import identity
 from benchsuite.results import Run, table_of
 
@@ -40,7 +41,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Pool:
-    """Cells of one scenario and scale. It has what figures and groups ask of a run: `table`, `sweep_keys`, `scenario`."""
+    """Cells of one scenario and scale, with what figures and groups ask of a run."""
 
     name: str
     scale: str
@@ -48,6 +49,7 @@ class Pool:
     sweep_keys: list[str]
     members: tuple[Member, ...]
     table: pd.DataFrame
+    columns: Columns
 
     @property
     def title(self) -> str:
@@ -56,7 +58,7 @@ class Pool:
     @property
     def without_atoms(self) -> bool:
         scored = self.table[self.table["status"] == "ok"]
-        return len(scored) > 0 and bool(scored["n_traced"].isna().all())
+        return len(scored) > 0 and ("n_traced" not in scored or bool(scored["n_traced"].isna().all()))
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
@@ -75,6 +77,11 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 def members_of(runs: Sequence[Run]) -> list[Member]:
     """Return every cell of the runs, in order."""
     return [Member(run, name, cell) for run, name in zip(runs, run_names(runs), strict=True) for cell in run.records]
+
+
+def columns_of(members: Sequence[Member]) -> Columns:
+    """Return the columns that the runs of some cells declare; where two differ, those of the first run."""
+    return Columns(column for run in {id(member.run): member.run for member in members}.values() for column in run.columns)
 
 
 def pools(members: Sequence[Member]) -> list[Pool]:
@@ -137,7 +144,8 @@ def _pool(name: str, members: Sequence[Member]) -> Pool:
                 row["reconstructor"] = f"{row['reconstructor']} ({member.run_name})"
     repeats = max(int(member.run.scenario.get("repeats", 1) or 1) for member in members)
     scenario = {**first.scenario, "repeats": repeats}
-    return Pool(name, first.scale, scenario, keys, tuple(kept), table_of(rows, keys))
+    columns = columns_of(members)
+    return Pool(name, first.scale, scenario, keys, tuple(kept), table_of(rows, keys, columns), columns)
 
 
 def _result(member: Member) -> Any:

@@ -12,28 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from benchsuite.reports.bound import BOUND, RATIO, beside_rmsd, bound_of, ratio_of
 from benchsuite.reports.figures.size import lines
-from benchsuite.reports.groups import Group, failures, groups, methods, text_of
-from benchsuite.reports.labels import condition, label, labels, number, plus_minus, unit, value
+from benchsuite.reports.groups import Group, bound_of, failures, groups, methods, ratio_of, text_of
+from benchsuite.reports.labels import column_of, condition, heading, label, labels, number, plus_minus, value
 from benchsuite.results import Run
 
-METRICS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")  # what papers report
-OF_SPECTRUM = ("resolution_x_A", "resolution_y_A", "resolution_z_A")  # where the scenario asks for the figure
 TOLERANCE_PM = 10.0  # nLOT asks how many atoms are placed so well
-MORE_METRICS = (
-    "r_factor",
-    "resolution_fsc_A",
-    "resolution_half_sets_A",
-    "bond_length_error_pm",
-    "focus_error_A",
-    "phase_correlation",
-    "alignment_error_px",
-    "alignment_error_deg",
-    "slice_correlation",
-    "reconstruct_s",
-    "peak_memory_mb",
-)
 SHARED_MODEL = (
     "Simulation and reconstruction share the forward model {module}{methods}: errors of that model do not show in the scores."
 )
@@ -82,47 +66,49 @@ def shared_forward_models(shared: Mapping[str, str], present: Sequence[str]) -> 
 
 def summary(run: Run) -> Table:
     """Method × swept values: mean ± sample standard deviation over repeats, with n_ok/n_total."""
-    recalls = [str(name) for name in run.table if str(name).startswith("recall_")]
-    of_volume: list[str] = []
-    if "spectral_amplitude" in (run.scenario.get("figures") or ()):
-        of_volume = [*OF_SPECTRUM, *(str(m) for m in run.table if str(m).startswith("sites_found_")), "site_displacement_pm"]
-    of_measured = ("n_traced", *(str(m) for m in run.table if str(m).startswith("n_traced_"))) if run.without_truth else ()
-    of_atoms = ("rmsd_pm", "n_matched", "ospa_pm", *METRICS[1:], *recalls, *of_measured)
-    listed = (*of_atoms, BOUND, *of_volume, *run.measures, *MORE_METRICS)
-    metrics = beside_rmsd([m for m in dict.fromkeys(listed) if m in run.table and run.table[m].notna().any()])
-    if BOUND in metrics and "rmsd_pm" in metrics:
-        metrics.insert(metrics.index(BOUND) + 1, RATIO)
+    columns = [_Shown(name) for name in _in_summary(run)]
+    for place, column in reversed(list(enumerate(columns))):
+        if (bounded := run.columns.get(column.name)) is not None and bounded.bound_of and bounded.bound_of[0] in run.table:
+            columns.insert(place + 1, _Shown(bounded.bound_of[0], ratio=True))
     rows = []
     for group in groups(run):
         swept = [value(key, group.swept[key]) for key in group.swept]
         ok = int((group.rows["status"] == "ok").sum())
-        cells = [_marked(group, metric) for metric in metrics]
-        rows.append([group.method, *swept, f"{ok}/{group.n_total}", *cells])
-    columns = ["Method", *labels(run.sweep_keys), "Cells ok", *(_heading(run, metric) for metric in metrics)]
+        rows.append([group.method, *swept, f"{ok}/{group.n_total}", *(_marked(group, one.name, one.ratio) for one in columns)])
+    headings = [
+        f"{column_of(run.columns, one.name).title} / bound" if one.ratio else heading(run.columns, one.name) for one in columns
+    ]
     note = "Mean ± sample standard deviation over repeats. * fewer cells than planned have this score: see the failures."
-    return Table("summary", "Summary", columns, rows, note + _explained(run, metrics))
+    return Table("summary", "Summary", ["Method", *labels(run.sweep_keys), "Cells ok", *headings], rows, note)
 
 
-def _explained(run: Run, metrics: list[str]) -> str:
-    """Say what the columns of plugged-in metrics are, those of one metric together."""
-    named: dict[str, list[str]] = {}
-    for metric in metrics:
-        if metric in run.measures:
-            named.setdefault(run.measures[metric]["title"], []).append(label(metric))
-    return "".join(f" {', '.join(names)}: {title}." for title, names in named.items())
+@dataclass(frozen=True)
+class _Shown:
+    """A column of the summary: a score, or its ratio to its bound."""
+
+    name: str
+    ratio: bool = False
 
 
-def _heading(run: Run, metric: str) -> str:
-    """Return name and unit of a column; a metric says its unit where the name does not."""
-    stated = "" if unit(metric) else run.measures.get(metric, {}).get("unit", "")
-    return f"{label(metric)} ({stated})" if stated else label(metric)
+def _in_summary(run: Run) -> list[str]:
+    """Return the columns with values that the summary shows, bounds beside what they bound."""
+    figures = run.scenario.get("figures") or ()
+    names = [str(name) for name in run.table if run.table[name].notna().any()]
+    shown = [
+        name
+        for name in run.columns.ordered(names)
+        if (column := run.columns.get(name)) is not None
+        and (column.role in ("headline", "score", "cost") or (column.figure and column.figure in figures))
+    ]
+    return run.columns.with_bounds(shown)
 
 
-def _marked(group: Group, metric: str) -> str:
-    """Return mean ± spread, with * where fewer cells than planned have this score; the bound alone: it is of the series."""
-    if metric == BOUND:
-        return number(bound_of([group]))
-    mean, spread, count = ratio_of(group) if metric == RATIO else group.stat(metric)
+def _marked(group: Group, metric: str, ratio: bool = False) -> str:
+    """Return mean ± spread, with * where fewer cells than planned have this score; a bound alone: it is of the series."""
+    column = group.columns.get(metric)
+    if column is not None and column.bound_of and not ratio:
+        return number(bound_of([group], column.bound_of[0]))
+    mean, spread, count = ratio_of(group, metric) if ratio else group.stat(metric)
     return plus_minus(mean, spread) + ("*" if 0 < count < group.n_total else "")
 
 
@@ -133,11 +119,12 @@ def published(run: Run) -> Table | None:
         where = dict(entry.get("where") or {})
         fitting = [group for group in groups(run) if _fits(run, group, where)]
         setting = ", ".join(f"{label(k) if k != 'reconstructor' else 'Method'}: {value(k, v)}" for k, v in where.items())
-        told = {**{metric: entry.get(metric) for metric in METRICS}, **(entry.get("scores") or {})}
-        for metric, theirs in told.items():
+        headline = [column.name for column in run.columns if column.role == "headline"]
+        scores = {**{metric: entry.get(metric) for metric in headline}, **(entry.get("scores") or {})}
+        for metric, theirs in scores.items():
             if theirs is None:
                 continue
-            head = [setting, str(entry.get("source", "")), label(metric), number(float(theirs))]
+            head = [setting, str(entry.get("source", "")), heading(run.columns, metric), number(float(theirs))]
             rows += [[*head, _measured(group, metric, len(fitting) > 1)] for group in fitting]
             if not fitting:
                 rows.append([*head, "no such cell in this run"])
@@ -149,7 +136,7 @@ def published(run: Run) -> Table | None:
 def _measured(group: Group, metric: str, several: bool) -> str:
     """Return the score, or why there is none; with method and setting where one published value fits several groups."""
     text = _marked(group, metric) if group.stat(metric)[2] else f"no result ({group.failure or 'not scored'})"
-    if metric == "rmsd_pm" and math.isfinite(bound := bound_of([group])):
+    if math.isfinite(bound := bound_of([group], metric)):
         text = f"{text} (bound {number(bound)})"
     return f"{text} ({', '.join(part for part in (group.method, condition(group.swept)) if part)})" if several else text
 
@@ -166,7 +153,7 @@ def sizes(run: Run) -> Table | None:
 
 
 def confusion(run: Run) -> Table | None:
-    """What the atoms of each element were taken for, added up over the repeats of each method and setting."""
+    """Confusion matrix: true against traced elements, added up over the repeats of each method and setting."""
     totals: list[tuple[list[str], dict[str, dict[str, int]]]] = []
     for group in groups(run):
         added: dict[str, dict[str, int]] = {}
@@ -183,7 +170,7 @@ def confusion(run: Run) -> Table | None:
         for true, row in added.items()
     ]
     columns = ["Method", *labels(run.sweep_keys), "True element", *(f"traced as {name}" for name in elements), "missing"]
-    return Table("confusion", "What atoms were taken for", columns, rows) if rows else None
+    return Table("confusion", "Confusion matrix", columns, rows) if rows else None
 
 
 def remarks(run: Run) -> Table | None:

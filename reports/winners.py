@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchsuite.reports.bound import BOUNDED, bound_of
 from benchsuite.reports.figures.pareto import accuracy
-from benchsuite.reports.groups import Group, condition_identity, groups
-from benchsuite.reports.labels import condition, label, number, plus_minus
+from benchsuite.reports.groups import Group, bound_of, condition_identity, groups
+from benchsuite.reports.labels import condition, heading, number, plus_minus
 from benchsuite.reports.pool import Pool
 from benchsuite.reports.statistics import FEWEST, PRIOR_SPREAD, Direction, winner
 from benchsuite.reports.summary import Table
@@ -52,7 +51,7 @@ class Contest:
     confidence: float
     repeats: int
     compared: int  # repeats that all competitors have
-    bound: float = math.nan  # of the RMSD in pm, where the condition has one
+    bound: float = math.nan  # lower bound of the score, where the condition has one
 
     @property
     def verdict(self) -> str:
@@ -67,9 +66,11 @@ class Contest:
 
 @dataclass(frozen=True)
 class Winners:
-    """The contests of a pool by one metric."""
+    """The contests of a pool by one metric, with the headings of its column and of that of its bound."""
 
     metric: str
+    heading: str
+    bound_heading: str
     smaller: bool
     methods: list[str]
     contests: list[Contest]
@@ -91,7 +92,7 @@ class Winners:
             else ""
         )
         return (
-            f"By {label(self.metric)}: mean ± standard deviation (cells ok/planned). Confidence: that it beats the next best "
+            f"By {self.heading}: mean ± standard deviation (cells ok/planned). Confidence: that it beats the next best "
             f"over the same repeats, corrected for having been chosen. Below {100 * CONFIDENCE:g}% it is a tie. {few}"
             "Those methods compete that gave the most results, over the repeats that all of them have."
         )
@@ -105,7 +106,10 @@ def winners(pool: Pool) -> Winners:
     for group in everything:
         found.setdefault(condition_identity(group.swept), []).append(group)
     names = list(dict.fromkeys(group.method for group in everything))
-    return Winners(metric, smaller, names, [_contest(members, metric, smaller, names) for members in found.values()])
+    bound = pool.columns.bound_of(metric)
+    contests = [_contest(members, metric, smaller, names) for members in found.values()]
+    bound_heading = heading(pool.columns, bound) if bound is not None else ""
+    return Winners(metric, heading(pool.columns, metric), bound_heading, smaller, names, contests)
 
 
 def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequence[str]) -> Contest:
@@ -139,7 +143,7 @@ def _contest(members: Sequence[Group], metric: str, smaller: bool, names: Sequen
         result.confidence if result else math.nan,
         len(repeats),
         int(shared.sum()),
-        bound_of(members) if metric in BOUNDED else math.nan,
+        bound_of(members, metric),
     )
 
 
@@ -170,8 +174,8 @@ def winner_table(found: Winners, slug: str) -> Table:
         "Best",
         "Confidence (%)",
         "Atoms found by the best (%)",
-        *(["Cramér–Rao bound of the RMSD (pm)"] if found.bounded else []),
-        *(f"{name}, {label(found.metric)}" for name in found.methods),
+        *([found.bound_heading] if found.bounded else []),
+        *(f"{name}, {found.heading}" for name in found.methods),
     ]
     return Table(slug, "Best method under each condition", columns, rows, found.note)
 

@@ -21,6 +21,7 @@ from benchsuite.forward_models import shared_forward_model
 from benchsuite.provenance import provenance
 from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, read_sealed, sealed_text, write_table
 from benchsuite.scenario import Cell, Loaded
+from benchsuite.scenario.metrics import columns_of
 from benchsuite.storage import json_safe
 from benchsuite.store import Store
 
@@ -34,6 +35,7 @@ class RunFolder:
         self.folder, self.loaded, self.store = folder, loaded, store
         self.rows: dict[str, dict[str, Any]] = {}
         self.keys: Mapping[str, str] = {}
+        self.columns = columns_of(cell.experiment.analysis for cell in loaded.cells)
         self._next_table_s = 0.0
         self._writing = threading.Lock()
 
@@ -64,6 +66,7 @@ class RunFolder:
             "sweep_keys": list(self.loaded.sweep_keys),
             "store": relative,
             "cells": [cell.id for cell in self.loaded.cells],
+            "columns": self.columns.to_json(),
             "caveats": _caveats(self.loaded.cells),
             "shared_forward_models": _shared_forward_models(self.loaded.cells),
             "provenance": provenance(),
@@ -85,14 +88,10 @@ class RunFolder:
         row: Mapping[str, Any],
         keys: Mapping[str, str],
         log: str,
-        measures: Mapping[str, Mapping[str, str]] = {},
     ) -> None:
-        """Write down how a cell ended, and about once a second the table so far: what it says is in the files of the cells.
-
-        measures: whose the columns are that are not built in.
-        """
+        """Write down how a cell ended, and about once a second the table so far: what it says is in the files of the cells."""
         record: dict[str, Any] = {"key": self.keys.get(cell.id), "row": json_safe(dict(row)), "keys": dict(keys), "log": log}
-        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", sealed_text({**record, "measures": dict(measures)})
+        file, text = self.folder / CELLS_FOLDER / f"{cell.id}.json", sealed_text(record)
         if not (file.is_file() and file.read_text(encoding="utf-8") == text):
             write_text(file, text)
         with self._writing:
@@ -103,7 +102,7 @@ class RunFolder:
     def write_table(self) -> None:
         """Write results.csv with the cells that have ended, in order."""
         started = time.monotonic()
-        write_table(self.folder, [self.rows[key] for key in sorted(self.rows)], list(self.loaded.sweep_keys))
+        write_table(self.folder, [self.rows[key] for key in sorted(self.rows)], list(self.loaded.sweep_keys), self.columns)
         ended = time.monotonic()
         self._next_table_s = ended + max(1.0, 20 * (ended - started))  # a long table must not be all that is done
 

@@ -1,6 +1,6 @@
 """The stages of cells, put together in one place: each stage is given its upstream stages when it is made.
 
-specimen → image (one per tilt) → series → preprocessing → reconstruction → atoms → scores → metrics
+specimen → image (one per tilt) → series → preprocessing → reconstruction → atoms → match → scores
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from benchsuite.runner.stages.atoms import AtomsStage
 from benchsuite.runner.stages.base import SeriesSource, Stage
 from benchsuite.runner.stages.half_series import MIN_TILTS, HalfSeriesStage
 from benchsuite.runner.stages.image import ImageStage
+from benchsuite.runner.stages.match import MatchStage
 from benchsuite.runner.stages.measured_series import MeasuredSeriesStage
 from benchsuite.runner.stages.measured_truth import MeasuredTruthStage
-from benchsuite.runner.stages.metric import MetricStage
 from benchsuite.runner.stages.phantom import PhantomStage
 from benchsuite.runner.stages.preprocessing import PreprocessedTiltStage, PreprocessingStage
 from benchsuite.runner.stages.reconstruction import ReconstructionStage
 from benchsuite.runner.stages.scores import ScoresStage
 from benchsuite.runner.stages.series import SeriesStage
 from benchsuite.scenario import Cell, Experiment
-from benchsuite.scenario.measures import metrics_of
+from benchsuite.scenario.metrics import default_metrics, metrics_asked_for
 
 S = TypeVar("S", bound=Stage)
 
@@ -38,11 +38,11 @@ class CellGraph:
     reconstruction: ReconstructionStage
     atoms: AtomsStage
     scores: ScoresStage
-    metrics: tuple[MetricStage, ...]
+    metrics: tuple[ScoresStage, ...]
     initial: CellGraph | None
 
     @property
-    def goals(self) -> tuple[Stage, ...]:
+    def goals(self) -> tuple[ScoresStage, ...]:
         """What a cell is run for: the scores, and the metrics that the scenario asks for."""
         return (self.scores, *self.metrics)
 
@@ -95,8 +95,9 @@ class _Builder:
         source = self._preprocessed(cell, series)
         reconstruction = ReconstructionStage(cell, source, self.device, initial.atoms if initial is not None else None)
         atoms = AtomsStage(reconstruction)
-        scores = ScoresStage(truth, atoms, self._halves(reconstruction))
-        metrics = tuple(MetricStage(scores, spec) for spec in metrics_of(cell.experiment.analysis))
+        match, halves, analysis = MatchStage(truth, atoms), self._halves(reconstruction), cell.experiment.analysis
+        scores = ScoresStage(match, default_metrics(analysis), halves)
+        metrics = tuple(ScoresStage(match, (spec,), halves) for spec in metrics_asked_for(analysis))
         return CellGraph(cell, reconstruction, atoms, scores, metrics, initial)
 
     def _truth(self, cell: Cell) -> PhantomStage | MeasuredTruthStage | None:

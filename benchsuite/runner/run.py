@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, BenchsuiteError
-from benchsuite.results import PREPROCESSED
+from benchsuite.results import METRIC, PREPROCESSED
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
 from benchsuite.runner.cluster import DIED, Crew, cluster_crew, local_crew, outcome_of
 from benchsuite.runner.execute import DISAGREED, execute
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.graph import CellGraph
-from benchsuite.runner.measures import with_metrics
 from benchsuite.runner.plan import check_memory, check_specimens, default_workers, memory_limit_bytes, plan
 from benchsuite.runner.session import Listen, Session
 from benchsuite.runner.stages.base import Stage
 from benchsuite.runner.stages.reconstruction import FACTS
-from benchsuite.runner.stages.scores import VALUES
+from benchsuite.runner.stages.scores import match_remarks, stored_scores
 from benchsuite.runner.task import planned_tasks
 from benchsuite.scenario import Loaded
 from benchsuite.storage import EXTRAS
@@ -115,19 +114,16 @@ class Recorder:
             "engine": cell.experiment.engine,
             **cell.swept,
         }
-        measures: dict[str, dict[str, str]] = {}
-        scores = store.read(graph.scores.key, VALUES) if outcome["status"] == "ok" else None
+        scores = stored_scores(graph.goals, store) if outcome["status"] == "ok" else None
         if scores is not None:
-            scored = json.loads(scores)
-            row |= scored["values"]
-            row |= resources_used(graph, store)
-            row["reason"] = "; ".join(part for part in (_remarks(graph, store), *scored["remarks"]) if part)
-            row, measures = with_metrics(row, graph.metrics, store)
+            row |= {**scores, **resources_used(graph, store)}
+            remarks = (_remarks(graph, store), *match_remarks(graph.scores.match, store))
+            row["reason"] = "; ".join(part for part in remarks if part)
         elif outcome["status"] == "ok":
             row |= {"status": "error", "reason": "the stored scores are gone or damaged; run the same command again"}
         elif outcome.get("peak_memory_bytes"):
             row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
-        self.folder.finish_cell(cell, row, _keys(graph, outcome, store), outcome.get("log", ""), measures)
+        self.folder.finish_cell(cell, row, _keys(graph, outcome, store), outcome.get("log", ""))
         about = {key: row[key] for key in ("cell", "status", "reason", "reconstructor")}
         self.session.listen({"event": "cell", **about, "row": row, "cached": cached})
         self.statuses[cell.id] = row["status"]
@@ -190,7 +186,8 @@ def _outcomes(
 def _keys(graph: CellGraph, outcome: Mapping[str, Any], store: Store) -> dict[str, str]:
     """Return the keys of what the store has of a cell, by the names that `benchsuite.results` knows."""
     stages: dict[str, Stage] = {"series": graph.series, "reconstruction": graph.reconstruction}
-    stages |= {"atoms": graph.atoms, "scores": graph.scores}
+    stages |= {"atoms": graph.atoms, "match": graph.scores.match, "scores": graph.scores}
+    stages |= {f"{METRIC}{spec.name}": stage for stage in graph.metrics for spec in stage.metrics}
     stages |= {f"{PREPROCESSED}{number}": step for number, step in enumerate(graph.preprocessing)}
     keys = {name: str(stage.key) for name, stage in stages.items() if store.has(stage.key)}
     last_good = last_good_key(graph.reconstruction.key)

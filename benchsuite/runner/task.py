@@ -12,7 +12,7 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.runner.graph import CellGraph, graph_of, topological
 from benchsuite.runner.stages.base import Stage, ensure
 from benchsuite.scenario import Cell
-from benchsuite.scenario.measures import metrics_of
+from benchsuite.scenario.metrics import default_metrics, metrics_asked_for
 from benchsuite.store import Key, Store
 
 
@@ -66,7 +66,7 @@ def task_of(
     phantoms = [("phantom", e.phantom.name)] if e.phantom is not None else []
     readers = [("reader", name) for name in e.measured.readers] if e.measured is not None else []
     steps = [("preprocessing", step.name) for step in spec.preprocess]
-    metrics = [("metric", metric.name) for metric in metrics_of(e.analysis)]
+    metrics = [("metric", metric.name) for metric in (*default_metrics(e.analysis), *metrics_asked_for(e.analysis))]
     return Task(
         title=f"{stages[0].name} {cell.id} {label or part}".strip(),
         label=label,

@@ -15,7 +15,7 @@ from benchsuite.phantoms.substrate import Substrate
 from benchsuite.scenario import expand, library, named
 from benchsuite.scenario.cells import SECTIONS, Cell, Experiment, PhantomSpec, ReconstructorSpec
 from benchsuite.scenario.measured_sections import absolute, check_combination, is_measured, measured_sections
-from benchsuite.scenario.measures import check_metrics, normalised_analysis
+from benchsuite.scenario.metrics import check_metrics, columns_of, normalised_analysis
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.steps import preprocessed_by
@@ -159,6 +159,10 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
                 assert cell is not None
                 cells.append(cell)
     _check_published(scenario, keys, document, problems)
+    try:
+        columns_of(cell.experiment.analysis for cell in cells)
+    except BenchsuiteError as error:
+        problems.append(Problem(document.place(("analysis", "metrics")), "analysis.metrics", str(error)))
     if problems or scenario is None:
         raise ScenarioError(_unique(problems))
     resolved = {key: value for key, value in raw.items() if key not in ("scales", *named.DEFINITIONS.values())}

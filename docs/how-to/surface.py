@@ -1,4 +1,4 @@
-"""RMSD of the atoms at the surface and of those inside, the smallest useful metric.
+"""RMSD of the atoms at the surface and of those inside, a metric with two columns and a parameter.
 
 An atom is at the surface if it has fewer true neighbours than `neighbours` within 1.25 times the median nearest-neighbour distance.
 Try it: benchsuite run quickstart --plugin surface.py --set 'analysis.metrics=[surface]'
@@ -12,8 +12,7 @@ import numpy as np
 from pydantic import Field
 from scipy.spatial import cKDTree
 
-from benchsuite.contract import Metric, Scored
-from benchsuite.params import Count, Params
+from benchsuite import Column, Count, Metric, Params, Scored
 
 
 class SurfaceParams(Params):
@@ -24,8 +23,10 @@ class Surface(Metric[SurfaceParams]):
     Params = SurfaceParams
     title = "RMSD of matched atoms at the surface, and of those inside"
     reference = "docs/how-to/add-a-metric.md"
-    unit = "pm"
-    direction = "lower"
+    columns = (
+        Column("surface_rmsd_pm", "RMSD of surface atoms", "pm", "lower"),
+        Column("inside_rmsd_pm", "RMSD of atoms inside", "pm", "lower"),
+    )
 
     def measure(self, scored: Scored) -> Mapping[str, float]:
         if scored.truth is None or scored.traced is None or len(scored.truth) < 2:
@@ -33,10 +34,8 @@ class Surface(Metric[SurfaceParams]):
         tree = cKDTree(scored.truth.positions)
         nearest = np.median(tree.query(scored.truth.positions, k=2)[0][:, 1])
         count = tree.query_ball_point(scored.truth.positions, 1.25 * nearest, return_length=True) - 1
-        true, found = scored.pairs.T
-        error = np.linalg.norm(scored.truth.positions[true] - scored.traced.positions[found], axis=1)
-        outside = count[true] < self.params.neighbours
-        return {"surface_rmsd_pm": rms_pm(error[outside]), "inside_rmsd_pm": rms_pm(error[~outside])}
+        outside = count[scored.pairs[:, 0]] < self.params.neighbours
+        return {"surface_rmsd_pm": rms_pm(scored.distance_A[outside]), "inside_rmsd_pm": rms_pm(scored.distance_A[~outside])}
 
 
 def rms_pm(error_A: np.ndarray) -> float:

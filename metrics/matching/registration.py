@@ -21,6 +21,8 @@ import numpy as np
 from ase import Atoms
 from scipy.spatial import cKDTree
 
+from benchsuite.contract.metric import Placement
+from benchsuite.data import NON_ATOM, particle_of
 from benchsuite.metrics.matching.match import default_cutoff
 from benchsuite.physics.rotations import is_rotation, nearest_rotation
 
@@ -256,24 +258,44 @@ def _alike(a: Pose, b: Pose, truth: np.ndarray) -> bool:
     return angle_deg(a.rotation, b.rotation) < SAME_DEG and bool(apart < SAME_A)
 
 
+def placed(specimen: Atoms, traced: Atoms, least_fit: float) -> tuple[Atoms | None, Placement | None, list[str]]:
+    """Return a specimen of unknown frame in the frame of the traced atoms, how it was placed, and remarks in whole sentences.
+
+    The specimen is None where it fits nowhere, which is no result of the reconstruction, or cannot be judged.
+    """
+    atoms = traced[[symbol != NON_ATOM for symbol in traced.get_chemical_symbols()]]
+    try:
+        found = register(particle_of(specimen), atoms)
+    except ValueError as error:
+        return None, None, [f"truth not registered: {error}"]
+    texts = list(remarks(found, least_fit))
+    pose = (found.best.rotation, found.best.shift_A) if found.best.fit >= least_fit else (None, None)
+    placement = Placement(found.best.fit, found.mirrored.fit, *pose)
+    return placement.applied(specimen), placement, texts
+
+
 def remarks(found: Registration, least_fit: float) -> Sequence[str]:
     """Return what a user has to know of a registration, in whole sentences."""
-    axes, rest = nearest_axes(found.best.rotation)
-    told = []
+    axes, angle = nearest_axes(found.best.rotation)
+    texts = []
     if found.best.fit < least_fit:
-        told.append(f"truth not registered: it fits by {found.best.fit:.2f}, less than {least_fit:g}; nothing is scored against it")
+        texts.append(
+            f"truth not registered: it fits by {found.best.fit:.2f}, less than {least_fit:g}; nothing is scored against it"
+        )
     else:
         shift = ", ".join(f"{value:.2f}" for value in found.best.shift_A)
-        frame = f"axes [{', '.join(axes)}], then {rest:.2f}°, shift {shift} Å from its mean"
-        told.append(f"truth registered: {frame}, fit {found.best.fit:.3f}")
+        frame = f"axes [{', '.join(axes)}], then {angle:.2f}°, shift {shift} Å from its mean"
+        texts.append(f"truth registered: {frame}, fit {found.best.fit:.3f}")
         if found.ambiguous and found.other is not None:
             others, more = nearest_axes(found.other.rotation)
-            told.append(f"registration ambiguous: axes [{', '.join(others)}], then {more:.2f}° fit as well ({found.other.fit:.3f})")
+            texts.append(
+                f"registration ambiguous: axes [{', '.join(others)}], then {more:.2f}° fit as well ({found.other.fit:.3f})"
+            )
     if found.mirror_fits_better:
-        told.append(
+        texts.append(
             f"mirrored: check handedness; the mirror image of the truth fits by {found.mirrored.fit:.3f}, it itself by "
             f"{found.best.fit:.3f}"
         )
     elif found.mirrored.fit > found.best.fit - EQUAL and found.best.fit >= least_fit:
-        told.append(f"its mirror image fits as well ({found.mirrored.fit:.3f}): it does not tell the handedness")
-    return told
+        texts.append(f"its mirror image fits as well ({found.mirrored.fit:.3f}): it does not tell the handedness")
+    return texts

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchsuite.atomic import write_text
+from benchsuite.columns import Columns
 from benchsuite.errors import BenchsuiteError
-from benchsuite.reports.comparison.rules import COSTS, rule_of
 from benchsuite.reports.comparison.side import CellFacts, Side
+from benchsuite.results import COSTS
 
 FORMAT = "benchsuite baseline 1"
-KEPT = ("n_true", *COSTS)  # what margins and ratios need beside the scores
 
 
 def accept(side: Side, file: Path, reason: str, *, when: str, metrics: Sequence[str] = (), failures: bool = False) -> None:
@@ -37,9 +37,10 @@ def accept(side: Side, file: Path, reason: str, *, when: str, metrics: Sequence[
         listed = "\n".join(f"  {' '.join(map(str, one.identity))}: {one.status}: {one.reason}" for one in failed[:10])
         message = f"{side.name}: {len(failed)} of {len(side.cells)} cells have no result; accept them by --with-failures"
         raise BenchsuiteError(f"{message}\n{listed}")
-    absent = [name for name in metrics if name not in side.columns]
+    absent = [name for name in metrics if name not in side.scores]
     if absent:
         raise BenchsuiteError(f"--metric {absent[0]}: no cell of {side.name} has this score")
+    kept = _kept(side, metrics)
     body = {
         "reason": " ".join(reason.split()),
         "accepted": when,
@@ -47,15 +48,24 @@ def accept(side: Side, file: Path, reason: str, *, when: str, metrics: Sequence[
         "scale": side.scale,
         "about": dict(side.about),
         "machine": dict(side.machine),
-        "cells": [_cell(cell, metrics) for cell in sorted(side.cells, key=lambda cell: cell.identity)],
+        "columns": Columns(column for name in kept if (column := side.columns.get(name)) is not None).to_json(),
+        "cells": [_cell(cell, kept) for cell in sorted(side.cells, key=lambda cell: cell.identity)],
     }
     body = _finite(body)
     text = json.dumps({"format": FORMAT, "checksum": _checksum(body), **body}, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(file, text + "\n")
 
 
-def _cell(cell: CellFacts, metrics: Sequence[str]) -> dict[str, Any]:
-    scores = {name: cell.scores[name] for name in sorted(cell.scores) if rule_of(name) or name in KEPT or name in metrics}
+def _kept(side: Side, metrics: Sequence[str]) -> list[str]:
+    """Return the scores that are compared, what margins and ratios need beside them, and those asked for, in order."""
+    found = [column for name in side.scores if (column := side.columns.get(name)) is not None]
+    compared = [column for column in found if column.compared]
+    needed = {column.margin.one_of for column in compared} | {column.name for column in COSTS}
+    return side.columns.ordered({column.name for column in compared} | (needed & set(side.scores)) | set(metrics))
+
+
+def _cell(cell: CellFacts, kept: Sequence[str]) -> dict[str, Any]:
+    scores = {name: cell.scores[name] for name in sorted(cell.scores) if name in kept}
     facts = {**vars(cell), "swept": dict(cell.swept), "scores": scores}
     return {key: value for key, value in facts.items() if value not in ("", {}) or key in ("swept", "scores")}
 
@@ -81,7 +91,16 @@ def read_baseline(file: Path) -> Side:
     try:
         cells = tuple(_read_cell(entry) for entry in content["cells"])
         about = {**content["about"], "reason": content["reason"], "accepted": content["accepted"]}
-        return Side(str(file), content["scenario"], content["scale"], cells, content["machine"], about=about)
+        return Side(
+            str(file),
+            content["scenario"],
+            content["scale"],
+            cells,
+            content["machine"],
+            {},
+            about,
+            Columns.from_json(content["columns"]),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BenchsuiteError(f"{file}: not as `baseline accept` writes it ({type(error).__name__}: {error})") from error
 

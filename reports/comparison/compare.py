@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from benchsuite.columns import Columns
 from benchsuite.errors import EXIT_NOTHING_COMPARABLE, EXIT_OK, EXIT_REGRESSION, BenchsuiteError, choices
 from benchsuite.reports.comparison.costs import Ratio, other_machine, ratios
 from benchsuite.reports.comparison.pairs import Same, grouped
-from benchsuite.reports.comparison.rules import chosen_rules
+from benchsuite.reports.comparison.rules import chosen_columns
 from benchsuite.reports.comparison.side import Side
 from benchsuite.reports.comparison.verdicts import FAIL, JUDGED, Finding, Verdict, by_margin, of_cells, pooled, samples, tested
 from benchsuite.reports.statistics import CONFIDENCE
@@ -67,7 +68,8 @@ def compare(
 ) -> Comparison:
     """Compare a candidate with a base, cell by cell.
 
-    metrics: names of scores (NAME:lower or NAME:higher for one's own); all known ones by default. methods: labels to compare.
+    metrics: names of scores (NAME:lower or NAME:higher for columns without a direction); by default all that have one.
+    methods: labels to compare.
     by: the paired tests, or the margin alone. same: cells are compared where the bytes of their series are equal, or the settings
     of the experiment (other code or another machine may then have simulated it).
     Raises BenchsuiteError for names that do not exist, and a confidence that is none.
@@ -77,9 +79,9 @@ def compare(
             raise BenchsuiteError(f"{option} {given}: {choices(given, allowed)}")
     if not 0.5 < confidence < 1:
         raise BenchsuiteError(f"--confidence {confidence:g}: must be between 0.5 and 1")
-    rules = chosen_rules(metrics, base.columns)
+    columns = chosen_columns(metrics, base.scores, Columns([*base.columns, *candidate.columns]))
     groups = grouped(base, candidate, same, methods)
-    every, missing = samples(groups, rules)
+    every, missing = samples(groups, columns)
     judged = by_margin(every, confidence) if by == "margin" else tested(every, confidence) + pooled(every, confidence)
     found = [*of_cells(groups), *missing, *judged]
     order = list(Verdict)

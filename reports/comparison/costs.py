@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchsuite.columns import Column
 from benchsuite.reports.comparison.pairs import Group
-from benchsuite.reports.comparison.rules import COSTS
 from benchsuite.reports.comparison.side import Side
+from benchsuite.results import COSTS
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Ratio:
     """candidate / base of one method over its cells: median, smallest and largest."""
 
     method: str
-    metric: str
+    column: Column
     median: float
     smallest: float
     largest: float
@@ -39,13 +40,14 @@ def other_machine(base: Side, candidate: Side) -> str:
 
 def ratios(groups: Sequence[Group]) -> list[Ratio]:
     """Return the ratios of time and memory per method, over all comparable cells that both have a result of."""
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, Column], list[float]] = {}
     for group in groups:
         for pair in group.pairs:
             base, candidate = pair.base, pair.candidate
             if base is None or candidate is None or pair.different or base.device != candidate.device:
                 continue
-            for metric in COSTS:
+            for column in COSTS:
+                metric = column.name
                 if base.status == candidate.status == "ok" and base.scores.get(metric, 0) > 0 and metric in candidate.scores:
-                    found.setdefault((group.method, metric), []).append(candidate.scores[metric] / base.scores[metric])
+                    found.setdefault((group.method, column), []).append(candidate.scores[metric] / base.scores[metric])
     return [Ratio(*key, float(np.median(all_)), min(all_), max(all_), len(all_)) for key, all_ in found.items()]

@@ -26,7 +26,7 @@ def as_json(comparison: Comparison) -> str:
         "confidence": comparison.confidence,
         "counts": {verdict.value: count for verdict, count in comparison.counts.items()},
         "findings": [_finding(one) for one in comparison.findings],
-        "costs": [vars(ratio) for ratio in comparison.costs],
+        "costs": [{**vars(ratio), "column": ratio.column.name} for ratio in comparison.costs],
         "costs_not_comparable": comparison.no_costs,
         "changed_settings": [dict(zip(("key", "base", "candidate"), entry, strict=True)) for entry in comparison.changed],
     }
@@ -34,7 +34,12 @@ def as_json(comparison: Comparison) -> str:
 
 
 def _finding(one: Finding) -> dict[str, Any]:
-    facts = {**vars(one), "verdict": one.verdict.value, "swept": None if one.swept is None else dict(one.swept)}
+    facts = {
+        **vars(one),
+        "column": one.metric,
+        "verdict": one.verdict.value,
+        "swept": None if one.swept is None else dict(one.swept),
+    }
     return {**facts, "pooled": one.swept is None, "effect": None if one.effect is None else vars(one.effect)}
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchsuite.columns import Columns
 from benchsuite.errors import BenchsuiteError
-from benchsuite.results import Run
+from benchsuite.results import COSTS, LEADING, SETTING, Run
 
-NOT_SCORES = {"cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed", "device", "engine"}
+NOT_SCORES = {column.name for column in (*LEADING, *SETTING)}
 NOT_DATA = {"schema", "name", "title", "description", "repeats", "reconstructors", "analysis", "limits", "sweep", "figures",
     "scales", "published"}  # fmt: skip
 MACHINE = ("processor", "cores", "gpu", "python", "libraries")
@@ -48,7 +49,7 @@ class CellFacts:
 class Side:
     """A run or a baseline. settings: every setting by dotted key, empty where they are not known.
 
-    machine: what times depend on, by name; empty where it was not written down.
+    machine: what times depend on, by name; empty where it was not written down. columns: what the scores are.
     """
 
     name: str
@@ -58,9 +59,10 @@ class Side:
     machine: Mapping[str, str]
     settings: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    columns: Columns = field(default_factory=lambda: Columns(COSTS))
 
     @property
-    def columns(self) -> list[str]:
+    def scores(self) -> list[str]:
         """Every score that any cell has, in the order of their first appearance."""
         return list(dict.fromkeys(name for cell in self.cells for name in cell.scores))
 
@@ -75,7 +77,7 @@ def side_of(run: Run) -> Side:
     cells = tuple(_cell(run, name, record, experiment) for name, record in records.items())
     about = {key: run.provenance.get(key) for key in ("commit", "dirty", "benchsuite", "started")}
     settings = flattened(run.scenario)
-    return Side(str(run.folder), str(run.scenario["name"]), run.scale, cells, machine(run), settings, about)
+    return Side(str(run.folder), str(run.scenario["name"]), run.scale, cells, machine(run), settings, about, run.columns)
 
 
 def _cell(run: Run, name: str, record: Mapping[str, Any], experiment: Callable[[str], str]) -> CellFacts:

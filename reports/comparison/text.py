@@ -9,7 +9,7 @@ from benchsuite.reports.comparison.compare import Comparison
 from benchsuite.reports.comparison.side import Side
 from benchsuite.reports.comparison.verdicts import FAIL, Finding, Verdict
 from benchsuite.reports.comparison.words import COLUMNS, cost_lines, headline, row, rule_in_words, sides
-from benchsuite.reports.labels import condition, label, number
+from benchsuite.reports.labels import condition, heading, number
 from benchsuite.reports.summary import Table
 
 SHORT = 15  # rows of a verdict that does not fail, unless all are asked for
@@ -82,4 +82,4 @@ def print_baseline(side: Side, stream: TextIO | None = None) -> None:
         told = cell.status if not cell.reason else f"{cell.status}: {cell.reason}"
         console.print(Text(f"\n{cell.method}, {where}: {told}"), soft_wrap=True)
         for metric, value in cell.scores.items():
-            console.print(Text(f"  {label(metric):<32} {number(value, 6)}"), soft_wrap=True)
+            console.print(Text(f"  {heading(side.columns, metric):<40} {number(value, 6)}"), soft_wrap=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from benchsuite.columns import Column
 from benchsuite.reports.comparison.pairs import Group, Pair
-from benchsuite.reports.comparison.rules import HEADLINE, Rule
 from benchsuite.reports.comparison.side import CellFacts
 from benchsuite.reports.statistics import FEWEST, Paired, benjamini_hochberg, paired
 
@@ -42,7 +42,7 @@ ALL_CONDITIONS = "all conditions"
 
 @dataclass(frozen=True)
 class Finding:
-    """One verdict. metric: empty where it is about whole cells. swept: None where it is pooled over all conditions.
+    """One verdict. column: of the score; None where it is about whole cells. swept: None where it is pooled over all conditions.
 
     base, candidate: means over the repeats, in the metric's unit; None where pooled. effect: the harm, in the metric's unit; in
     margins where pooled. adjusted_p: of harm or gain, whichever the mean says, after the correction; None where nothing was tested.
@@ -51,12 +51,17 @@ class Finding:
     verdict: Verdict
     method: str
     swept: Mapping[str, Any] | None
-    metric: str = ""
+    column: Column | None = None
     base: float | None = None
     candidate: float | None = None
     effect: Paired | None = None
     adjusted_p: float | None = None
     reason: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The name of the score; empty where the verdict is about whole cells."""
+        return "" if self.column is None else self.column.name
 
 
 def of_cells(groups: Sequence[Group]) -> list[Finding]:
@@ -100,8 +105,7 @@ class Samples:
     """The values of one metric of the comparable repeats of a group, in harm: larger is worse. margin: in the metric's unit."""
 
     group: Group
-    metric: str
-    rule: Rule
+    column: Column
     repeats: tuple[int, ...]
     sides: tuple[np.ndarray, np.ndarray]  # of the base, of the candidate
     margin: float
@@ -112,28 +116,29 @@ class Samples:
         return self.sides[0][places], self.sides[1][places]
 
 
-def samples(groups: Iterable[Group], rules: Mapping[str, Rule]) -> tuple[list[Samples], list[Finding]]:
+def samples(groups: Iterable[Group], columns: Sequence[Column]) -> tuple[list[Samples], list[Finding]]:
     """Return what can be tested, and the scores that the base has and the candidate lacks."""
     found, missing = [], []
     for group in groups:
         both = independent(group.pairs)
-        for metric, rule in rules.items():
+        for column in columns:
+            metric = column.name
             have = [(base, candidate) for base, candidate in both if metric in base.scores]
             gone = [candidate.repeat for _, candidate in have if metric not in candidate.scores]
             if gone:
                 reason = f"{_repeats(gone)}: the candidate has no such score"
-                missing.append(Finding(Verdict.MISSING, group.method, group.swept, metric, reason=reason))
+                missing.append(Finding(Verdict.MISSING, group.method, group.swept, column, reason=reason))
             elif have:
-                found.append(_sampled(group, metric, rule, have))
+                found.append(_sampled(group, column, have))
     return found, missing
 
 
-def _sampled(group: Group, metric: str, rule: Rule, pairs: Sequence[tuple[CellFacts, CellFacts]]) -> Samples:
-    base, candidate = (np.array([pair[side].scores[metric] for pair in pairs]) for side in (0, 1))
-    atoms = [one.scores["n_true"] for one, _ in pairs if "n_true" in one.scores]
-    margin = rule.margin(float(base.mean()), min(atoms, default=None))
+def _sampled(group: Group, column: Column, pairs: Sequence[tuple[CellFacts, CellFacts]]) -> Samples:
+    base, candidate = (np.array([pair[side].scores[column.name] for pair in pairs]) for side in (0, 1))
+    counts = [one.scores[column.margin.one_of] for one, _ in pairs if column.margin.one_of in one.scores]
+    margin = column.margin.about(float(base.mean()), min(counts, default=None))
     repeats = tuple(one.repeat for one, _ in pairs)
-    return Samples(group, metric, rule, repeats, (rule.sign * base, rule.sign * candidate), margin)
+    return Samples(group, column, repeats, (column.sign * base, column.sign * candidate), margin)
 
 
 def independent(pairs: Iterable[Pair]) -> list[tuple[CellFacts, CellFacts]]:
@@ -173,15 +178,15 @@ def pooled(every: Sequence[Samples], confidence: float) -> list[Finding]:
     The noise of a repeat is drawn from one seed in all conditions. So the unit is the repeat, averaged over all conditions with
     at least five of their own; where there are no five, every pair counts as one of its own.
     """
-    together: dict[tuple[str, str], list[Samples]] = {}
+    together: dict[tuple[str, Column], list[Samples]] = {}
     for one in every:
-        together.setdefault((one.group.method, one.metric), []).append(one)
+        together.setdefault((one.group.method, one.column), []).append(one)
     findings = []
-    for (method, metric), parts in together.items():
+    for (method, column), parts in together.items():
         if len(parts) > 1:
             (base, candidate), units = _units(parts)
             effect = paired(base, candidate, margin=1.0, confidence=confidence)
-            findings.append(Finding(Verdict.INCONCLUSIVE, method, None, metric, effect=effect, reason=units))
+            findings.append(Finding(Verdict.INCONCLUSIVE, method, None, column, effect=effect, reason=units))
     return _corrected(findings, confidence)
 
 
@@ -200,20 +205,24 @@ def _both(of: Callable[[int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _finding(one: Samples, effect: Paired) -> Finding:
-    base, candidate = (one.rule.sign * float(side.mean()) for side in one.sides)
-    return Finding(Verdict.INCONCLUSIVE, one.group.method, one.group.swept, one.metric, base, candidate, effect)
+    base, candidate = (one.column.sign * float(side.mean()) for side in one.sides)
+    return Finding(Verdict.INCONCLUSIVE, one.group.method, one.group.swept, one.column, base, candidate, effect)
 
 
 def _corrected(findings: Sequence[Finding], confidence: float) -> list[Finding]:
     """Decide every finding after correcting the p values of its family: headline metrics, or the others."""
     decided: dict[int, Finding] = {}
     for headline in (True, False):
-        family = [i for i, one in enumerate(findings) if (one.metric in HEADLINE) == headline and _effect(one).how != "equal"]
+        family = [i for i, one in enumerate(findings) if _is_headline(one) == headline and _effect(one).how != "equal"]
         worse = benjamini_hochberg([_effect(findings[i]).tail_worse for i in family])
         better = benjamini_hochberg([_effect(findings[i]).tail_better for i in family])
         decided |= {i: _decided(findings[i], p, q, confidence) for i, p, q in zip(family, worse, better, strict=True)}
     unchanged = [replace(one, verdict=Verdict.UNCHANGED) for one in findings]
     return [decided.get(i, unchanged[i]) for i in range(len(findings))]
+
+
+def _is_headline(one: Finding) -> bool:
+    return one.column is not None and one.column.role == "headline"
 
 
 def _decided(one: Finding, worse: float, better: float, confidence: float) -> Finding:

@@ -7,7 +7,7 @@ import math
 from benchsuite.reports.comparison.compare import Comparison
 from benchsuite.reports.comparison.costs import Ratio
 from benchsuite.reports.comparison.verdicts import ALL_CONDITIONS, Finding, Verdict
-from benchsuite.reports.labels import MISSING, condition, label, name, number, unit
+from benchsuite.reports.labels import MISSING, condition, number
 from benchsuite.reports.statistics import Paired
 
 COLUMNS = ["Verdict", "Method", "Condition", "Score", "Base", "Candidate", "Harm", "Bounds", "Margin", "p", "n", "Remark"]
@@ -17,7 +17,7 @@ HARM = "Harm: candidate against base, positive is worse"
 def row(one: Finding) -> list[str]:
     """Return the texts of a finding, as many as `COLUMNS`."""
     where = ALL_CONDITIONS if one.swept is None else condition(dict(one.swept)) or "—"
-    head = [one.verdict.value, one.method, where, label(one.metric) if one.metric else MISSING]
+    head = [one.verdict.value, one.method, where, one.column.heading if one.column is not None else MISSING]
     if one.effect is None:
         return [*head, *[MISSING] * 7, one.reason]
     means = [number(value, 4) if value is not None else MISSING for value in (one.base, one.candidate)]
@@ -59,7 +59,9 @@ def _signed(value: float) -> str:
 
 
 def _with_unit(one: Finding, text: str) -> str:
-    symbol = ("margins" if text.strip("+−") != "1" else "margin") if one.swept is None else unit(one.metric)
+    symbol = "" if one.column is None else one.column.unit
+    if one.swept is None:
+        symbol = "margins" if text.strip("+−") != "1" else "margin"
     return f"{text}\N{NO-BREAK SPACE}{symbol}".rstrip()
 
 
@@ -95,7 +97,7 @@ def cost_lines(comparison: Comparison) -> list[str]:
 
 def _ratio(ratio: Ratio) -> str:
     spread = f" ({number(ratio.smallest)} to {number(ratio.largest)} of {ratio.cells} cells)" if ratio.cells > 1 else ""
-    return f"{name(ratio.metric).lower()} × {number(ratio.median)}{spread}"
+    return f"{ratio.column.title.lower()} × {number(ratio.median)}{spread}"
 
 
 def sides(comparison: Comparison) -> list[str]:

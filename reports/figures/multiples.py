@@ -13,19 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 
-from benchsuite.reports.bound import BOUND, bound_of
-from benchsuite.reports.figures.bound_line import bound_handle, draw_bound
+from benchsuite.reports.figures.bound_line import bound_handle, bound_title, draw_bound
 from benchsuite.reports.figures.panels import chunks
 from benchsuite.reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
 from benchsuite.reports.figures.sweep_lines import independent_keys, percentages
-from benchsuite.reports.groups import Group, groups
-from benchsuite.reports.labels import condition, label
+from benchsuite.reports.groups import Group, bound_of, groups
+from benchsuite.reports.labels import column_of, condition, heading, label
 from benchsuite.reports.pool import Pool
 from benchsuite.reports.style import GREY, WIDTH_IN, MethodStyle, legend_columns, new_figure, plain, styled, wrapped
-from benchsuite.results import LEADING, SCORES
 
-OF_MATCH = ("match_cutoff_A", "rotation_deg", "shift_x_A", "shift_y_A", "shift_z_A", "n_true")
-NOT_SCORES = (*OF_MATCH, BOUND, "device", "engine", *LEADING)  # the bound is a line among the values of the RMSD
 ROWS, COLUMNS = 5, 4
 PANEL_IN, BOTTOM_IN = 0.95, 0.62  # height of a panel; room for ticks and label of the axis, below which the legend stands
 LEGEND_ROW_IN = 0.14
@@ -44,12 +40,11 @@ class Sheet:
 
 
 def scores_of(pool: Pool) -> list[str]:
-    """Return every score of a pool that is a number anywhere, the usual ones first."""
-    names = [*(name for name in SCORES if name in pool.table), *(str(name) for name in pool.table if name not in SCORES)]
-    numeric = [
-        n for n in names if n not in NOT_SCORES and n not in pool.sweep_keys and pd.api.types.is_numeric_dtype(pool.table[n])
-    ]
-    return [name for name in numeric if pool.table.loc[pool.table["status"] == "ok", name].notna().any()]
+    """Return every score of a pool that is a number anywhere, in order; a bound is a line among the values of what it bounds."""
+    good = pool.table[pool.table["status"] == "ok"]
+    columns = [column_of(pool.columns, name) for name in pool.columns.ordered(map(str, pool.table)) if name not in pool.sweep_keys]
+    scores = [column.name for column in columns if column.role != "fact" and not column.bound_of]
+    return [name for name in scores if pd.api.types.is_numeric_dtype(pool.table[name]) and good[name].notna().any()]
 
 
 def sheets(pool: Pool) -> list[Sheet]:
@@ -83,8 +78,10 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> MplFigure:
     columns = min(COLUMNS, len(sheet.metrics)) if alone else len(sheet.held)
     rows = -(-len(sheet.metrics) // columns) if alone else len(sheet.metrics)
     handles = _handles(shown, styles, axis.numeric)
-    if "rmsd_pm" in sheet.metrics and np.isfinite(bound_of(shown)):
-        handles.append(bound_handle())
+    titles = dict.fromkeys(
+        bound_title(shown[0].columns, metric) for metric in sheet.metrics if np.isfinite(bound_of(shown, metric))
+    )
+    handles += map(bound_handle, titles)
     legend = legend_columns(WIDTH_IN, [str(handle.get_label()) for handle in handles])
     legend_in = LEGEND_ROW_IN * -(-len(handles) // legend)
     figure, axes = _grid(rows, columns, alone, legend_in)
@@ -101,9 +98,9 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> MplFigure:
             panel.set_xlabel("")
             panel.tick_params(labelbottom=alone or number == rows - 1)
         if alone:
-            of_metric[0].set_title(wrapped(label(metric), 34), fontsize=6)
+            of_metric[0].set_title(wrapped(heading(shown[0].columns, metric), 34), fontsize=6)
         else:
-            of_metric[0].set_ylabel(wrapped(label(metric), 18), fontsize=6)
+            of_metric[0].set_ylabel(wrapped(heading(shown[0].columns, metric), 18), fontsize=6)
     for spare in axes.flat[len(sheet.metrics) :] if alone else ():
         spare.set_visible(False)
     if not alone:
@@ -176,8 +173,8 @@ def _panel(
         panel.plot(
             lost, [0.04] * len(lost), "x", color=style.color, markersize=4, transform=panel.get_xaxis_transform(), clip_on=False
         )
-    if metric == "rmsd_pm":
-        values += draw_bound(panel, members, axis.key, axis.places, axis.numeric)
+    if members and members[0].columns.bound_of(metric) is not None:
+        values += draw_bound(panel, members, metric, axis.key, axis.places, axis.numeric)
     panel.grid(axis="y")
     panel.margins(y=0.14)
     return values

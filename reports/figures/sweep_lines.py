@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
 from benchsuite.contract.figure import Figure
-from benchsuite.reports.bound import bound_of
-from benchsuite.reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, draw_bound
+from benchsuite.reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, bound_title, draw_bound
 from benchsuite.reports.figures.panels import legend_below
 from benchsuite.reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
-from benchsuite.reports.groups import Cells, Group, conditions, groups
-from benchsuite.reports.labels import condition, label, mean_and_spread, value
+from benchsuite.reports.groups import Cells, Group, bound_of, conditions, groups
+from benchsuite.reports.labels import condition, heading, label, mean_and_spread, value
 from benchsuite.reports.style import WIDTH_IN, MethodStyle, new_figure, plain, styles_of, wrapped
 from benchsuite.results import Run
 
@@ -100,14 +99,14 @@ def _lines(run: Run, key: str, others: list[str]) -> MplFigure | None:
             axis.set_xticks(list(places.values()), [wrapped(tick, TICK_WIDTH) for tick in ticks])
             if crowded:
                 axis.tick_params(axis="x", labelrotation=35)
-            axis.set(xlabel=label(key), ylabel=label(metric))
+            axis.set(xlabel=label(key), ylabel=heading(run.columns, metric))
             if joined:
                 axis.margins(x=0.12)
             else:
                 axis.set_xlim(-0.5, len(places) - 0.5)
             axis.grid(axis="y")
-            if metric == "rmsd_pm":
-                shown += draw_bound(axis, members, key, places, joined)
+            if run.columns.bound_of(metric) is not None:
+                shown += draw_bound(axis, members, metric, key, places, joined)
                 log_if_decades(axis, "y", np.array(shown))
             if metric.endswith("_pct"):
                 percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
@@ -156,15 +155,16 @@ def _dots(run: Run) -> MplFigure:
             style = styles[group.method]
             error = None if math.isnan(spread) else spread
             axis.errorbar(mean, -place, xerr=error, color=style.color, marker=style.marker, linestyle="none", capsize=2)
-            if metric == "rmsd_pm" and math.isfinite(bound := bound_of([group])):
+            if math.isfinite(bound := bound_of([group], metric)):
                 axis.vlines(bound, -place - HALF_WIDTH, -place + HALF_WIDTH, **LOOK)
         axis.set_yticks([-place for place in range(len(everything))], [_named(group) for group in everything])
         axis.set_ylim(-len(everything) + 0.5, 0.5)
-        axis.set_xlabel(label(metric))
+        axis.set_xlabel(heading(run.columns, metric))
         axis.grid(axis="x")
         axis.margins(x=0.15)
-    if "rmsd_pm" in metrics and math.isfinite(bound_of(everything)):
-        legend_below(figure, [bound_handle()])
+    bounded = [metric for metric in metrics if math.isfinite(bound_of(everything, metric))]
+    if bounded:
+        legend_below(figure, [bound_handle(bound_title(run.columns, bounded[0]))])
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.patches import Rectangle
 
-from benchsuite.reports.labels import label, number
+from benchsuite.reports.labels import number
 from benchsuite.reports.style import BLACK, LIGHT_GREY, WIDTH_IN, new_figure, plain, styled, wrapped
 from benchsuite.reports.winners import Contest, Entry, Winners, percent
 
@@ -48,7 +48,7 @@ def winner_map(found: Winners) -> MplFigure:
     bar.set_ticks(ticks, labels=[number(tick) if tick < WORST else f"≥ {number(tick)}" for tick in ticks])
     bar.minorticks_off()
     far = "Times the best" if found.smaller else "Times below the best"
-    bar.set_label(f"{far}, {label(found.metric)}. Thick frame: best; thin: tie; grey: fewer results than others")
+    bar.set_label(f"{far}, {found.heading}. Thick frame: best; thin: tie; grey: fewer results than others")
     left = [f"{len(contests)} of {len(found.contests)} conditions"] if len(contests) < len(found.contests) else []
     left += [f"{len(methods)} of {len(found.methods)} methods"] if len(methods) < len(found.methods) else []
     if left:

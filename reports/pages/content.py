@@ -13,18 +13,18 @@ import numpy as np
 from ase import Atoms
 from markupsafe import Markup
 
+from benchsuite.columns import Column
 from benchsuite.data import Reconstruction
 from benchsuite.reports import labels
-from benchsuite.reports.bound import beside_rmsd
 from benchsuite.reports.pages import charts
 from benchsuite.reports.pages.atoms import Scene, scene
 from benchsuite.reports.pages.slices import Panel, panels
 from benchsuite.reports.style import BLUE, GREY, element_colors
-from benchsuite.results import CellResult
+from benchsuite.results import LEADING, SETTING, CellResult
 
 log = logging.getLogger(__name__)
 
-OF_CELL = ("cell", "scenario", "scale", "status", "reason", "reconstructor", "repeat", "seed", "device", "engine")
+OF_CELL = {column.name for column in (*LEADING, *SETTING)}
 BINS = 40
 SHELLS = (  # curve, caption, threshold
     ("fsc", "Fourier shell correlation with the truth", 0.5),
@@ -72,12 +72,13 @@ def content(cell: CellResult, sweep_keys: list[str]) -> Content:
     slices = read("slices", lambda: panels(volume, atoms), [])
     drawn = read("charts", lambda: _charts(result, traced, curves), [])
     swept = {key: row[key] for key in sweep_keys if key in row}
+    columns, scores = cell.run.columns, [key for key in row if key not in OF_CELL and key not in swept]
     if gone := cell.gone():
         problems.append(f"no longer in the store, or damaged there: {', '.join(gone)}")
     return Content(
         row=row,
         swept=swept,
-        scores=[_score(key, row[key]) for key in beside_rmsd(list(row)) if key not in OF_CELL and key not in swept],
+        scores=[_score(labels.column_of(columns, key), row[key]) for key in columns.with_bounds(columns.ordered(scores))],
         scene=atoms,
         slices=slices,
         charts=drawn,
@@ -89,11 +90,11 @@ def content(cell: CellResult, sweep_keys: list[str]) -> Content:
     )
 
 
-def _score(key: str, value: Any) -> tuple[str, str, str]:
+def _score(column: Column, value: Any) -> tuple[str, str, str]:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         exact = str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e7 else labels.number(value, 4)
-        return labels.name(key), exact, labels.unit(key)
-    return labels.name(key), str(value), ""
+        return column.title, exact, column.unit
+    return column.title, str(value), ""
 
 
 def _end_of(text: str) -> str:

@@ -4,55 +4,73 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
+from typer.testing import CliRunner
 
 from benchsuite import catalogue, contract_suite, registry
+from benchsuite.cli import app
 from benchsuite.code_version import look_again
-from benchsuite.contract import Metric
-from benchsuite.contract.metric import metric_misfit
+from benchsuite.contract import Column, Metric, Scores
 from benchsuite.errors import ScenarioError
-from benchsuite.metrics.scores import score
+from benchsuite.metrics.matching.matched import match_atoms
 from benchsuite.results import Run
 from benchsuite.runner.graph import graph_of
-from benchsuite.runner.stages.metric import scored
 from benchsuite.scenario import load
 from benchsuite.store import Key, Store
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "how-to" / "surface.py"
 PLUGIN = """
-from benchsuite.contract import Metric
-from benchsuite.params import Params
+from benchsuite import Column, Metric, Params
 
 class Factor(Params):
     factor: float = 1.0
 
 class Count(Metric[Factor]):
     Params = Factor
-    title, reference, unit, direction = "traced atoms", "none", "%", "higher"
+    title, reference = "Traced atoms", "none"
+    columns = (Column("traced_now", "Traced atoms, times a factor", "‰", "higher"), Column("r_factor_now", "R-factor as of now"))
     def measure(self, scored):
         return {"traced_now": self.params.factor * len(scored.traced), "r_factor_now": float("nan")}
 
+class Offset(Metric):
+    title, reference = "Distance between the centroids of true and traced atoms", "none"
+    unit, direction = "pm", "lower"
+    def measure(self, scored):
+        if scored.truth is None or scored.traced is None or len(scored.traced) == 0:
+            return float("nan")
+        return 100 * float(((scored.truth.positions.mean(axis=0) - scored.traced.positions.mean(axis=0)) ** 2).sum() ** 0.5)
+
 class Broken(Metric):
-    title, reference, direction = "always fails", "none", "lower"
+    title, reference, direction = "Always fails", "none", "lower"
     def measure(self, scored):
         raise RuntimeError("broken on purpose")
 
-class Thief(Metric):
-    title, reference, direction = "takes a name", "none", "lower"
+class Undeclared(Metric):
+    title, reference = "Answers what it does not declare", "none"
     def measure(self, scored):
-        return {"rmsd_pm": 0.0}
+        return {"something": 0.0}
+
+class Thief(Metric):
+    title, reference = "Takes the name of a built-in column", "none"
+    columns = (Column("rmsd_Au_pm", "Stolen"),)
+    def measure(self, scored):
+        return 0.0
 
 class Twin(Metric):
-    title, reference, direction = "takes a name of another metric", "none", "lower"
+    title, reference = "Takes the name of a column of another metric", "none"
+    columns = (Column("traced_now", "Stolen"),)
     def measure(self, scored):
-        return {"traced_now": 0.0}
+        return 0.0
 """
+
+
+def invoke(*words):
+    return CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
 
 
 def table(folder):
@@ -71,10 +89,9 @@ acquisition:
 reconstructors:
   - wbp
   - {use: wbp, label: A, experiment: {analysis.metrics: [broken]}}
-  - {use: wbp, label: B, experiment: {analysis.metrics: [thief]}}
-  - {use: wbp, label: C, experiment: {analysis.metrics: [count, twin]}}
+  - {use: wbp, label: B, experiment: {analysis.metrics: [undeclared]}}
   - {use: lot, label: D, from: A, iterations: 1, experiment: {analysis.metrics: []}}
-analysis: {species: [Cu, Au], metrics: [surface, count: {factor: 2}]}
+analysis: {species: [Cu, Au], metrics: [surface, offset, count: {factor: 2}]}
 figures: [histogram_grid]
 """
 
@@ -100,28 +117,42 @@ def test_metrics_have_columns_in_table_and_report(folder):
     error = 100 * truth.arrays["displacement_A"]
     assert row["inside_rmsd_pm"] == pytest.approx(np.sqrt(np.nanmean(error[inside] ** 2)))
     assert row["surface_rmsd_pm"] == pytest.approx(np.sqrt(np.nanmean(error[~inside] ** 2)))
-    measures = Run(folder / "out").measures
-    assert measures["surface_rmsd_pm"]["metric"] == "surface"
-    assert (measures["traced_now"]["unit"], measures["traced_now"]["direction"]) == ("%", "higher")
     summary = (folder / "out" / "tables" / "summary.md").read_text()
-    assert "Surface rmsd (pm)" in summary
-    assert "Traced now (%)" in summary
-    assert "Surface rmsd (pm), Inside rmsd (pm): RMSD of matched atoms at the surface" in summary
+    assert "RMSD of surface atoms (pm)" in summary
+    assert "Traced atoms, times a factor (‰)" in summary
 
 
-def test_no_column_of_a_run_is_taken_for_one_of_a_metric(folder):
-    columns, measures = set(table(folder).reset_index().columns), Run(folder / "out").measures
-    assert {name for name in columns if not catalogue.is_built_in(name)} == set(measures)
-    assert not any(catalogue.is_built_in(name) for name in measures)
+def test_a_metric_of_a_few_lines_is_shown_everywhere_by_what_it_declares(folder):
+    title, plugin = "Distance between the centroids of true and traced atoms", ["--plugin", str(folder / "mine.py")]
+    found = Run(folder / "out").cell("0000")
+    positions = [atoms.positions.mean(axis=0) for atoms in (found.truth(), found.traced())]
+    shift = table(folder).loc["WBP", ["shift_x_A", "shift_y_A", "shift_z_A"]].to_numpy(dtype=float)
+    assert table(folder).loc["WBP", "offset_pm"] == pytest.approx(100 * np.linalg.norm(positions[0] - positions[1] + shift))
+    assert f"{title} (pm)" in (folder / "out" / "tables" / "summary.md").read_text()
+    assert f"{title} (pm)" in (folder / "out" / "report" / "index.html").read_text()
+    assert f"  offset_pm                    {title} (pm); lower is better" in invoke("info", "offset", *plugin).output
+    listed = invoke("list", "metrics", *plugin).output
+    assert f"offset               {title} (on request: analysis.metrics)" in listed
+    assert "rmsd_pm" in listed
+    compared = invoke("compare", str(folder / "out"), str(folder / "out"), "--metric", "offset_pm", "--all")
+    assert compared.exit_code == 0, compared.output
+    assert "unchanged" in compared.output
+    assert f"{title} (pm)" in compared.output
+
+
+def test_all_columns_of_a_run_are_declared(folder):
+    run = Run(folder / "out")
+    assert [name for name in run.table if run.columns.get(name) is None] == []
+    assert run.columns.get("surface_rmsd_pm").heading == "RMSD of surface atoms (pm)"
+    assert (run.columns.get("traced_now").unit, run.columns.get("traced_now").direction) == ("‰", "higher")
 
 
 def keys(factor):
     """{stage: key} of the one cell of the scenario, and of the metrics by their names, for the code as it stands now."""
     look_again()
     made = graph_of(load("tiny.yaml", overrides=[f"analysis.metrics=[surface, count: {{factor: {factor}}}]"]).cells[0])
-    names = [stage.name for stage in made.stages() if stage.name not in ("image", "metric")]
-    told = {stage.name: str(stage.key) for stage in made.stages() if stage.name in names}
-    return told | {stage.spec.name: str(stage.key) for stage in made.metrics}
+    found = {stage.name: str(stage.key) for stage in made.stages() if stage.name != "image"}
+    return {**found, "scores": str(made.scores.key), **{stage.metrics[0].name: str(stage.key) for stage in made.metrics}}
 
 
 def test_a_change_of_a_metric_repeats_only_it(folder, monkeypatch):
@@ -135,17 +166,31 @@ def test_a_change_of_a_metric_repeats_only_it(folder, monkeypatch):
     assert keys(2) == first
     for other in (other_value, other_code):
         assert {name for name in first if first[name] != other[name]} == {"count"}
-    assert {*first} >= {"phantom", "series", "reconstruction", "atoms", "scores", "surface"}
+    assert {*first} >= {"phantom", "series", "reconstruction", "atoms", "match", "scores", "surface"}
     assert Store(folder / "store").has(Key.parse(first["count"]))  # what the run made stands under these keys
 
 
 def test_a_metric_that_fails_is_named_and_costs_its_own_cell_alone(folder):
     found = table(folder)
-    assert list(found["status"]) == ["ok", "error", "error", "error", "ok"]
+    assert list(found["status"]) == ["ok", "error", "error", "ok"]
     assert found.loc["A", "reason"] == "metric broken: RuntimeError: broken on purpose"
-    assert found.loc["B", "reason"] == "metric thief: the column 'rmsd_pm' belongs to the table itself; give it another name"
-    assert found.loc["C", "reason"] == "metric twin: the column 'traced_now' belongs to metric count; give it another name"
+    assert found.loc["B", "reason"] == "metric undeclared: 'something' is none of its columns: undeclared"
     assert "Traceback" in json.loads((folder / "out" / "cells" / "0001.json").read_text())["log"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "problem"),
+    [
+        ("thief", "metric thief: the column 'rmsd_Au_pm' belongs to metric positions; give it another name"),
+        ("count, twin", "metric twin: the column 'traced_now' belongs to metric count; give it another name"),
+    ],
+)
+def test_a_column_has_one_owner(folder, metrics, problem):
+    for plugin in (folder / "mine.py", EXAMPLE):
+        registry.load_plugin(plugin)
+    with pytest.raises(ScenarioError) as caught:
+        load(folder / "tiny.yaml", overrides=[f"analysis.metrics=[{metrics}]"])
+    assert problem in str(caught.value)
 
 
 def test_scenarios_are_checked_for_metrics(tmp_path, tiny_scenario):
@@ -174,13 +219,12 @@ def test_metric_gets_matched_atoms_in_the_frame_of_the_truth():
     turn = np.array([[np.cos(0.05), -np.sin(0.05), 0], [np.sin(0.05), np.cos(0.05), 0], [0, 0, 1]])
     order = rng.permutation(8)
     answer = Atoms("X" + "Cu8", np.vstack([[9.0, 9.0, 9.0], (true.positions[order] + [0.3, -0.2, 0.1]) @ turn]))
-    whole = contract_suite.scored_problem()
-    told = score(true, answer, registration="rigid")
-    seen = scored(told.truth, told.traced, whole.reconstruction, whole.series, {"cutoff_A": None, "registration": "rigid"})
-    np.testing.assert_array_equal(seen.pairs[:, 1], 1 + np.argsort(order))
-    np.testing.assert_allclose(seen.traced.positions[seen.pairs[:, 1]], true.positions, atol=1e-9)
-    np.testing.assert_allclose(seen.in_volume(true.positions[order]), answer.positions[1:], atol=1e-9)
-    assert list(seen.traced.arrays["outcome"][:2]) == ["non_atom", "true"]
+    matched = match_atoms(true, answer, registration="rigid")
+    np.testing.assert_array_equal(matched.pairs[:, 1], 1 + np.argsort(order))
+    np.testing.assert_allclose(matched.traced.positions[matched.pairs[:, 1]], true.positions, atol=1e-9)
+    np.testing.assert_allclose(matched.in_volume(true.positions[order]), answer.positions[1:], atol=1e-9)
+    np.testing.assert_array_equal(matched.positions_found, answer.positions)
+    assert list(matched.traced.arrays["outcome"][:2]) == ["non_atom", "true"]
 
 
 def test_the_example_keeps_the_contract():
@@ -188,26 +232,28 @@ def test_the_example_keeps_the_contract():
     contract_suite.check_metric(registry.metric("surface")())
     assert len(EXAMPLE.read_text().splitlines()) <= 50
     assert "lower is better" in catalogue.describe("surface")
-    assert ("surface", registry.metric("surface").title) in catalogue.entries("metrics")
+    assert dict(catalogue.entries("metrics"))["  surface_rmsd_pm"] == "RMSD of surface atoms (pm)"
 
 
 class Plain(Metric):
     title, reference, direction = "a metric", "none", "lower"
 
     def measure(self, scored):
-        return {"truth_seen": float(scored.truth is not None)}
+        return float(scored.truth is not None)
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"direction": "down"}, "direction is 'down'"),
-        ({"measure": lambda self, scored: {"n": len(scored.truth)}}, "raises TypeError for a series without a truth"),
-        ({"measure": lambda self, scored: {"n_true": 1}}, "'n_true' is built in"),
-        ({"measure": lambda self, scored: {"n": np.random.default_rng().random()}}, "two calls differ"),
-        ({"measure": lambda self, scored: scored.series.data.fill(0) or {"n": 1}}, "changed series.data"),
+        ({"measure": lambda self, scored: len(scored.truth)}, "raises TypeError for a series without a truth"),
+        ({"columns": (Column("n_true", "True atoms"),)}, "'n_true' is built in"),
+        ({"columns": (Column("recall_<El>_pct", "Recall"),)}, "'recall_<El>_pct' is built in"),
+        ({"columns": (Column("a b", "Two words"),)}, "cannot name a column"),
+        ({"measure": lambda self, scored: np.random.default_rng().random()}, "two calls differ"),
+        ({"measure": lambda self, scored: scored.series.data.fill(0) or 1}, "changed series.data"),
         ({"measure": lambda self, scored: {}}, "no value for a plain answer"),
-        ({"measure": lambda self, scored: 1.0}, "returned float"),
+        ({"measure": lambda self, scored: [1.0]}, "returned list"),
     ],
 )
 def test_the_contract_suite_finds_what_is_wrong_with_a_metric(change, complaint):
@@ -216,12 +262,16 @@ def test_the_contract_suite_finds_what_is_wrong_with_a_metric(change, complaint)
         contract_suite.check_metric(type("Wrong", (Plain,), change)())
 
 
-@pytest.mark.parametrize("values", [{"a b": 1.0}, {"a": "1"}, {"a": True}, {"a": float("inf")}, [1.0], {3: 1.0}, {"é": 1.0}])
+@pytest.mark.parametrize(
+    "values", [{"other": 1.0}, {"plain": "1"}, {"plain": True}, {"plain": float("inf")}, [1.0], {3: 1.0}, None]
+)
 def test_answers_that_are_none(values):
-    assert metric_misfit(values)
+    with pytest.raises(ValueError, match=r"plain|none of its columns|measure"):
+        Plain().checked(values)
 
 
 def test_answers_that_are_fine():
-    assert metric_misfit({"a": float("nan"), "b_pm": np.float32(1), "c": 3}) is None
-    whole = contract_suite.scored_problem()
-    assert replace(whole, truth=None).truth is None
+    for values in ({"plain": float("nan")}, {"plain": np.float32(1)}, {"plain": 3}, {}):
+        assert Plain().checked(values).values == pytest.approx(values, nan_ok=True)
+    assert Plain().checked(2.0).values == {"plain": 2.0}
+    assert Plain().checked(Scores({"plain": 1.0}, {"curve": np.ones(3)})).curves["curve"].sum() == 3

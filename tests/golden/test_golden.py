@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchsuite.columns import Column, Columns
 from benchsuite.pytest_plugin import hold_against
 from benchsuite.reports.comparison import accept, read_baseline
 from benchsuite.scenario import load
@@ -71,7 +72,8 @@ def test_a_row_or_column_that_is_gone_or_new_is_noticed(golden, tmp_path):
     }
     for words, cells in changed.items():
         file = tmp_path / f"{words.strip()}.json"
-        accept(replace(table, cells=cells), file, "doctored", when="")
+        columns = Columns([*table.columns, Column("lattice_strain_pct", "Lattice strain", "%", "lower")])
+        accept(replace(table, cells=cells, columns=columns), file, "doctored", when="")
         assert words in hold_against(golden, file, metrics=() if words == "missing" else METRICS)
     extra = replace(first, method="gone", scores={"rmsd_pm": 1.0})
     accept(replace(table, cells=(extra, *table.cells)), tmp_path / "gone.json", "doctored", when="")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from benchsuite import contract_suite
 from benchsuite.data import Reconstruction, Volume
+from benchsuite.metrics.resolution import HalfSetFSC
 from benchsuite.physics.rotations import single_axis
 from benchsuite.runner.graph import graph_of
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages import reconstruction
 from benchsuite.runner.stages.base import Bench, ensure
 from benchsuite.runner.stages.half_series import tilt_order
-from benchsuite.runner.stages.scores_without_truth import half_set_scores
 from benchsuite.scenario import load
-from benchsuite.storage import SERIES, load_series, save_reconstruction
+from benchsuite.storage import SERIES, load_series
 from benchsuite.store import Store
 
 OWN = """\
@@ -52,19 +55,19 @@ def test_the_order_is_that_of_the_angle_about_any_axis(axis):
     assert order.tolist() in ([2, 4, 0, 3, 1], [1, 3, 0, 4, 2])
 
 
-def test_the_resolution_is_where_the_halves_part(tmp_path):
-    rng, side = np.random.default_rng(1), 48
+def test_the_resolution_is_where_the_halves_part():
+    rng, side, halves = np.random.default_rng(1), 48, []
     k = np.linalg.norm(np.stack(np.meshgrid(*[np.fft.fftfreq(side)] * 3, indexing="ij")), axis=0)
     common = np.where(k < 0.25, np.fft.fftn(rng.standard_normal((side,) * 3)), 0)
-    for half in ("a", "b"):
+    for _ in range(2):
         own = np.where(k >= 0.25, np.fft.fftn(rng.standard_normal((side,) * 3)), 0)
         data = np.fft.ifftn(common + own).real.astype(np.float32)
-        result = Reconstruction(Volume(data, 0.5), None, np.empty((0, 2)), 0.0)
-        save_reconstruction(tmp_path / half / "reconstruction", result)
-    values, curves = half_set_scores([tmp_path / "a", tmp_path / "b"])
-    assert values["resolution_half_sets_A"] == pytest.approx(2.0, rel=0.06)  # 0.25 of a voxel of 0.5 Å
-    assert curves["fsc_half_sets_correlation"][:11].min() > 0.99
-    assert half_set_scores([]) == ({}, {})
+        halves.append(Reconstruction(Volume(data, 0.5), None, np.empty((0, 2)), 0.0))
+    whole = contract_suite.scored_problem()
+    scores = HalfSetFSC().measure(replace(whole, halves=tuple(halves)))
+    assert scores.values["resolution_half_sets_A"] == pytest.approx(2.0, rel=0.06)  # 0.25 of a voxel of 0.5 Å
+    assert scores.curves["fsc_half_sets_correlation"][:11].min() > 0.99
+    assert HalfSetFSC().measure(whole).values == {}
 
 
 def test_a_half_that_fails_says_which(cell, tmp_path, monkeypatch):

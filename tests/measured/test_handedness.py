@@ -12,10 +12,10 @@ from benchsuite import contract_suite
 from benchsuite.contract import Context
 from benchsuite.data import Grid, Volume
 from benchsuite.metrics.matching.registration import register
+from benchsuite.metrics.r_factor import projection_r_factor
 from benchsuite.metrics.tracing.trace import trace_atoms
 from benchsuite.physics.rotations import single_axis, tilt_angles
 from benchsuite.reconstructors.wbp import WBP
-from benchsuite.runner.stages.scores_without_truth import projection_r_factor
 
 ANGLES = tilt_angles(-90, 90, 18)
 GRID = Grid((24, 24, 24), 0.5)

@@ -22,7 +22,7 @@ from benchsuite.results import Run
 from benchsuite.runner.graph import graph_of
 from benchsuite.runner.run import Settings, run
 from benchsuite.runner.stages.base import ensure
-from benchsuite.runner.stages.scores import VALUES
+from benchsuite.runner.stages.scores import VALUES, match_remarks
 from benchsuite.scenario import load
 from benchsuite.storage import SERIES, load_atoms, load_series
 from benchsuite.store import Store
@@ -66,7 +66,12 @@ def scored(folder, name, text):
         found = json.loads((ensure(store, made.scores) / VALUES).read_text())
         key = next(iter(cell.swept.values()), cell.reconstructor.label)
         series = load_series(store.path(made.series.key) / SERIES)
-        table[str(key).rsplit("/", 1)[-1]] = {**found["values"], "remarks": found["remarks"], "series": series, "flow": made}
+        table[str(key).rsplit("/", 1)[-1]] = {
+            **found,
+            "remarks": match_remarks(made.scores.match, store),
+            "series": series,
+            "flow": made,
+        }
     return table
 
 

@@ -9,7 +9,6 @@ import pytest
 from ase import Atoms
 
 from benchsuite import contract_suite
-from benchsuite.contract import Scored
 from benchsuite.data import Grid, Optics, Reconstruction, TiltSeries
 from benchsuite.metrics.bound import CramerRao, CramerRaoParams, rmsd_pm
 from benchsuite.physics.gaussians.atoms import Orbitals, View
@@ -36,7 +35,9 @@ def series():
 
 def seen(series, truth=TRUTH):
     nothing = Reconstruction(None, Atoms(), np.empty((0, 2)), 1.0)
-    return Scored(truth, Atoms(), np.empty((0, 2), dtype=int), nothing, series)
+    return replace(
+        contract_suite.scored_problem(), truth=truth, traced=Atoms(), reconstruction=nothing, series=series, recorded=series
+    )
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,12 @@ from benchsuite import contract_suite
 from benchsuite.contract import Scored
 from benchsuite.data import Reconstruction
 from benchsuite.metrics.calibration import Calibration
+from benchsuite.metrics.matching.matched import match_atoms
 from benchsuite.metrics.scores import score
 from benchsuite.metrics.tracing.classify import classify_by_intensity
 from benchsuite.physics.rotations import rotation
-from benchsuite.runner.stages.metric import scored
 
 COUNT = 4000
-RULES = {"cutoff_A": None, "registration": "shift"}
 
 
 def answer(surer=1.0, seed=0):
@@ -33,13 +32,12 @@ def answer(surer=1.0, seed=0):
     return truth, found
 
 
-def seen(truth, found, rules=RULES):
-    """What a metric sees of an answer that went through classification and scores."""
+def seen(truth, found, registration="shift"):
+    """What a metric sees of an answer that went through classification and matching."""
     named = classify_by_intensity(found, species=["Cu", "Au"], rng=np.random.default_rng(0))
-    told = score(truth, named, **rules)
+    matched = match_atoms(truth, named, registration=registration)
     whole = contract_suite.scored_problem()
-    nothing = Reconstruction(None, named, np.empty((0, 2)), 1.0)
-    return scored(told.truth, told.traced, nothing, whole.series, rules)
+    return replace(whole, **vars(matched), reconstruction=Reconstruction(None, named, np.empty((0, 2)), 1.0))
 
 
 def test_right_deviations_are_calibrated():
@@ -50,7 +48,7 @@ def test_right_deviations_are_calibrated():
     assert told["within_2_sigma_pct"] == pytest.approx(95.45, abs=0.8)
     expected = np.sqrt((found.arrays["uncertainty_pm"] ** 2).sum(axis=1).mean())
     assert told["stated_rmsd_pm"] == pytest.approx(expected, rel=1e-12)
-    assert told["stated_rmsd_pm"] == pytest.approx(score(truth, whole.traced).values["rmsd_pm"], rel=0.03)
+    assert told["stated_rmsd_pm"] == pytest.approx(score(truth, whole.traced)["rmsd_pm"], rel=0.03)
 
 
 def test_deviations_that_are_half_as_large_are_told():

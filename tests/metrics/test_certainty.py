@@ -111,9 +111,9 @@ def test_classification_is_unchanged_without_uncertainties():
 
 def test_scores_count_the_ambiguous_atoms():
     atoms = named(listed([(90, 100, 1.0), (90, 300, 3.0), (6, 200, 5.0)], 4.0))
-    assert score(atoms, atoms).values["n_ambiguous"] == 6
+    assert score(atoms, atoms)["n_ambiguous"] == 6
     none = atoms.copy()
     none.numbers[180:] = 0  # non-atoms are no atoms
-    assert score(atoms, none).values["n_ambiguous"] == 0
+    assert score(atoms, none)["n_ambiguous"] == 0
     del none.arrays["ambiguous"]
-    assert "n_ambiguous" not in score(atoms, none).values
+    assert "n_ambiguous" not in score(atoms, none)

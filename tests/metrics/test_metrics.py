@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from benchsuite.data import Grid, Volume
 from benchsuite.metrics.matching.match import assign, match
+from benchsuite.metrics.matching.matched import confusion_matrix, match_atoms
+from benchsuite.metrics.positions import ospa_A
+from benchsuite.metrics.r_factor import r_factor
 from benchsuite.metrics.resolution import fourier_shell_correlation, render, resolution_at
-from benchsuite.metrics.scores import ospa_A, r_factor, score
+from benchsuite.metrics.scores import score
 from benchsuite.metrics.structure import bond_length_error_A, outside, pair_distribution
 from benchsuite.metrics.tracing.classify import classify, classify_by_intensity, group, k_means, separation
 from benchsuite.metrics.tracing.gaussians import add_gaussians
@@ -164,8 +167,8 @@ def test_a_hundred_thousand_atoms_match():
 def test_scores_by_hand():
     truth = Atoms("CuCuAuAu", [[0, 0, 0], [3, 0, 0], [0, 3, 0], [0, 0, 3]])
     traced = Atoms(["Cu", "Au", "Au", "Au", "X"], [[0.1, 0, 0], [3.1, 0, 0], [0.1, 3, 0], [5, 5, 5], [0, 0, 3]])
-    result = score(truth, traced, cutoff_A=1.0)
-    v = result.values
+    v, matched = score(truth, traced, cutoff_A=1.0), match_atoms(truth, traced, cutoff_A=1.0)
+    confusion = confusion_matrix(matched)
     assert (v["n_matched"], v["n_false_positive"], v["n_missed"]) == (3, 1, 1)
     assert v["tracing_error_pct"] == 50.0
     assert v["classification_rate_pct"] == 50.0
@@ -174,10 +177,10 @@ def test_scores_by_hand():
     assert v["recall_Cu_pct"] == 100
     assert v["identified_Cu_pct"] == 50
     assert v["recall_Au_pct"] == 50
-    assert result.confusion["Cu"] == {"Au": 1, "Cu": 1, "missing": 0}
-    assert result.confusion["false"]["Au"] == 1
-    assert list(result.truth.arrays["outcome"]) == ["found", "misclassified", "found", "missing"]
-    assert list(result.traced.arrays["outcome"]) == ["true", "false_class", "true", "false_positive", "non_atom"]
+    assert confusion["Cu"] == {"Au": 1, "Cu": 1, "missing": 0}
+    assert confusion["false"]["Au"] == 1
+    assert list(matched.truth.arrays["outcome"]) == ["found", "misclassified", "found", "missing"]
+    assert list(matched.traced.arrays["outcome"]) == ["true", "false_class", "true", "false_positive", "non_atom"]
 
 
 def test_an_atom_that_is_left_out_costs_the_cut_off():
@@ -191,9 +194,9 @@ def test_leaving_out_the_worst_atom_betters_the_rmsd_but_not_the_rank():
     rng = np.random.default_rng(3)
     grid = 3.0 * np.array([[x, y, z] for x in range(4) for y in range(4) for z in range(4)], dtype=float)
     truth, traced = Atoms("Au64", grid), Atoms("Au64", grid + 0.1 * rng.standard_normal(grid.shape))
-    whole = score(truth, traced).values
+    whole = score(truth, traced)
     worst = int(np.argmax(np.linalg.norm(traced.positions - grid, axis=1)))
-    without = score(truth, traced[[i for i in range(64) if i != worst]]).values
+    without = score(truth, traced[[i for i in range(64) if i != worst]])
     assert without["rmsd_pm"] < whole["rmsd_pm"]
     assert without["ospa_pm"] > whole["ospa_pm"]
     assert whole["ospa_pm"] == pytest.approx(whole["rmsd_pm"])
@@ -201,7 +204,7 @@ def test_leaving_out_the_worst_atom_betters_the_rmsd_but_not_the_rank():
 
 def test_scores_of_nothing():
     truth = Atoms("CuAu", [[0, 0, 0], [3, 0, 0]])
-    values = score(truth, Atoms()).values
+    values = score(truth, Atoms())
     assert np.isnan(values["rmsd_pm"])
     assert values["tracing_error_pct"] == 100
     assert values["classification_rate_pct"] == 0

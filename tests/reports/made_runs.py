@@ -13,15 +13,20 @@ from ase import Atoms
 
 from benchsuite import registry
 from benchsuite.data import Reconstruction, Volume
+from benchsuite.metrics.composition import composition_scores
+from benchsuite.metrics.matching.matched import confusion_matrix, match_atoms
+from benchsuite.metrics.positions import position_scores
 from benchsuite.metrics.resolution import render
-from benchsuite.metrics.scores import score
 from benchsuite.reports.figures import draw
-from benchsuite.results import Run
-from benchsuite.storage import json_safe, save_arrays, save_atoms, save_reconstruction
+from benchsuite.results import FORMAT, Run
+from benchsuite.runner.stages.match import ABOUT, save_matched
+from benchsuite.scenario.metrics import ordered_metrics
+from benchsuite.storage import json_safe, save_arrays, save_reconstruction
 from benchsuite.store import Key, Store
 
 DOSE, DEFOCUS = "acquisition.dose_e_per_A2", "microscope.defocus_A"
 VOXEL_A, SIDE = 0.4, 32
+COLUMNS = [column.to_json() for _, cls in ordered_metrics() for column in cls.declared()]  # of all metrics that are built in
 ERRORS_PM = {"RESIRE": 5.0, "GENFIRE": 6.5, "SIRT": 9.0, "WBP": 12.0, "MSET": 4.0}
 LOG = "Traceback (most recent call last):\n  <script>window.hacked = true</script> & <b>not bold</b>\nValueError: {reason}"
 
@@ -57,26 +62,34 @@ def cell(store: Store, method: str, error_pm: float, seed: int, scenario: str = 
     rng = np.random.default_rng(seed)
     truth = specimen(rng)
     traced = traced_of(truth, error_pm, rng)
-    scored = score(truth, traced)
+    matched = match_atoms(truth, traced)
     volume = render(traced, Volume(np.zeros((SIDE,) * 3, np.float32), VOXEL_A).grid, 0.4).astype(np.float32)
     steps = np.arange(1.0, 31.0)
     result = Reconstruction(Volume(volume, VOXEL_A), None, np.column_stack([steps, 1 / steps]), 1.0)
     inputs = {"reconstructor": method.lower(), "params": {"iterations": 30, "step_size": 2.0}, "seed": seed, "scenario": scenario}
     frequency = np.linspace(0, 1.2, 20)
 
+    def match(folder: Path) -> None:
+        save_matched(folder, matched)
+        (folder / ABOUT).write_text(json.dumps({"confusion": confusion_matrix(matched), "remarks": [], "placement": None}))
+
     def scores(folder: Path) -> None:
-        (folder / "values.json").write_text(json.dumps(json_safe({"values": scored.values, "confusion": scored.confusion})))
         save_arrays(folder / "curves.zarr", {"fsc_frequency": frequency, "fsc_correlation": np.exp(-frequency)}, {})
-        save_atoms(folder / "truth_scored.extxyz", scored.truth)
-        save_atoms(folder / "traced_scored.extxyz", scored.traced)
 
     keys = {
         "reconstruction": stored(
             store, "reconstruction", lambda folder: save_reconstruction(folder / "reconstruction", result), inputs
         ),
+        "match": stored(store, "match", match, inputs | {"error_pm": error_pm}),
         "scores": stored(store, "scores", scores, inputs | {"error_pm": error_pm}),
     }
-    values = {**scored.values, "r_factor": 0.1 + error_pm / 100, "reconstruct_s": 20.0 / error_pm, "peak_memory_mb": 200.0}
+    values = {
+        **position_scores(matched),
+        **composition_scores(matched),
+        "r_factor": 0.1 + error_pm / 100,
+        "reconstruct_s": 20.0 / error_pm,
+        "peak_memory_mb": 200.0,
+    }
     return values, keys
 
 
@@ -101,7 +114,7 @@ def make_run(
     """
     root = store or folder.parent / "store"
     about = {
-        "format": 1,
+        "format": FORMAT,
         "scenario": {
             "name": name,
             "title": f"Scenario {name}",
@@ -114,6 +127,7 @@ def make_run(
         "scale": "desk",
         "sweep_keys": [DOSE, *([DEFOCUS] if len(defoci) > 1 else []), *(["phantom"] if len(phantoms) > 1 else [])],
         "store": str(root.absolute()),
+        "columns": COLUMNS,
         "provenance": {"commit": "0123abc", "dirty": True, "python": "3.11", "cores": 2, "libraries": {"numpy": "2.4"}},
     }
     (folder / "cells").mkdir(parents=True)

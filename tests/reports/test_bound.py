@@ -8,10 +8,9 @@ import math
 import pytest
 
 from benchsuite.reports import cell_table
-from benchsuite.reports.bound import BOUND, bound_of, ratio_of
 from benchsuite.reports.figures.multiples import scores_of, sheets, small_multiples
 from benchsuite.reports.figures.pareto import pareto
-from benchsuite.reports.groups import groups, methods
+from benchsuite.reports.groups import bound_of, groups, methods, ratio_of
 from benchsuite.reports.html import template, write_report
 from benchsuite.reports.pool import members_of, pools
 from benchsuite.reports.style import BOUND_LINE, method_styles
@@ -22,7 +21,7 @@ from tests.reports.made_runs import DOSE, drawn, make_run
 
 INF = float("inf")
 METHODS = ("MSET", "RESIRE", "GENFIRE", "SIRT", "WBP", "LOT")
-NAME = "Cramér–Rao bound"
+NAME, BOUND = "Cramér–Rao bound", "bound_rmsd_pm"
 LEAST = {dose: 2.0 * (1e7 / dose) ** 0.2 for dose in (1e4, 1e5, 1e6)}  # as made up
 
 
@@ -61,11 +60,11 @@ def test_the_bound_of_a_condition_is_the_median_of_its_cells(tmp_path):
         record["row"][BOUND] = bound
         file.write_text(json.dumps(record))
     found = [group for group in groups(Run(run.folder)) if group.swept[DOSE] == 1e5]
-    assert bound_of(found[:4]) == 5.0
-    assert bound_of(found[:2]) == 4.0
-    assert math.isnan(bound_of(found[2:3]))
-    assert math.isnan(bound_of([]))
-    mean, _, count = ratio_of(found[0])
+    assert bound_of(found[:4], "rmsd_pm") == 5.0
+    assert bound_of(found[:2], "ospa_pm") == 4.0
+    assert math.isnan(bound_of(found[2:3], "rmsd_pm"))
+    assert math.isnan(bound_of([], "rmsd_pm"))
+    mean, _, count = ratio_of(found[0], "rmsd_pm")
     assert mean == pytest.approx(found[0].stat("rmsd_pm")[0] / 3.0)
     assert count == 1
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from benchsuite.cli import app
 from benchsuite.data import Volume
 from benchsuite.errors import BenchsuiteError
-from benchsuite.metrics.scores import score
+from benchsuite.metrics.matching.matched import as_found, match_atoms
 from benchsuite.reports import write_overview, write_report
 from benchsuite.reports.figures.multiples import scores_of, sheets, small_multiples
 from benchsuite.reports.figures.pareto import dose_of, front, pareto
@@ -348,9 +348,9 @@ def test_the_report_of_a_single_run_has_pages_too(tmp_path):
 def test_the_view_gets_every_atom_where_it_is():
     rng = np.random.default_rng(0)
     truth = specimen(rng)
-    scored = score(truth, traced_of(truth, 5.0, rng))
-    row = {f"shift_{axis}_A": scored.values[f"shift_{axis}_A"] for axis in "xyz"}
-    atoms = scene(scored.traced, scored.truth, row)
+    matched = match_atoms(truth, traced_of(truth, 5.0, rng))
+    row = {f"shift_{axis}_A": float(matched.shift_A[k]) for k, axis in enumerate("xyz")}
+    atoms = scene(as_found(matched), matched.truth, row)
     assert np.bincount(atoms.outcome, minlength=5).tolist() == [38, 1, 1, 1, 1]
     lost = atoms.positions_A[atoms.outcome == MISSING]
     np.testing.assert_allclose(lost, truth.positions[:1] + list(row.values()))
@@ -372,12 +372,14 @@ def test_atoms_without_a_truth_are_shown_and_not_judged(tmp_path):
     assert np.bincount(found.outcome, minlength=6).tolist() == [0, 0, 0, 0, 1, 40]
     assert (still(found) != 255).any()
     run = make_run(tmp_path / "run", methods=("RESIRE",), doses=(INF,))
-    key = Key.parse(run.records["0000"]["keys"]["scores"])
-    run.store.discard(key)
-    with run.store.writing(key, {}) as folder:
+    match, scores = (Key.parse(run.records["0000"]["keys"][stage]) for stage in ("match", "scores"))
+    run.store.discard(match)
+    with run.store.writing(match, {}) as folder:
         save_atoms(folder / "traced_scored.extxyz", atoms)
+        (folder / "match.json").write_text('{"confusion": {}}')
+    run.store.discard(scores)
+    with run.store.writing(scores, {}) as folder:
         save_arrays(folder / "curves.zarr", {"pdf_distance_A": np.arange(1.0, 7.0), "pdf_traced": np.ones(6)}, {})
-        (folder / "values.json").write_text('{"values": {}, "confusion": {}}')
     write_overview([run], tmp_path / "out")
     text = (tmp_path / "out" / "pages" / "run" / "0000.html").read_text()
     assert "traced, no truth known: 40" in text
@@ -388,7 +390,8 @@ def test_atoms_without_a_truth_are_shown_and_not_judged(tmp_path):
 def test_the_nearer_atom_hides_the_other_one():
     truth = specimen(np.random.default_rng(0), 3)
     traced = traced_of(truth, 1.0, np.random.default_rng(1))
-    atoms = scene(*(score(truth, traced).traced, score(truth, traced).truth), {})
+    matched = match_atoms(truth, traced)
+    atoms = scene(as_found(matched), matched.truth, {})
     forward = np.array([0.45, 0.35, 0.82])
     line = np.outer([0.0, 3.0], forward)
     two = type(atoms)(line, np.array(["Au", "Au"]), np.array([TRUE, FALSE], np.uint8), np.array([1.0, np.nan]))

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from benchsuite.columns import Columns
 from benchsuite.data import Reconstruction
 from benchsuite.reports import write_overview, write_report
 from benchsuite.reports.figures.atoms_grid import slab
 from benchsuite.reports.labels import condition
 from benchsuite.reports.style import wrapped
 from benchsuite.reports.summary import summary, tables
-from benchsuite.results import CellResult, Run, table_of
-from tests.reports.made_runs import drawn
+from benchsuite.results import FORMAT, CellResult, Run, table_of
+from tests.reports.made_runs import COLUMNS, drawn
 from tests.reports.made_runs import make_run as made_up
 
 KEY = "acquisition.dose_e_per_A2"
@@ -24,7 +25,7 @@ KEY = "acquisition.dose_e_per_A2"
 
 def make_run(folder, rows, sweep_keys=(KEY,)):
     about = {
-        "format": 1,
+        "format": FORMAT,
         "scenario": {
             "name": "made-up",
             "title": "<script>alert(1)</script>",
@@ -35,6 +36,7 @@ def make_run(folder, rows, sweep_keys=(KEY,)):
         "scale": "desk",
         "sweep_keys": list(sweep_keys),
         "store": "store",
+        "columns": COLUMNS,
         "provenance": {"commit": None, "libraries": {"numpy": "2"}},
     }
     (folder / "cells").mkdir(parents=True)
@@ -100,9 +102,13 @@ def test_degenerate_runs(tmp_path, kind):
 
 
 def test_the_table_keeps_every_column():
-    table = table_of([{"cell": "0", "status": "ok", "recall_Au_pct": 3.0}, {"cell": "1", "status": "error"}], [KEY])
+    table = table_of(
+        [{"cell": "0", "status": "ok", "recall_Au_pct": 3.0}, {"cell": "1", "status": "error", "mine": 1.0}],
+        [KEY],
+        Columns.from_json(COLUMNS),
+    )
     assert list(table.columns[:4]) == ["cell", "scenario", "scale", "status"]
-    assert KEY in table
+    assert list(table.columns[8:]) == [KEY, "rmsd_pm", "tracing_error_pct", "classification_rate_pct", "recall_Au_pct", "mine"]
     assert np.isnan(table["recall_Au_pct"][1])
 
 

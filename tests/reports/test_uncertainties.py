@@ -9,11 +9,13 @@ import pytest
 from ase import Atoms
 from scipy.spatial.transform import Rotation
 
+from benchsuite.metrics.matching.matched import match_atoms
 from benchsuite.metrics.scores import score
 from benchsuite.reports import write_report
 from benchsuite.reports.figures.uncertainties import errors
 from benchsuite.results import Run
-from benchsuite.storage import json_safe, save_atoms
+from benchsuite.runner.stages.match import save_matched
+from benchsuite.storage import json_safe
 from benchsuite.store import Store
 from tests.reports.made_runs import drawn, make_run, stored
 
@@ -38,17 +40,17 @@ def stating(folder, *, told=1.0, rigid=False, methods=("LOT",), doses=(1e5,), st
         traced += Atoms(5 * ["Au"], positions=rng.uniform(40, 60, (5, 3)))
         if states:
             traced.set_array("uncertainty_pm", told * np.vstack([stated[order], np.full((5, 3), 3.0)]))
-        scored = score(truth, traced, registration="rigid" if rigid else "shift")
+        registration = "rigid" if rigid else "shift"
+        matched = match_atoms(truth, traced, registration=registration)
 
-        def fill(folder, scored=scored):
-            save_atoms(folder / "truth_scored.extxyz", scored.truth)
-            save_atoms(folder / "traced_scored.extxyz", scored.traced)
+        def fill(folder, matched=matched):
+            save_matched(folder, matched)
 
         inputs = {"number": number, "told": told, "rigid": rigid, "states": states}
         file = run.folder / "cells" / f"{number:04d}.json"
         record = json.loads(file.read_text())
-        record["row"] |= json_safe(scored.values)
-        record["keys"] = {"scores": stored(Store(folder.parent / "store"), "scores", fill, inputs)}
+        record["row"] |= json_safe(score(truth, traced, registration=registration))
+        record["keys"] = {"match": stored(Store(folder.parent / "store"), "match", fill, inputs)}
         file.write_text(json.dumps(record))
     return Run(run.folder)
 

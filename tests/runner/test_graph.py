@@ -49,14 +49,14 @@ def test_stages_come_upstream_first_and_once(graphs):
         assert len(places) == len({stage.key for stage in stages}) == len(stages)
         assert all(places[source] < places[stage] for stage in stages for source in stage.upstream())
     names = Counter(stage.name for stage in graphs[2].stages())
-    assert names == {"phantom": 1, "image": 5, "series": 1, "reconstruction": 2, "atoms": 2, "scores": 1}
+    assert names == {"phantom": 1, "image": 5, "series": 1, "reconstruction": 2, "atoms": 2, "match": 1, "scores": 1}
 
 
 def test_what_is_stored_needs_nothing(graphs, store):
     first = graphs[0]
     put(store, first.series.key)
     missing = topological(first.goals, lambda stage: store.has(stage.key))
-    assert {stage.name for stage in missing} == {"phantom", "reconstruction", "atoms", "scores"}
+    assert {stage.name for stage in missing} == {"phantom", "reconstruction", "atoms", "match", "scores"}
 
 
 def test_a_refinement_starts_from_the_atoms_that_its_own_cell_has(graphs):
@@ -67,7 +67,7 @@ def test_a_refinement_starts_from_the_atoms_that_its_own_cell_has(graphs):
 def test_equal_experiments_share_the_series(graphs):
     assert graphs[0].series is graphs[1].series is graphs[2].series
     assert graphs[0].series is not graphs[3].series
-    assert graphs[0].scores.truth is graphs[0].series.images[0].specimen
+    assert graphs[0].scores.match.truth is graphs[0].series.images[0].specimen
 
 
 def by_title(planned):
@@ -129,6 +129,8 @@ def test_a_failure_is_blamed_on_the_reconstructor_whose_it_is(graphs, store):
 def test_tasks_name_the_classes_that_they_need(graphs, store):
     tasks = by_title(planned_tasks(graphs[1:2], store, workers=1))
     needed = {("phantom", "core_shell"), ("reconstructor", "sirt"), ("preprocessing", "background"), ("preprocessing", "denoise")}
+    needed |= {("metric", spec.name) for spec in graphs[1].scores.metrics}
+    assert ("metric", "positions") in needed
     assert set(tasks["series 0001"].task.classes) == needed
     assert set(tasks["image 0001 1/1"].task.classes) == needed | {("simulator", "abtem")}
 

@@ -76,7 +76,7 @@ def start(odd, session):
     """A function that starts the worker of a task."""
 
     def run(threads=1, **options):
-        made = task(odd, lambda graph: [graph.scores.truth], **options)
+        made = task(odd, lambda graph: [graph.scores.match.truth], **options)
         return session.workers.start(made, threads, tempfile.TemporaryFile())
 
     return run

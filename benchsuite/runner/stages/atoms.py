@@ -11,8 +11,8 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite import seeds
-from benchsuite.data import Volume
-from benchsuite.metrics.tracing.classify import NON_ATOM, classify, classify_by_intensity
+from benchsuite.data import NON_ATOM, Volume
+from benchsuite.metrics.tracing.classify import classify, classify_by_intensity
 from benchsuite.metrics.tracing.trace import trace_atoms
 from benchsuite.runner.loop import CellFailure
 from benchsuite.runner.stages.base import AtomsSource, Bench

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from benchsuite.columns import Columns
 from benchsuite.reports.comparison.side import CellFacts, Side
+from benchsuite.results import COSTS
+from tests.reports.made_runs import COLUMNS
 
 DOSE = "acquisition.dose_e_per_A2"
 
@@ -18,7 +21,8 @@ def cell(method="RESIRE", dose=1e6, repeat=0, status="ok", reason="", seed=7, se
 
 
 def side(cells, name="run", **facts):
-    return replace(Side(name, "made-up", "desk", tuple(cells), {"processor": "one"}), **facts)
+    columns = Columns([*Columns.from_json(COLUMNS), *COSTS])
+    return replace(Side(name, "made-up", "desk", tuple(cells), {"processor": "one"}, columns=columns), **facts)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from benchsuite.cli import app
 from benchsuite.pytest_plugin import run_scenario
+from benchsuite.results import FORMAT
+from tests.reports.made_runs import COLUMNS
 
 KEY = "acquisition.dose_e_per_A2"
 
@@ -16,11 +18,12 @@ KEY = "acquisition.dose_e_per_A2"
 def write_run(folder, rows, **scenario):
     """A run folder with these rows and without stored data."""
     about = {
-        "format": 1,
+        "format": FORMAT,
         "scenario": {"name": "made-up", "seed": 7, "reconstructors": [{"use": "wbp", "label": "WBP"}], **scenario},
         "scale": "desk",
         "sweep_keys": [KEY],
         "store": "store",
+        "columns": COLUMNS,
         "provenance": {"commit": None, "processor": "one", "libraries": {"numpy": "2"}},
     }
     (folder / "cells").mkdir(parents=True)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchsuite.columns import Columns
 from benchsuite.errors import BenchsuiteError
 from benchsuite.reports.comparison import Verdict, compare
-from benchsuite.reports.comparison.rules import rule_of
+from tests.reports.made_runs import COLUMNS
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_times_are_told_on_one_machine_only_and_never_judged(make, made_up):
     base, slow = [cell(rmsd_pm=5.0, reconstruct_s=1.0)], [cell(rmsd_pm=5.0, reconstruct_s=9.0)]
     found = both(base, slow)
     assert found.exit_status == 0
-    assert [(one.metric, one.median) for one in found.costs] == [("reconstruct_s", 9.0)]
+    assert [(one.column.name, one.median) for one in found.costs] == [("reconstruct_s", 9.0)]
     _, side = made_up
     elsewhere = compare(side(base), side(slow, machine={"processor": "two"}))
     assert elsewhere.costs == ()
@@ -153,13 +154,15 @@ def test_times_are_told_on_one_machine_only_and_never_judged(make, made_up):
 
 
 def test_margins():
-    rmsd, tracing, rate = (rule_of(name) for name in ("rmsd_pm", "tracing_error_pct", "recall_Au_pct"))
-    assert rmsd.margin(4.0, None) == 0.5
-    assert rmsd.margin(100.0, None) == 2.0
-    assert tracing.margin(0.0, 10000) == 0.1
-    assert rate.margin(100.0, 20) == pytest.approx(5.0)
-    assert rate.margin(100.0, 20) >= 5.0
-    assert rule_of("n_true") is None
+    columns = Columns.from_json(COLUMNS)
+    rmsd, tracing, rate = (columns.get(name).margin for name in ("rmsd_pm", "tracing_error_pct", "recall_Au_pct"))
+    assert rmsd.about(4.0) == 0.5
+    assert rmsd.about(100.0) == 2.0
+    assert tracing.about(0.0, 10000) == 0.1
+    assert rate.about(100.0, 20) == pytest.approx(5.0)
+    assert rate.about(100.0, 20) >= 5.0
+    assert rate.one_of == tracing.one_of == "n_true"
+    assert not columns.get("n_true").compared
 
 
 def test_options_that_do_not_exist_are_named(make):

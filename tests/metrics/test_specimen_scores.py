@@ -1,21 +1,23 @@
-"""What the scores stage makes of a volume, where the answer is known."""
+"""What the metrics of crystals, phases and alignments make of answers that are known."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchsuite import contract_suite
+from benchsuite.contract.metric import Motion
 from benchsuite.data import Grid, Optics, Preprocessed, TiltSeries, Volume
+from benchsuite.metrics.alignment import AlignmentErrors
+from benchsuite.metrics.lattice import lattice_scores
+from benchsuite.metrics.phase import PhaseCorrelations, projected_phase
 from benchsuite.metrics.resolution import render
+from benchsuite.metrics.sites import site_scores
 from benchsuite.phantoms.rocksalt import Rocksalt
 from benchsuite.phantoms.spinel import Spinel
 from benchsuite.physics.rotations import rotation, single_axis
-from benchsuite.runner.stages.scores import lattice_scores, preprocessed_scores, projected_phase, site_scores
-from benchsuite.runner.stages.series import IMPERFECTIONS
-from benchsuite.storage import SERIES, save_series
 
 SHIFT_A = np.array([0.5, -0.3, 0.2])
 
@@ -65,8 +67,8 @@ def test_a_specimen_that_names_no_crystal_is_judged_by_all_its_atoms():
 
 
 @pytest.fixture
-def recorded(tmp_path):
-    """A series whose drifts and rotations are hidden beside it, as its stage leaves them, and its true phases."""
+def recorded():
+    """What a metric sees of a series of true phases, with its true drifts and rotations."""
     rng, count, step = np.random.default_rng(2), 7, 0.4
     nominal = single_axis(np.linspace(-60, 60, count))
     true = np.stack([rotation("y", 2 * rng.standard_normal()) @ matrix for matrix in nominal])
@@ -75,34 +77,42 @@ def recorded(tmp_path):
     empty = TiltSeries("phase", np.zeros((count, 1, 64, 64), np.float32), nominal, step, Optics(200.0, 25.0), np.zeros(1))
     images = [projected_phase(particle, r, d, empty) for r, d in zip(true, drift_A, strict=True)]
     series = replace(empty, data=np.stack(images)[:, None])
-    save_series(tmp_path / SERIES, series.data, series)
-    hidden = {"drift_A": drift_A[:, None].tolist(), "true_rotations": true.tolist()}
-    (tmp_path / IMPERFECTIONS).write_text(json.dumps(hidden))
-    return tmp_path, particle, series, true, drift_A
+    motion = Motion(true, drift_A[:, None])
+    return replace(contract_suite.scored_problem(), specimen=particle, series=series, recorded=series, motion=motion)
+
+
+def scores_of(recorded, *preprocessed):
+    scored = replace(recorded, preprocessed=preprocessed)
+    return {**PhaseCorrelations().measure(scored), **AlignmentErrors().measure(scored)}
 
 
 def test_phases_are_compared_at_the_true_angle_and_drift(recorded):
-    folder, particle, series, _, _ = recorded
-    assert preprocessed_scores([Preprocessed(series)], particle, folder)["phase_correlation"] == pytest.approx(1, abs=1e-5)
+    series = recorded.series
+    assert scores_of(recorded, Preprocessed(series))["phase_correlation"] == pytest.approx(1, abs=1e-5)
     mirrored = replace(series, data=series.data[..., ::-1].copy())
-    assert preprocessed_scores([Preprocessed(mirrored)], particle, folder)["phase_correlation"] < 0.9
+    assert scores_of(recorded, Preprocessed(mirrored))["phase_correlation"] < 0.9
 
 
 def test_an_alignment_that_finds_the_drift_has_no_error(recorded):
-    folder, particle, series, true, drift_A = recorded
+    series, true, drift_A = recorded.series, recorded.motion.rotations, recorded.motion.drift_A[:, 0]
     turn = rotation("x", 30)
     perfect = replace(series, rotations=true @ turn)  # of a specimen that lies otherwise, and somewhere else
     found = drift_A + (true @ [1.0, -2.0, 3.0])[:, :2]
-    scores = preprocessed_scores([Preprocessed(perfect, found)], particle, folder)
+    scores = scores_of(recorded, Preprocessed(perfect, found))
     assert scores["alignment_error_px"] < 1e-6
     assert scores["alignment_error_deg"] < 1e-4
     assert "phase_correlation" not in scores  # nothing is left of the phases before the alignment
-    worse = preprocessed_scores([Preprocessed(series, -found)], particle, folder)
+    worse = scores_of(recorded, Preprocessed(series, -found))
     assert worse["alignment_error_px"] > 1
     assert worse["alignment_error_deg"] > 1
 
 
 def test_alignments_add_up(recorded):
-    folder, particle, series, true, drift_A = recorded
-    steps = [Preprocessed(replace(series, rotations=true), part * drift_A) for part in (0.75, 0.25)]
-    assert preprocessed_scores(steps, particle, folder)["alignment_error_px"] < 1e-6
+    whole = replace(recorded.series, rotations=recorded.motion.rotations)
+    steps = [Preprocessed(whole, part * recorded.motion.drift_A[:, 0]) for part in (0.75, 0.25)]
+    assert scores_of(recorded, *steps)["alignment_error_px"] < 1e-6
+
+
+def test_a_series_that_was_not_simulated_hides_no_drift_to_compare_with(recorded):
+    steps = (Preprocessed(recorded.series, recorded.motion.drift_A[:, 0]),)
+    assert AlignmentErrors().measure(replace(recorded, preprocessed=steps, motion=None)) == {}
