@@ -174,8 +174,8 @@ class Adaptive:
 
     def _step(self, gradient: Array, sweep: int) -> None:
         if self.params.total_variation and self.adam.count:
-            scale = self.params.total_variation * float(self.adam.rms())
-            gradient = gradient + np.float32(scale) * total_variation_gradient(self.phase, TV_EDGE * self.model.sigma)
+            strength = self.params.total_variation * float(self.adam.rms())
+            gradient = gradient + np.float32(strength) * total_variation_gradient(self.phase, TV_EDGE * self.model.sigma)
         if self.support is not None:
             gradient = gradient * self.support
         mean, scale, correction = self.adam.update(gradient)

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from benchsuite.errors import BenchsuiteError
 
-Array = Any  # numpy.ndarray or cupy.ndarray
+Array = np.ndarray  # of numpy, or of cupy, which has the same interface
 
 DEVICES = ("cpu", "cuda")
 
@@ -54,7 +53,8 @@ def get_array_module(array: Array) -> ModuleType:
 
 def to_host(array: Array) -> np.ndarray:
     """Return the array in host memory; a numpy array comes back as it is."""
-    return array.get() if get_array_module(array) is not np else np.asarray(array)
+    xp = get_array_module(array)
+    return np.asarray(array) if xp is np else xp.asnumpy(array)
 
 
 def fft_module(xp: ModuleType) -> ModuleType:

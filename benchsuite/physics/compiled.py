@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 
+F = TypeVar("F", bound=Callable[..., Any])
+Job = TypeVar("Job")
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+
+def compiled(function: F) -> F:
     """Compile with numba, kept on disk between processes where a folder can be written."""
     options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
     try:
@@ -18,7 +21,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(**options)(function)
 
 
-def run_pieces(function: Callable[[Any], None], jobs: Iterable[Any], threads: int) -> None:
+def run_pieces(function: Callable[[Job], None], jobs: Iterable[Job], threads: int) -> None:
     """Call the function with every job, by as many threads."""
     jobs = list(jobs)
     if threads == 1 or len(jobs) == 1:

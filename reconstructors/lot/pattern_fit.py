@@ -115,6 +115,7 @@ class PatternFit:
 
         quick = MSET(MSETParams(iterations=QUICK_SWEEPS, slice_A=2 * self.params.slice_A, window_A=self.params.window_A))
         *_, last = quick.reconstruct(self.series, self.context)
+        assert last.volume is not None
         return peak_points(to_host(last.volume), self.context.grid, self.params.merge_A)
 
     # ---- one sweep

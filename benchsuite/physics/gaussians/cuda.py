@@ -8,6 +8,7 @@ and is tested as such where there is no device.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -112,5 +113,5 @@ def gather(planes: Array, atoms: Array, place: Array, u: Array, v: Array, width:
 
 
 @functools.cache
-def _kernel(xp: ModuleType, name: str) -> Array:
+def _kernel(xp: ModuleType, name: str) -> Callable[..., None]:
     return xp.RawModule(code=SOURCE, options=("--std=c++14",)).get_function(name)

@@ -286,7 +286,8 @@ class CpuEngine:
                 grid.backward(buffers.spectrum, buffers.plane)
                 gather(buffers.plane, atoms, projected.u, projected.v, projected.width, sums)
         width_A2 = projected.width * grid.pixel_A**2
-        to_gradient(sums, *projected.lab, projected.peak, width_A2, projected.rotation, grid.pixel_A, by_atom, by_view)
+        u, v, w = projected.lab
+        to_gradient(sums, u, v, w, projected.peak, width_A2, projected.rotation, grid.pixel_A, by_atom, by_view)
 
 
 class _OrderedAtoms(ProjectedAtoms):

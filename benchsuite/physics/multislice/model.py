@@ -123,10 +123,10 @@ class Multislice:
 
         `at_entrance` and `at_detector` are those of `gradient(..., ends="summed")`, `shifts_A` those of the waves.
         """
-        total = 0
+        total = self.xp.zeros((at_entrance.shape[1], self.grid.field_px, self.grid.field_px), np.complex64)
         for batch in batches(len(shifts_A)):
             ramps = self._ramps(shifts_A[batch])[:, None]
-            total = total + (ramps.conj() * self.back_to_aperture(at_entrance[batch], at_detector[batch])).sum(axis=0)
+            total += (ramps.conj() * self.back_to_aperture(at_entrance[batch], at_detector[batch])).sum(axis=0)
         return total
 
     def refinement_gradients(

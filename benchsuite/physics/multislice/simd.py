@@ -83,20 +83,20 @@ def _accumulation(lanes: int) -> Any:
 
 
 def _intensity(lanes: int) -> Any:
-    """Return an intrinsic (total, wave, rest, scale): wave = scale·wave + rest, total (float32) += |wave|²."""
+    """Return an intrinsic (total, wave, unwindowed, scale): wave = scale·wave + unwindowed, total (float32) += |wave|²."""
     kind, half = ir.VectorType(_FLOAT, 2 * lanes), ir.VectorType(_FLOAT, lanes)
     real, imaginary = (_pattern([2 * k + part for k in range(lanes)]) for part in (0, 1))
     everywhere = _pattern([0] * 2 * lanes)
 
     @intrinsic
-    def intensity(_typing: Any, total: Any, wave: Any, rest: Any, scale: Any) -> Any:
+    def intensity(_typing: Any, total: Any, wave: Any, unwindowed: Any, scale: Any) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             nothing = ir.Constant(kind, ir.Undefined)
             single = ir.VectorType(_FLOAT, 1)
             factor = builder.insert_element(ir.Constant(single, ir.Undefined), arguments[3], _INDEX(0))
             factor = builder.shuffle_vector(factor, ir.Constant(single, ir.Undefined), everywhere)
-            wave, rest = (_load(builder, address, kind) for address in arguments[1:3])
-            wave = builder.fadd(builder.fmul(wave, factor, flags=_FUSED), rest, flags=_FUSED)
+            wave, unwindowed = (_load(builder, address, kind) for address in arguments[1:3])
+            wave = builder.fadd(builder.fmul(wave, factor, flags=_FUSED), unwindowed, flags=_FUSED)
             _store(builder, wave, arguments[1], kind)
             squares = builder.fmul(wave, wave, flags=_FUSED)
             parts = [builder.shuffle_vector(squares, nothing, part) for part in (real, imaginary)]
@@ -188,13 +188,13 @@ def back_through(total: int, state: int, wave: int, transmission: int, count: in
 
 
 @numba.njit(nogil=True, inline="always")
-def add_intensity(total: int, wave: int, rest: int, scale: np.float32, count: int) -> None:
-    """wave = scale·wave + rest for `count` complex64 numbers, and total (float32) += |wave|²."""
+def add_intensity(total: int, wave: int, unwindowed: int, scale: np.float32, count: int) -> None:
+    """wave = scale·wave + unwindowed for `count` complex64 numbers, and total (float32) += |wave|²."""
     whole = count - count % LANES
     for k in range(0, whole, LANES):
-        _intensity_8(total + BYTES // 2 * k, wave + BYTES * k, rest + BYTES * k, scale)
+        _intensity_8(total + BYTES // 2 * k, wave + BYTES * k, unwindowed + BYTES * k, scale)
     for k in range(whole, count):
-        _intensity_1(total + BYTES // 2 * k, wave + BYTES * k, rest + BYTES * k, scale)
+        _intensity_1(total + BYTES // 2 * k, wave + BYTES * k, unwindowed + BYTES * k, scale)
 
 
 @numba.njit(nogil=True, inline="always")

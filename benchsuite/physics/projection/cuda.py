@@ -7,6 +7,7 @@ not depend on its order, so that results are equal bit for bit from run to run, 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -94,7 +95,7 @@ def adjoint(xp: ModuleType, padded: Array, affine: np.ndarray, shape: tuple[int,
 
 
 @functools.cache
-def _kernel(xp: ModuleType, name: str, kind: str) -> Array:
+def _kernel(xp: ModuleType, name: str, kind: str) -> Callable[..., None]:
     expression = f"{name}<{'double' if kind == 'd' else 'float'}>"
     names = [f"{kernel}<{real}>" for kernel in ("splat", "gather") for real in ("float", "double")]
     return xp.RawModule(code=SOURCE, options=("--std=c++14",), name_expressions=names).get_function(expression)
