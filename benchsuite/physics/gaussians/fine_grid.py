@@ -40,8 +40,9 @@ class FineGrid:
         ]
 
     def forward(self, plane: np.ndarray, spectrum: np.ndarray) -> None:
+        """Transform a plane (rows, columns) float32 into a half spectrum complex64."""
         fftw.execute_real(fftw.plan_real(*self.shape, fftw.FORWARD), plane, spectrum, fftw.FORWARD)
 
     def backward(self, spectrum: np.ndarray, plane: np.ndarray) -> None:
-        """Unscaled; destroys the spectrum."""
+        """Transform a half spectrum into a plane, unscaled; destroys the spectrum."""
         fftw.execute_real(fftw.plan_real(*self.shape, fftw.BACKWARD), spectrum, plane, fftw.BACKWARD)

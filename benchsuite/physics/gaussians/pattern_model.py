@@ -70,6 +70,7 @@ class PatternModel:
         return 0.5 if self.objective.floor is None else 1.0
 
     def sliced(self, atoms: Orbitals, view: View, shape_index: np.ndarray | None = None) -> SlicedAtoms:
+        """Return the atoms as one view slices them."""
         return self.potential.sliced(atoms, view, self.shapes, shape_index)
 
     def transmission(self, sliced: SlicedAtoms) -> Array:

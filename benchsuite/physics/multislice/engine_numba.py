@@ -144,6 +144,7 @@ class Probes(NamedTuple):
     shift_index: np.ndarray
 
     def part(self, probes: slice) -> Probes:
+        """Return some of the probes; waves are shared."""
         return self._replace(origins=self.origins[probes], shift_index=self.shift_index[probes])
 
 

@@ -180,6 +180,7 @@ class SeriesModel:
 
     @property
     def probe_count(self) -> int:
+        """Probe positions of one image."""
         return int(self.positions_A.shape[2])
 
     def probes(self, tilt: int, focus: int, selection: Selection | None = None) -> tuple[np.ndarray, Waves]:

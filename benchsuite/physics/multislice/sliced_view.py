@@ -51,11 +51,12 @@ class SlicedView:
     ) -> None:
         self.grid, self.slices = grid, len(edges_A) - 1
         alpha, beta, gamma = euler_zyz(rotation)
-        self.first = None if _nothing(gamma) else _matrix(turned(grid, gamma, kind, "z"), xp)
-        self.last = None if _nothing(alpha) else _matrix(turned(grid, alpha, kind, "z"), xp)
+        self.first = None if _is_zero(gamma) else _matrix(turned(grid, gamma, kind, "z"), xp)
+        self.last = None if _is_zero(alpha) else _matrix(turned(grid, alpha, kind, "z"), xp)
         self.across = _matrix(_slicing(grid, edges_A) @ turned(grid, beta, kind, "y"), xp)
 
     def forward(self, volume: Array) -> Array:
+        """Return the projected slices (slices, ny, nx) of a volume (nz, ny, nx), in value·Å."""
         nz, ny, nx = self.grid.shape
         xp = get_array_module(volume)
         if self.first is not None:
@@ -67,6 +68,7 @@ class SlicedView:
         return xp.ascontiguousarray(sliced)
 
     def adjoint(self, slices: Array) -> Array:
+        """Return the volume (nz, ny, nx) of the adjoint of slices (slices, ny, nx)."""
         nz, ny, nx = self.grid.shape
         xp = get_array_module(slices)
         if self.last is not None:
@@ -129,7 +131,7 @@ def _slicing(grid: Grid, edges_A: np.ndarray) -> Any:
     return kron(csr_matrix(overlap.astype(np.float32)), identity(nx, np.float32), format="csr")
 
 
-def _nothing(angle_deg: float) -> bool:
+def _is_zero(angle_deg: float) -> bool:
     return abs(angle_deg) < 1e-7
 
 

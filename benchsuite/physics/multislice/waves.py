@@ -47,6 +47,7 @@ class WaveGrid:
 
     @property
     def margin_px(self) -> int:
+        """Pixels that a probe may stand outside the volume."""
         return int(np.ceil(self.margin_A / self.pixel_A))
 
     @property
