@@ -29,7 +29,8 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from benchsuite.physics.backend import Array, fft_module, fft_threads, get_array_module
-from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.costs import FOURIER_VOXEL_S
 
 CHUNK = 8192
 NEAREST = 1e-3  # oversampled pixels: a point on the plane itself gets the weight 1/NEAREST
@@ -95,7 +96,7 @@ class GENFIRE(Reconstructor[GENFIREParams]):
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         shape = padded_shape(grid, self.params.oversampling)
         half = float(math.prod(shape)) / 2
-        seconds = 1.2e-8 * half * (self.params.iterations + series_shape[0])
+        seconds = FOURIER_VOXEL_S * half * (self.params.iterations + series_shape[0])
         return Cost(seconds=seconds, bytes=8 * half * 3.5 + 2e8)
 
 

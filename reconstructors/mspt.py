@@ -29,7 +29,8 @@ from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, ndimage_module
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.images import projections, reason_to_skip
+from benchsuite.reconstructors.checks import projections, reason_to_skip
+from benchsuite.reconstructors.costs import BLURRED_DESCENT_S, PROJECTION_S
 from benchsuite.reconstructors.solvers.adam import Adam, Rates
 from benchsuite.reconstructors.solvers.fista import FISTA, half_square, largest_eigenvalue
 
@@ -94,8 +95,8 @@ class MSPT(Reconstructor[MSPTParams]):
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         voxels = float(math.prod(grid.shape))
-        per_sweep = 5e-9 * voxels * series_shape[0] + 1.6e-7 * voxels
-        return Cost((self.params.iterations + 3) * per_sweep, 4 * (12 * voxels + 8 * float(math.prod(series_shape))) + 2e8)
+        per_iteration = PROJECTION_S * voxels * series_shape[0] + BLURRED_DESCENT_S * voxels
+        return Cost((self.params.iterations + 3) * per_iteration, 4 * (12 * voxels + 8 * float(math.prod(series_shape))) + 2e8)
 
 
 class Blobs:

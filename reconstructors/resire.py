@@ -26,7 +26,8 @@ from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.projection.projector import LinearMap, Projector
-from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.costs import DESCENT_S, PROJECTION_S
 from benchsuite.reconstructors.solvers.fista import FISTA, half_square, largest_eigenvalue
 
 
@@ -80,7 +81,7 @@ class RESIRE(Reconstructor[RESIREParams]):
         voxels, parts = float(math.prod(grid.shape)), self.params.subvoxels**3
         pairs = self.params.iterations + (3 if self.params.update == "accelerated" else 0)
         return Cost(
-            seconds=5e-9 * voxels * series_shape[0] * parts * pairs + 2.5e-8 * voxels * pairs,
+            seconds=PROJECTION_S * voxels * series_shape[0] * parts * pairs + DESCENT_S * voxels * pairs,
             bytes=4 * (8 * voxels + 8 * float(math.prod(series_shape))) + 2e8,
         )
 

@@ -17,7 +17,7 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
 from benchsuite.reconstructors.solvers.fista import half_square
 
 

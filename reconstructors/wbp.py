@@ -22,7 +22,7 @@ from benchsuite.data import TiltSeries
 from benchsuite.params import Params
 from benchsuite.physics.backend import Array, fft_module, fft_threads, get_array_module
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.images import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
 
 
 class WBPParams(Params):

@@ -33,7 +33,7 @@ from benchsuite.reconstructors.alignment.refinement import Pose, Views, misfit, 
 from benchsuite.reconstructors.alignment.result import Alignment
 from benchsuite.reconstructors.alignment.shifting import frame_level, moved
 from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
-from benchsuite.reconstructors.images import projections, reason_to_skip
+from benchsuite.reconstructors.checks import projections, reason_to_skip
 
 Widths = Annotated[tuple[Positive, ...], AsTuple]
 CoarseStep = Literal["centre_of_mass", "common_line", "cross_correlation", "stretched_correlation"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchsuite.data import TiltSeries
 from benchsuite.reconstructors.alignment.shifting import moved
-from benchsuite.reconstructors.images import PROJECTIONS
+from benchsuite.reconstructors.checks import PROJECTIONS
 
 
 @dataclass(frozen=True)

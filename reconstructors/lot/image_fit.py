@@ -25,7 +25,7 @@ from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel, ramp
 from benchsuite.physics.gaussians.probe_stack import ProbeStack
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.statistics import robust_deviation
-from benchsuite.reconstructors.images import projections
+from benchsuite.reconstructors.checks import projections
 from benchsuite.reconstructors.lot.image_schedule import Phase, phases
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight

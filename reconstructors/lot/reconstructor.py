@@ -39,12 +39,15 @@ from benchsuite.contract.cost import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.physics.multislice import series_model as patterns
-from benchsuite.reconstructors.images import reason_to_skip
+from benchsuite.reconstructors.checks import reason_to_skip
+from benchsuite.reconstructors.costs import CACHE_BYTES, ORBITAL_BYTES, ORBITAL_S, PROBE_PLANE_S
 from benchsuite.reconstructors.lot.cost import pattern_cost
 from benchsuite.reconstructors.lot.image_fit import ImageFit
 from benchsuite.reconstructors.lot.image_schedule import GATHERING, GATHERING_SWEEPS, WEIGHT_SWEEPS
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_fit import PatternFit
+
+ATOMS_PER_A3 = 0.06  # for predictions of cost
 
 
 class LOT(Reconstructor[LOTParams]):
@@ -100,10 +103,10 @@ class LOT(Reconstructor[LOTParams]):
         ny, nx = series_shape[2:4]
         field_A = max(ny, nx) * grid.voxel_A  # of voxels as wide as the scan step
         particle = 0.35 * field_A**3  # Å³: a sphere of most of the field
-        atoms, blobs = DENSITY * particle, particle / p.grid_A**3
+        atoms, blobs = ATOMS_PER_A3 * particle, particle / p.grid_A**3
         pixels = 4.0 * ny * nx
         slices = 0.0 if p.interaction == "direct" else 0.85 * field_A / p.slice_A
-        transforms = PLANE_S * (slices + 1) * pixels * math.log2(pixels) * (1 if 4 * pixels < CACHE_BYTES else 2)
+        transforms = PROBE_PLANE_S * (slices + 1) * pixels * math.log2(pixels) * (1 if 4 * pixels < CACHE_BYTES else 2)
         early = WEIGHT_SWEEPS + 2 if p.start == "grid" else 0
         sweeps = self.total_iterations() + 0.5
         with_probes = p.iterations / 3 if p.interaction == "adaptive" else 0.0  # which take half as long again
@@ -116,10 +119,3 @@ class LOT(Reconstructor[LOTParams]):
 def _too_few(series: TiltSeries) -> str | None:
     few = len(series.rotations)
     return f"LOT needs at least 2 tilts to place atoms in depth, the series has {few}" if few < 2 else None
-
-
-DENSITY = 0.06  # atoms per Å³
-PLANE_S = 4.0e-10  # per fine pixel and its log2, slice and image: both transforms and products
-CACHE_BYTES = 8e6  # planes beyond it are transformed half as fast
-ORBITAL_S = 6.0e-7  # per orbital and image: splat and gather
-ORBITAL_BYTES = 1000.0  # with gradients, averages and the search for neighbours

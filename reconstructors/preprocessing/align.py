@@ -13,7 +13,8 @@ from benchsuite.params import Params
 from benchsuite.reconstructors.alignment.align import AlignParams, align
 from benchsuite.reconstructors.alignment.result import aligned
 from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
-from benchsuite.reconstructors.images import reason_to_skip
+from benchsuite.reconstructors.checks import reason_to_skip
+from benchsuite.reconstructors.costs import ALIGNED_DESCENT_S
 
 FEWEST = 3  # images that a volume can tie together
 
@@ -45,5 +46,5 @@ class Align(Preprocessing[AlignParams]):
         p, voxels = self.params, float(math.prod(grid.shape))
         coarse = len(p.shift_blur_A) * p.rounds * p.iterations
         fine = len(p.angle_blur_A) * (p.angle_rounds + 1) * p.angle_iterations
-        sweeps = fine + coarse / 10 + 2 * p.iterations  # coarse voxels are few
-        return Cost(5.0 + 1.2e-8 * voxels * series_shape[0] * sweeps, 3e8 + 60 * voxels)
+        iterations = fine + coarse / 10 + 2 * p.iterations  # coarse voxels are few
+        return Cost(5.0 + ALIGNED_DESCENT_S * voxels * series_shape[0] * iterations, 3e8 + 60 * voxels)

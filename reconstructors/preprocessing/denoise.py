@@ -23,10 +23,10 @@ from benchsuite.contract.cost import Cost
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Params, Positive
+from benchsuite.reconstructors.costs import PATCH_S
 
 MAD = 0.6745  # median of |x| of a standard normal variable
 COUNTED, COUNTED_PART = 1e-3, 1e-5  # how far counts may be from whole numbers, in single precision
-PATCH_COST_S = 2.5e-7  # per pixel and pixel of the search window
 
 
 class DenoiseParams(Params):
@@ -80,7 +80,7 @@ class Denoise(Preprocessing[DenoiseParams]):
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         pixels = float(math.prod(series_shape))
         window = (2 * self.params.search_A / grid.voxel_A + 1) ** 2
-        return Cost(1.0 + PATCH_COST_S * pixels * window, 3e8 + 60 * pixels)
+        return Cost(1.0 + PATCH_S * pixels * window, 3e8 + 60 * pixels)
 
 
 def are_counts(series: TiltSeries) -> bool:

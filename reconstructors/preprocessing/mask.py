@@ -22,7 +22,8 @@ from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.images import projections, reason_to_skip, reason_without_sum
+from benchsuite.reconstructors.checks import projections, reason_to_skip, reason_without_sum
+from benchsuite.reconstructors.costs import MASK_DESCENT_S
 from benchsuite.reconstructors.solvers.fista import largest_eigenvalue, nonnegative_least_squares
 
 THICKNESS = 0.5  # voxels of the mask along the beam, from which on a pixel is seen through it
@@ -72,7 +73,7 @@ class Mask(Preprocessing[MaskParams]):
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
         voxels = float(math.prod(grid.shape)) * (grid.voxel_A / max(self.params.pixel_A, grid.voxel_A)) ** 3
-        return Cost(1.0 + 1e-8 * voxels * series_shape[0] * (self.params.iterations + 4), 3e8 + 50 * voxels)
+        return Cost(1.0 + MASK_DESCENT_S * voxels * series_shape[0] * (self.params.iterations + 4), 3e8 + 50 * voxels)
 
 
 def binned(images: np.ndarray, bins: int, shape: tuple[int, ...]) -> np.ndarray:

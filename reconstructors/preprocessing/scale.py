@@ -18,7 +18,7 @@ from benchsuite.contract.algorithm import Context
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Preprocessed, TiltSeries
 from benchsuite.params import Params
-from benchsuite.reconstructors.images import reason_without_sum
+from benchsuite.reconstructors.checks import reason_without_sum
 
 
 class ScaleParams(Params):

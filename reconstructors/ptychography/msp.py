@@ -23,7 +23,7 @@ from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.objective import Loss
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, too_far_apart
-from benchsuite.physics.multislice.waves import window_pixels
+from benchsuite.reconstructors.costs import SLICE_STEP_S, TRANSFORM_S, multislice_pixels
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography, Settings
 
 UNTILTED = 1e-3  # how far a rotation may be from none
@@ -97,15 +97,9 @@ class MSP(Reconstructor[MSPParams]):
         if len(series_shape) != 6:
             return super().cost(series_shape, grid)  # a series that `accepts` refuses
         _, _, ny, nx, qy, qx = series_shape
-        full, p = max(qy, qx), self.params
-        window = window_pixels(p.window_A, grid.voxel_A, full)
-        transforms = 4 * p.slices * window**2 * math.log2(window) + 6 * full**2 * math.log2(full)
+        p = self.params
         pixels = float(p.slices * grid.shape[1] * grid.shape[2])
-        transforms *= p.modes
+        transforms = p.modes * multislice_pixels(p.slices, p.window_A, grid.voxel_A, max(qy, qx))
         steps = max(1.0, ny * nx / p.batch)
-        seconds = p.iterations * (TRANSFORM_S * ny * nx * transforms + STEP_S * steps * pixels)
+        seconds = p.iterations * (TRANSFORM_S * ny * nx * transforms + SLICE_STEP_S * steps * pixels)
         return Cost(2.0 + seconds, 5e7 + 4.5 * ny * nx * qy * qx + 150 * pixels + 4 * float(math.prod(grid.shape)))
-
-
-TRANSFORM_S = 1.85e-10  # per pixel and log2(pixels along a side) of a transform, with the products between transforms
-STEP_S = 8.0e-8  # per pixel of a slice and step: transmission functions, the filter in depth, and the step

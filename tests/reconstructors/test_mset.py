@@ -15,7 +15,7 @@ from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.multislice.objective import Objective
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
-from benchsuite.reconstructors.mset import MSET, SSET, MSETParams, SSETParams, total_variation_gradient
+from benchsuite.reconstructors.mset import MSET, SSET, MSETParams, SSETParams
 
 FINE = Discretisation(2.0, None, "cubic")
 
@@ -166,20 +166,6 @@ def test_auto_takes_the_likelihood_where_there_is_a_dose(problem):
     for dose, poisson in ((math.inf, False), (1e5, True)):
         model = SeriesModel(dataclasses.replace(series, dose_e_per_A2=dose), grid, Discretisation(3.0, None, "linear"))
         assert (Objective(model, "auto").floor is not None) == poisson
-
-
-def test_the_gradient_of_total_variation_passes_the_taylor_test():
-    rng = np.random.default_rng(0)
-    volume, direction = rng.normal(size=(6, 7, 8)), rng.normal(size=(6, 7, 8))
-
-    def value(v):
-        steps = [np.diff(v, axis=axis, append=np.take(v, [-1], axis=axis)) for axis in range(3)]
-        return float(np.sqrt(sum(step**2 for step in steps) + 0.3**2).sum())
-
-    slope = float((total_variation_gradient(volume, 0.3) * direction).sum())
-    steps = np.array([1e-2, 1e-3, 1e-4])
-    remainders = [abs(value(volume + h * direction) - value(volume) - h * slope) for h in steps]
-    assert np.polyfit(np.log(steps), np.log(remainders), 1)[0] == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize(
