@@ -11,8 +11,8 @@ Two updates, both from V = 0:
     paper     the volume is turned to a tilt without loss, changed after every batch of probes in raster order, and turned back;
               after every iteration the error is evaluated: unless it fell, it is undone, the step divided by ten (`LineSearch`)
 
-The paper sets the intensity of the probes, tilt by tilt, to what the patterns hold on average: electrons scattered beyond the camera
-are missing there, but not in the model. So do both updates.
+The paper sets the intensity of the probes, tilt by tilt, to what the patterns hold on average: electrons scattered beyond the
+camera are missing there, but not in the model. So do both updates.
 
 J. Lee, M. Lee, Y. Park, C. Ophus, Y. Yang, Phys. Rev. Applied 19 (2023) 054062, doi:10.1103/PhysRevApplied.19.054062.
 D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam).
