@@ -16,10 +16,9 @@ from benchsuite.contract.figure import Figure
 from benchsuite.reports import cell_table
 from benchsuite.reports.drawn import Drawn, Picture, code, digest, source_digest
 from benchsuite.reports.figures import chosen, draw, lacking
-from benchsuite.reports.groups import methods
 from benchsuite.reports.pages.write import writing_pages
 from benchsuite.reports.pool import Member, members_of
-from benchsuite.reports.summary import Table, shared_forward_models, tables
+from benchsuite.reports.summary import Table, tables
 from benchsuite.reports.templates import template
 from benchsuite.results import Run
 
@@ -30,8 +29,8 @@ PAGES = "pages"
 def write_report(run: Run, folder: Path | None = None) -> Path:
     """Write figures/ (PNG, PDF), tables/ (CSV, Markdown) and report/ (HTML with its own copies); return the page.
 
-    A figure that cannot be drawn is reported on the page and in the log; the rest of the report is not lost for it. What has been
-    drawn before and has not changed is kept.
+    A figure that cannot be drawn is reported on the page and in the log; the rest of the report is complete. What is drawn
+    and has not changed is kept.
     """
     out = folder or run.folder
     drawn = Drawn((out / "figures", out / "report"))
@@ -51,7 +50,6 @@ def write_report(run: Run, folder: Path | None = None) -> Path:
         tables=found,
         pictures=pictures,
         left_out=left_out,
-        shared=shared_forward_models(run.shared_forward_models, methods(run)),
         scenario=yaml_text(run.scenario),
         provenance=flat(run.provenance),
     )

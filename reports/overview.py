@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from benchsuite.contract.figure import Drawing
 
 DPI = 200
-MULTIPLES = "Every score against {key}: means over repeats, bands or bars are their sample standard deviation."
-PARETO = "{metric} against {price}, a panel per {panel}. Grey: the front, which nothing beats in both."
+MULTIPLES = "All scores against {key}. Points are means over repeats, bands or bars their sample standard deviations."
+PARETO = "{metric} against {price}, with a panel for each {panel}. Grey: the Pareto front, which no method beats in both."
 WINNERS = "The best method under each condition by {metric}, with the confidence that it beats the next best."
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one scenario."""
+    """The part of the page on one scenario."""
 
     slug: str
     title: str
@@ -55,7 +55,7 @@ class Section:
 def write_overview(runs: Sequence[Run], folder: Path) -> Path:
     """Write the report of all runs into `folder`; return its page, index.html.
 
-    What has been drawn before and has not changed is kept. Raises BenchsuiteError where the folder is that of a run, or a run is
+    What is drawn and has not changed is kept. Raises BenchsuiteError where the folder is that of a run, or a run is
     named twice.
     """
     if (folder / RUN_FILE).exists():
@@ -98,20 +98,22 @@ def _slugs(found: Sequence[Pool]) -> list[str]:
 
 
 def _section(pool: Pool, slug: str, styles: dict[str, MethodStyle], drawn: Drawn) -> Section:
-    own = {name: styles[name] for name in methods(pool)}
-    key = digest([pool.table.to_csv(), dict(pool.scenario), pool.sweep_keys, {n: str(s) for n, s in own.items()}, code()])
+    present = {name: styles[name] for name in methods(pool)}
+    key = digest([pool.table.to_csv(), dict(pool.scenario), pool.sweep_keys, {n: str(s) for n, s in present.items()}, code()])
     metric = heading(pool.columns, accuracy(pool)[0])
     contests = winners(pool)
     pictures: list[Picture] = []
     if len(contests.methods) > 1:
         caption = WINNERS.format(metric=metric)
         pictures += _draw(drawn, f"{slug}-winners", key, caption, lambda: winner_map(contests))
-    for price, panel in (("time", "condition"), ("dose", "setting of the other keys")):
+    for price, panel in (("time", "condition"), ("dose", "setting of the other swept keys")):
         caption = PARETO.format(metric=metric, price="reconstruction time" if price == "time" else "electron dose", panel=panel)
-        pictures += _draw(drawn, f"{slug}-pareto-{price}", key, caption, functools.partial(pareto, pool, price, own))
+        pictures += _draw(drawn, f"{slug}-pareto-{price}", key, caption, functools.partial(pareto, pool, price, present))
     for sheet in sheets(pool):
         name = f"{slug}-{re.sub(r'[^A-Za-z0-9_]+', '-', sheet.key)}{sheet.part}"
-        pictures += _draw(drawn, name, key, MULTIPLES.format(key=label(sheet.key)), functools.partial(small_multiples, sheet, own))
+        pictures += _draw(
+            drawn, name, key, MULTIPLES.format(key=label(sheet.key)), functools.partial(small_multiples, sheet, present)
+        )
     models = {method: module for member in pool.members for method, module in member.run.shared_forward_models.items()}
     shared = shared_forward_models(models, methods(pool))
     ok = int((pool.table["status"] == "ok").sum())
@@ -134,13 +136,13 @@ def _draw(drawn: Drawn, name: str, key: str, caption: str, make: Callable[[], Dr
 
 
 def _about(run: Run, members: Sequence[Member]) -> dict[str, object]:
-    own = [member for member in members if member.run is run]
+    of_run = [member for member in members if member.run is run]
     return {
-        "name": own[0].run_name if own else run.folder.name,
+        "name": of_run[0].run_name if of_run else run.folder.name,
         "scenario": run.scenario["name"],
         "scale": run.scale,
-        "ok": sum(member.row["status"] == "ok" for member in own),
-        "total": len(own),
+        "ok": sum(member.row["status"] == "ok" for member in of_run),
+        "total": len(of_run),
         "provenance": flat(run.provenance),
         "yaml": yaml_text(run.scenario),
     }

@@ -1,6 +1,6 @@
-"""Whether paired differences say that something changed: pure functions of arrays, with the hypothesis that each one tests.
+"""Tests of paired differences: pure functions of arrays, with the hypothesis that each one tests.
 
-Harm is candidate − base of one metric whose larger values are worse; callers flip the sign of the others. Pairs stand on the same
+Harm is candidate − base of one metric whose larger values are worse; callers flip the sign of the others. Pairs share the same
 bytes (same seeds), so what seeds have in common drops out, and only the spread of the differences counts.
 
 t test: Student (1908), doi:10.2307/2331554. Sign flips: Fisher, The Design of Experiments (1935), § 21. Moderated t: Smyth (2004),
@@ -20,11 +20,11 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.99
-FEWEST = 5  # pairs that have a spread of their own to speak of
-FLIPPED = range(7, 13)  # below, no arrangement of signs is as rare as 1 in 100; beyond, t hardly differs
-PRIOR_SPREAD = 0.05  # of the base value: how far two equally good results of different seeds usually are apart
+FEWEST = 5  # pairs whose spread alone is used
+SIGN_FLIP_PAIRS = range(7, 13)  # below, no arrangement of signs is as rare as 1 in 100; beyond, t hardly differs
+PRIOR_SPREAD = 0.05  # of the base value: usual difference of equally good results of different seeds
 PRIOR_FREEDOM = 2.0
-ROUNDING = 0.01  # of the margin: what another machine or library makes of the same computation
+ROUNDING = 0.01  # of the margin: differences of the same computation between machines or libraries
 
 Direction = Literal["lower", "higher"]
 Values = Sequence[float] | np.ndarray
@@ -105,19 +105,19 @@ def paired(base: Values, candidate: Values, *, margin: float, confidence: float 
     error, freedom = _standard_error(harm, max(PRIOR_SPREAD * float(np.abs(before).mean()), margin))
     reach = float(stdtrit(freedom, confidence)) * error
     tails = _tails(mean, error, freedom)
-    p = sign_flips(harm) if n in FLIPPED else tails
-    how: Literal["t", "sign flips", "moderated t"] = "sign flips" if n in FLIPPED else "t" if n >= FEWEST else "moderated t"
+    p = sign_flips(harm) if n in SIGN_FLIP_PAIRS else tails
+    how: Literal["t", "sign flips", "moderated t"] = "sign flips" if n in SIGN_FLIP_PAIRS else "t" if n >= FEWEST else "moderated t"
     return Paired(mean, mean - reach, mean + reach, *p, *tails, float(np.abs(harm).max()), n, how, margin, confidence)
 
 
 def _standard_error(harm: np.ndarray, prior: float) -> tuple[float, float]:
     """Return (standard error of the mean, degrees of freedom)."""
     n = len(harm)
-    own, freedom = (float(harm.var(ddof=1)) if n > 1 else 0.0), float(n - 1)
+    variance, freedom = (float(harm.var(ddof=1)) if n > 1 else 0.0), float(n - 1)
     if n < FEWEST:
-        own = (PRIOR_FREEDOM * prior**2 + freedom * own) / (PRIOR_FREEDOM + freedom)
+        variance = (PRIOR_FREEDOM * prior**2 + freedom * variance) / (PRIOR_FREEDOM + freedom)
         freedom += PRIOR_FREEDOM
-    return math.sqrt(own / n), freedom
+    return math.sqrt(variance / n), freedom
 
 
 def _tails(mean: float, error: float, freedom: float) -> tuple[float, float]:
@@ -168,9 +168,9 @@ def winner(samples: Mapping[str, Values], direction: Direction, *, confidence: f
     if not values:
         raise ValueError("no method has a value for every repeat")
     ranked = sorted(values, key=lambda name: float(values[name].mean()))
-    best, rest = ranked[0], ranked[1:]
-    against = {name: _beats(values[best], values[name], len(ranked)) for name in rest}
-    ties = tuple(name for name in rest if against[name] < confidence)
+    best, others = ranked[0], ranked[1:]
+    against = {name: _beats(values[best], values[name], len(ranked)) for name in others}
+    ties = tuple(name for name in others if against[name] < confidence)
     return Winner(best, min(against.values(), default=math.nan), ties, against)
 
 

@@ -103,7 +103,7 @@ _MARKERS = "osD^vPX*<>hp"
 _LINES: tuple[Dashes, ...] = (
     "-", "--", "-.", ":", (0, (9, 2)), (0, (6, 1, 1, 1, 1, 1)), (0, (2, 2)), (0, (7, 2, 2, 2)), (0, (1, 4)),
 )  # fmt: skip
-BOUND_LINE = MethodStyle(BLACK, "", "--")  # what no method can go below
+BOUND_LINE = MethodStyle(BLACK, "", "--")  # of the lower bound of a score
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
@@ -119,7 +119,7 @@ def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
 
 
 def styles_of(run: Cells) -> dict[str, MethodStyle]:
-    """Return the styles of the methods of a run by their order in its scenario: a method that has not run yet keeps its own."""
+    """Return the styles of the methods of a run by their order in its scenario: a method that has not run yet keeps its style."""
     listed = [str(entry["label"]) for entry in run.scenario.get("reconstructors") or () if "label" in entry]
     present = methods(run)
     styles = method_styles([*listed, *present])
@@ -128,12 +128,11 @@ def styles_of(run: Cells) -> dict[str, MethodStyle]:
 
 def _unlike(styles: dict[str, MethodStyle], color: str) -> MethodStyle:
     """Return a style of this colour whose marker and line no other of this colour has, as long as there are any."""
-    alike = [BOUND_LINE, *styles.values()]
-    own = {style.marker for style in alike if style.color == color}
-    lines = {style.linestyle for style in alike if style.color == color}
-    marker = min(_MARKERS, key=lambda one: (one in own, sum(style.marker == one for style in alike)))
-    line = next((one for one in _LINES if one not in lines), _LINES[len(styles) % len(_LINES)])
-    return MethodStyle(color, marker, line)
+    others = [BOUND_LINE, *styles.values()]
+    markers = {style.marker for style in others if style.color == color}
+    lines = {style.linestyle for style in others if style.color == color}
+    marker = min(_MARKERS, key=lambda mark: (mark in markers, sum(style.marker == mark for style in others)))
+    return MethodStyle(color, marker, next((line for line in _LINES if line not in lines), _LINES[len(styles) % len(_LINES)]))
 
 
 def element_colors(elements: Sequence[str]) -> dict[str, str]:
@@ -149,7 +148,7 @@ def element_colors(elements: Sequence[str]) -> dict[str, str]:
 
 
 def plain(text: object, limit: int = 60) -> str:
-    """Return text that matplotlib draws as it is: no mathematics from `$`, no control characters, at most `limit` long."""
+    """Return text that matplotlib draws literally: no mathematics from `$`, no control characters, at most `limit` long."""
     characters = (c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else " " for c in str(text))
     clean = " ".join(word for word in "".join(characters).split(" ") if word)
     if len(clean) > limit:
@@ -164,7 +163,7 @@ def wrapped(text: object, width: int, limit: int = 160) -> str:
 
 
 def styled(function: Callable[P, T]) -> Callable[P, T]:
-    """Run a drawing function under the house style and leave the process's settings as they were."""
+    """Run a drawing function under the house style and restore the settings of the process."""
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> T:

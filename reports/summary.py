@@ -51,7 +51,6 @@ def tables(run: Run) -> list[Table]:
     kept = [table for table in found if table is not None and table.rows]
     engines = set(run.table["engine"]) if "engine" in run.table else set()
     caveats = [text for name, text in run.caveats.items() if name in engines]
-    caveats += shared_forward_models(run.shared_forward_models, methods(run))
     return [replace(table, note=" ".join(filter(None, (table.note, *caveats)))) for table in kept]
 
 
@@ -79,7 +78,8 @@ def summary(run: Run) -> Table:
         f"{column_of(run.columns, one.name).title} / bound" if one.ratio else heading(run.columns, one.name) for one in columns
     ]
     note = "Mean ± sample standard deviation over repeats. * fewer cells than planned have this score: see the failures."
-    return Table("summary", "Summary", ["Method", *labels(run.sweep_keys), "Cells ok", *headings], rows, note)
+    shared = shared_forward_models(run.shared_forward_models, methods(run))
+    return Table("summary", "Summary", ["Method", *labels(run.sweep_keys), "Cells ok", *headings], rows, " ".join((note, *shared)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Drawing = MplFigure | Sequence[MplFigure] | Mapping[str, MplFigure] | None
 
-Need = Literal["atoms", "truth", "patterns"]
+Need = Literal["atoms", "truth"]
 
 
 class Figure(ABC):
@@ -22,7 +22,7 @@ class Figure(ABC):
     title: a noun phrase for lists.
     caption: what the figure shows, in sentences that stand alone.
     reference: where figures of this kind were first shown, empty where nowhere.
-    needs: what a run must have for the figure to be drawn. atoms: traced atoms; truth: the true atoms; patterns: a 4D-STEM series.
+    needs: what a run must have for the figure to be drawn. atoms: traced atoms; truth: the true atoms.
     default: whether it is drawn in reports of scenarios that do not list their figures.
     order: place among those; lower comes earlier.
     """

@@ -4,7 +4,7 @@
 // where there is none, or with #canvas in the address, by a 2D canvas from back to front. Draws on demand only.
 "use strict";
 (() => {
-  const RING = 3, SQUARE = 4; // the outcomes as in reports/pages/atoms.py: true, wrong element, false positive, missing, non-atom, traced
+  const RING = 3, SQUARE = 4; // the outcomes as in reports/pages/atoms.py: correct, misclassified, false positive, missed, non-atom, traced
   const shapeOf = (outcome) => (outcome > SQUARE ? 0 : outcome); // traced atoms of which no truth is known are spheres as well
   const GREY = [150, 150, 150];
   const NO_DISPLACEMENT = 65535;

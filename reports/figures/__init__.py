@@ -38,15 +38,9 @@ def lacking(run: Run, figure: Figure) -> list[Need]:
     return sorted(need for need in figure.needs if not HAS[need](run))
 
 
-def _has_patterns(run: Run) -> bool:
-    series = (run.cell(cell).series() for cell in run.records)
-    return any(one is not None and one.modality == "4dstem" for one in series)
-
-
 HAS: dict[Need, Callable[[Run], bool]] = {
     "atoms": lambda run: not run.without_atoms,
     "truth": lambda run: not run.without_truth,
-    "patterns": _has_patterns,
 }
 
 

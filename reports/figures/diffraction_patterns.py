@@ -27,15 +27,18 @@ class DiffractionPatterns(Figure):
         "Diffraction pattern of the central probe position in the middle tilt of each series, on a logarithmic scale. The dashed "
         "circle is the edge of the aperture."
     )
-    needs = frozenset({"patterns"})
     order = 160
 
     def draw(self, run: Run) -> MplFigure | None:
         found: dict[str, tuple[TiltSeries, str]] = {}
+        read = set[str]()
         for setting, cells in by_condition(run, failed=True):
             for _, cell in cells:
                 key = run.records[cell.id]["keys"].get("series")
-                series = cell.series() if key is not None and key not in found else None
+                if key is None or key in read:
+                    continue
+                read.add(key)
+                series = cell.series()
                 if series is not None and series.modality == "4dstem":
                     found[key] = series, setting
         if not found:

@@ -1,6 +1,6 @@
-"""The atoms of a cell as the page's view in three dimensions reads them, with how each of them ended.
+"""The atoms of a cell as the page's view in three dimensions reads them, with the outcome of each.
 
-Positions are those in the volume: missing atoms are true ones, moved by the common shift that matching found.
+Positions are those in the volume: missed atoms are true ones, moved by the common shift that matching found.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ase import Atoms
 
 from benchsuite.reports.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, element_colors
 
-OUTCOMES = (  # name, colour; the order is known to assets/atoms_view.js, and shapes go by it
-    ("true", SKY),
-    ("wrong element", ORANGE),
+OUTCOMES = (  # name, colour; assets/atoms_view.js chooses shapes by the order
+    ("correct", SKY),
+    ("misclassified", ORANGE),
     ("false positive", VERMILLION),
-    ("missing", BLACK),
+    ("missed", BLACK),
     ("non-atom", GREY),
-    ("traced, no truth known", BLUE),
+    ("traced, ground truth unknown", BLUE),
 )
-TRUE, WRONG, FALSE, MISSING, NON_ATOM, UNSCORED = range(6)
-_CODES = {"true": TRUE, "false_class": WRONG, "false_positive": FALSE, "non_atom": NON_ATOM, "traced": UNSCORED}
+CORRECT, MISCLASSIFIED, FALSE, MISSED, NON_ATOM, UNSCORED = range(6)
+_CODES = {"true": CORRECT, "false_class": MISCLASSIFIED, "false_positive": FALSE, "non_atom": NON_ATOM, "traced": UNSCORED}
 RADIUS_A = 0.7
 STEP_PM = 0.01  # of displacements; 16 bits reach to 655 pm, farther than any match
 NO_DISPLACEMENT = 65535
@@ -52,7 +52,7 @@ class Scene:
 
 
 def scene(traced: Atoms, truth: Atoms | None, row: Mapping[str, Any]) -> Scene:
-    """Return traced atoms and, where there is a truth, its missing ones at the shift of a row of the results table."""
+    """Return traced atoms and, where there is a truth, its missed ones at the shift of a row of the results table."""
     shift = np.array([float(row.get(f"shift_{axis}_A") or 0.0) for axis in "xyz"])
     known = truth if truth is not None else Atoms()
     lost = known[known.arrays["outcome"] == "missing"] if len(known) else known
@@ -64,7 +64,7 @@ def scene(traced: Atoms, truth: Atoms | None, row: Mapping[str, Any]) -> Scene:
     return Scene(
         positions,
         np.array([*traced.get_chemical_symbols(), *lost.get_chemical_symbols()], dtype="U2"),
-        np.array([*codes, *[MISSING] * len(lost)], dtype=np.uint8),
+        np.array([*codes, *[MISSED] * len(lost)], dtype=np.uint8),
         np.concatenate([100.0 * moved, np.full(len(lost), np.nan)]),
     )
 

@@ -1,4 +1,4 @@
-"""What the page of a cell says, gathered from its record and its entries in the store."""
+"""The content of the page of a cell, gathered from its record and its entries in the store."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from benchsuite.reports import labels
 from benchsuite.reports.pages import charts
 from benchsuite.reports.pages.atoms import Scene, scene
 from benchsuite.reports.pages.slices import Panel, panels
-from benchsuite.reports.style import BLUE, GREY, element_colors
+from benchsuite.reports.style import BLUE, GREY
+from benchsuite.reports.traced_atoms import intensity_layers
 from benchsuite.results import LEADING, SETTING, CellResult
 
 log = logging.getLogger(__name__)
 
 OF_CELL = {column.name for column in (*LEADING, *SETTING)}
-BINS = 40
 SHELLS = (  # curve, caption, threshold
     ("fsc", "Fourier shell correlation with the truth", 0.5),
     ("fsc_half_sets", "Fourier shell correlation of half sets", 0.143),
@@ -35,7 +35,7 @@ LONGEST_LOG = 200_000  # characters: the end is kept, where the error stands
 
 @dataclass(frozen=True)
 class Content:
-    """The parts of a page. What a cell has not got is None or empty; `problems` says what could not be read."""
+    """The parts of a page. What a cell does not have is None or empty; `problems` lists what could not be read."""
 
     row: Mapping[str, Any]
     swept: dict[str, Any]
@@ -51,7 +51,7 @@ class Content:
 
 
 def content(cell: CellResult, sweep_keys: list[str]) -> Content:
-    """Read a cell. What is missing or damaged in the store costs its part of the page, and is said there."""
+    """Read a cell. What is missing or damaged in the store costs its part of the page, which names the problem."""
     record, problems = cell.run.records[cell.id], []
     row = record["row"]
 
@@ -74,7 +74,7 @@ def content(cell: CellResult, sweep_keys: list[str]) -> Content:
     swept = {key: row[key] for key in sweep_keys if key in row}
     columns, scores = cell.run.columns, [key for key in row if key not in OF_CELL and key not in swept]
     if gone := cell.gone():
-        problems.append(f"no longer in the store, or damaged there: {', '.join(gone)}")
+        problems.append(f"No longer in the store, or damaged there: {', '.join(gone)}")
     return Content(
         row=row,
         swept=swept,
@@ -158,17 +158,6 @@ def _convergence(history: np.ndarray) -> Markup | None:
 
 
 def _histogram(traced: Atoms) -> Markup:
-    symbols, outcome = np.array(traced.get_chemical_symbols(), dtype="U2"), traced.arrays["outcome"]
-    intensity = traced.arrays["intensity"]
-    relative = intensity / (float(np.percentile(np.abs(intensity), 99.5)) or 1.0)
-    edges = np.linspace(min(0.0, float(relative.min())), max(1.05, float(relative.max())), BINS + 1)
-    elements = sorted(set(symbols.tolist()) - {"X"})
-    layers = [("non-atom", GREY, False, np.histogram(relative[symbols == "X"], edges)[0])]
-    for element, color in element_colors(elements).items():
-        of_element = symbols == element
-        right = np.isin(outcome, ("true", "traced"))  # traced: nothing is known against it
-        name = "traced" if (outcome == "traced").any() else "true"
-        layers.append((f"{name} {element}", color, False, np.histogram(relative[of_element & right], edges)[0]))
-        layers.append((f"false {element}", color, True, np.histogram(relative[of_element & ~right], edges)[0]))
+    edges, layers = intensity_layers(traced, sorted(set(traced.get_chemical_symbols()) - {"X"}))
     x = charts.Axis("Intensity (relative)", float(edges[0]), float(edges[-1]))
     return charts.stacked("Histogram of intensities", x, edges, layers, "Number of atoms")

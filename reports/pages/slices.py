@@ -10,12 +10,10 @@ import numpy as np
 from markupsafe import Markup
 
 from benchsuite.data import Volume
-from benchsuite.reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, TRUE, UNSCORED, Scene
+from benchsuite.reports.pages.atoms import CORRECT, FALSE, MISSED, NON_ATOM, OUTCOMES, UNSCORED, Scene
 from benchsuite.reports.style import GREY, ORANGE, SKY, VERMILLION
+from benchsuite.reports.traced_atoms import LARGEST_REACH_A, SLICE_A, Slice, scale_bar_A, slice_of, slice_of_atoms
 
-SLICE_A = 2.0
-LARGEST_REACH_A = 30.0  # what is shown of a large particle, on all sides of its centre
-ATOM_PIXEL_A, ATOM_SIGMA_A = 0.2, 0.4
 SIDE = 240  # user units of a panel
 AXES = ((2, 0, 1), (1, 0, 2), (0, 1, 2))  # (across, right, up) as places in x, y, z
 
@@ -45,12 +43,7 @@ def _reach(volume: Volume | None, atoms: Scene | None) -> float:
 
 
 def _panel(volume: Volume | None, atoms: Scene | None, reach: float, across: int, right: int, up: int) -> Panel:
-    if volume is not None:
-        image, low, pixel = slice_of(volume, across, right, up)
-    else:
-        image, low, pixel = (
-            _blobs(atoms, reach, across, right, up) if atoms is not None else (np.zeros((1, 1)), (-reach, -reach), 2 * reach)
-        )
+    image, low, pixel = _slice(volume, atoms, reach, across, right, up)
     scale = SIDE / (2 * reach)
     height, width = image.shape
     x, y = (low[0] + reach) * scale, SIDE - (low[1] + reach + height * pixel) * scale
@@ -67,21 +60,11 @@ def _panel(volume: Volume | None, atoms: Scene | None, reach: float, across: int
     return Panel(title, Markup("".join(parts)))  # numbers and names of axes only
 
 
-def slice_of(volume: Volume, across: int, right: int, up: int) -> tuple[np.ndarray, tuple[float, float], float]:
-    """Return (sum over 2 Å about the centre, as rows of `up` and columns of `right`; lower left corner in Å; pixel in Å)."""
-    data = np.moveaxis(volume.data, (2 - across, 2 - up, 2 - right), (0, 1, 2))
-    centre, half = data.shape[0] // 2, int(SLICE_A / 2 / volume.voxel_A + 1e-6)
-    origin = volume.grid.origin_A - volume.voxel_A / 2
-    return data[max(0, centre - half) : centre + half + 1].sum(axis=0), (float(origin[right]), float(origin[up])), volume.voxel_A
-
-
-def _blobs(atoms: Scene, reach: float, across: int, right: int, up: int) -> tuple[np.ndarray, tuple[float, float], float]:
-    from scipy.ndimage import gaussian_filter
-
-    near = (np.abs(atoms.positions_A[:, across]) <= SLICE_A / 2) & ~np.isin(atoms.outcome, (MISSING, NON_ATOM))
-    edges = np.arange(-reach, reach + ATOM_PIXEL_A, ATOM_PIXEL_A)
-    image = np.histogram2d(atoms.positions_A[near, up], atoms.positions_A[near, right], bins=(edges, edges))[0]
-    return gaussian_filter(image, ATOM_SIGMA_A / ATOM_PIXEL_A), (-reach, -reach), ATOM_PIXEL_A
+def _slice(volume: Volume | None, atoms: Scene | None, reach: float, across: int, right: int, up: int) -> Slice:
+    if volume is not None:
+        return slice_of(volume, across, right, up)
+    kept = atoms.positions_A[~np.isin(atoms.outcome, (MISSED, NON_ATOM))] if atoms is not None else np.empty((0, 3))
+    return slice_of_atoms(kept, None, reach, across, right, up)
 
 
 def _png(image: np.ndarray) -> str:
@@ -114,12 +97,12 @@ RADIUS = 5.0
 
 def _mark(code: int, x: float, y: float) -> str:
     r = RADIUS
-    if code == MISSING:
+    if code == MISSED:
         return f"M{x - r:.1f} {y - r:.1f}l{2 * r} {2 * r}m0 {-2 * r}l{-2 * r} {2 * r}"
     if code == FALSE:
         return f"M{x:.1f} {y - r:.1f}l{r} {r}l{-r} {r}l{-r} {-r}z"
     circle = f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0"
-    return circle if code in (TRUE, UNSCORED) else f"{circle}m{r - 1} 0h2"
+    return circle if code in (CORRECT, UNSCORED) else f"{circle}m{r - 1} 0h2"
 
 
 def legend_symbol(code: int) -> Markup:
@@ -132,7 +115,7 @@ def legend_symbol(code: int) -> Markup:
 
 
 def _scale_bar(reach: float, scale: float) -> str:
-    length = 5 if reach < 14 else 10
+    length = scale_bar_A(reach)
     x, y, long = 12, SIDE - 14, length * scale
     return (
         f'<path d="M{x} {y}h{long:.1f}" stroke="#fff" stroke-width="4"/>'

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchsuite.reports.pages.atoms import FALSE, MISSING, NON_ATOM, OUTCOMES, RADIUS_A, WRONG, Scene
+from benchsuite.reports.pages.atoms import FALSE, MISCLASSIFIED, MISSED, NON_ATOM, OUTCOMES, RADIUS_A, Scene
 
 OBLIQUE = np.array([[0.88, 0.0, -0.48], [-0.17, 0.94, -0.31], [0.45, 0.35, 0.82]])  # rows: right, up, towards the reader
 SIDE = 420
 LIGHT = np.array([-0.4, 0.5, 0.77])
-LARGER = 1.25  # false and missing atoms, which must not be lost among the others
+LARGER = 1.25  # radius of false positives and missed atoms, which must not be lost among the others
 
 
 def still(atoms: Scene) -> np.ndarray:
@@ -37,7 +37,7 @@ def still(atoms: Scene) -> np.ndarray:
 
 def _stamp(code: int, pixels: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the symbol of an outcome: its colours (n, n, 3) of bytes and heights in Å (n, n), −inf where it has no ink."""
-    radius_A = RADIUS_A * (LARGER if code in (FALSE, MISSING) else 1.0)
+    radius_A = RADIUS_A * (LARGER if code in (FALSE, MISSED) else 1.0)
     half = max(1, int(np.ceil(radius_A * pixels)))
     steps = np.arange(-half, half + 1) / (radius_A * pixels)
     ink = np.zeros((len(steps), len(steps), 3), np.uint8)
@@ -60,10 +60,10 @@ def _ink(x: float, y: float, code: int, tint: np.ndarray) -> tuple[np.ndarray, f
         return ((tint * shade).astype(np.uint8), 0.5) if abs(x) + abs(y) <= 1 else None
     if from_centre > 1:
         return None
-    if code == MISSING:  # a ring
+    if code == MISSED:  # a ring
         return (tint.astype(np.uint8), 0.5) if from_centre >= 0.45 else None
     height = float(np.sqrt(1 - from_centre))
-    if code == WRONG and from_centre < 0.14:
+    if code == MISCLASSIFIED and from_centre < 0.14:
         return np.full(3, 20, np.uint8), height
     normal = np.array([x, y, height])
     ink = tint * (0.45 + 0.55 * max(0.0, float(normal @ LIGHT))) + 64 * max(0.0, float(normal @ (-0.3, 0.4, 0.87))) ** 24

@@ -177,7 +177,7 @@ def test_atoms_turn_and_show_their_outcomes(browser, small_report, renderer):
 def test_the_legend_counts_and_filters_atoms(browser, small_report):
     browser.open(cell_page(small_report, "ok"))
     legend = browser.evaluate("document.querySelector('.view-legend').innerText")
-    for told in ("true: 38", "wrong element: 1", "false positive: 1", "missing: 1", "non-atom: 1"):
+    for told in ("correct: 38", "misclassified: 1", "false positive: 1", "missed: 1", "non-atom: 1"):
         assert told in legend
     assert browser.evaluate("document.querySelector('.atoms-view').dataset.visible") == "41"
     browser.evaluate("document.querySelector('.view-legend input').click()")

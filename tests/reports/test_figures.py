@@ -96,11 +96,15 @@ def test_figure_that_is_no_default_is_drawn_only_where_listed(tmp_path):
 
 
 def test_figure_that_needs_what_a_run_lacks_is_left_out_and_named(tmp_path):
-    run = run_with(tmp_path / "run", ["diffraction_patterns", "depth_slices", "sweep_lines"])
-    assert lacking(run, registry.registered("figure", "diffraction_patterns")()) == ["patterns"]
+    run = run_with(tmp_path / "run", ["deviation_by_depth", "depth_slices", "convergence"])
+    for file in (run.folder / "cells").glob("*.json"):  # scores without a truth
+        record = json.loads(file.read_text())
+        file.write_text(json.dumps({**record, "row": {**record["row"], "n_true": None}}))
+    run = Run(run.folder)
+    assert lacking(run, registry.registered("figure", "deviation_by_depth")()) == ["truth"]
     page = write_report(run)
-    assert pictures_of(page) == ["sweep_lines.png"]
-    assert "diffraction_patterns needs patterns" in page.read_text()
+    assert pictures_of(page) == ["convergence.png"]
+    assert "deviation_by_depth needs truth" in page.read_text()
     assert "depth_slices has nothing to show" in page.read_text()
 
 

@@ -22,12 +22,12 @@ from benchsuite.reports.figures.multiples import scores_of, sheets, small_multip
 from benchsuite.reports.figures.pareto import dose_of, front, pareto
 from benchsuite.reports.figures.sweep_axis import log_if_decades, sweep_axis
 from benchsuite.reports.groups import groups, methods
-from benchsuite.reports.pages.atoms import FALSE, MISSING, NON_ATOM, TRUE, WRONG, packed, scene
+from benchsuite.reports.pages.atoms import CORRECT, FALSE, MISCLASSIFIED, MISSED, NON_ATOM, packed, scene
 from benchsuite.reports.pages.charts import Axis, _texts
-from benchsuite.reports.pages.slices import slice_of
 from benchsuite.reports.pages.still import SIDE, still
 from benchsuite.reports.pool import members_of, pools, run_names
 from benchsuite.reports.style import BOUND_LINE, WIDTH_IN, method_styles, new_figure, styled
+from benchsuite.reports.traced_atoms import slice_of
 from benchsuite.reports.winners import percent, winner_table, winners
 from benchsuite.results import Run
 from benchsuite.storage import save_arrays, save_atoms
@@ -331,7 +331,7 @@ def test_a_damaged_entry_costs_its_part_of_the_page_alone(tmp_path):
     text = (tmp_path / "out" / "pages" / "run" / "0000.html").read_text()
     assert "RMSD" in text
     assert "data-atoms" in text
-    assert "no longer in the store, or damaged there: reconstruction" in text
+    assert "No longer in the store, or damaged there: reconstruction" in text
 
 
 def test_the_report_of_a_single_run_has_pages_too(tmp_path):
@@ -352,16 +352,18 @@ def test_the_view_gets_every_atom_where_it_is():
     row = {f"shift_{axis}_A": float(matched.shift_A[k]) for k, axis in enumerate("xyz")}
     atoms = scene(as_found(matched), matched.truth, row)
     assert np.bincount(atoms.outcome, minlength=5).tolist() == [38, 1, 1, 1, 1]
-    lost = atoms.positions_A[atoms.outcome == MISSING]
+    lost = atoms.positions_A[atoms.outcome == MISSED]
     np.testing.assert_allclose(lost, truth.positions[:1] + list(row.values()))
     told = packed(atoms)
     positions = np.frombuffer(base64.b64decode(told["positions"]), "<i2").reshape(-1, 3) * told["step_A"]
     np.testing.assert_allclose(positions, atoms.positions_A, atol=told["step_A"])
     moved = np.frombuffer(base64.b64decode(told["displacement"]), "<u2")
-    np.testing.assert_allclose(moved[atoms.outcome <= WRONG] * 0.01, atoms.displacement_pm[atoms.outcome <= WRONG], atol=0.006)
-    assert (moved[atoms.outcome > WRONG] == 65535).all()
+    np.testing.assert_allclose(
+        moved[atoms.outcome <= MISCLASSIFIED] * 0.01, atoms.displacement_pm[atoms.outcome <= MISCLASSIFIED], atol=0.006
+    )
+    assert (moved[atoms.outcome > MISCLASSIFIED] == 65535).all()
     assert [entry["name"] for entry in told["elements"]] == ["Au", "Cu", "non-atom"]
-    assert {TRUE, FALSE, NON_ATOM} <= set(np.frombuffer(base64.b64decode(told["outcome"]), np.uint8).tolist())
+    assert {CORRECT, FALSE, NON_ATOM} <= set(np.frombuffer(base64.b64decode(told["outcome"]), np.uint8).tolist())
 
 
 def test_atoms_without_a_truth_are_shown_and_not_judged(tmp_path):
@@ -382,8 +384,8 @@ def test_atoms_without_a_truth_are_shown_and_not_judged(tmp_path):
         save_arrays(folder / "curves.zarr", {"pdf_distance_A": np.arange(1.0, 7.0), "pdf_traced": np.ones(6)}, {})
     write_overview([run], tmp_path / "out")
     text = (tmp_path / "out" / "pages" / "run" / "0000.html").read_text()
-    assert "traced, no truth known: 40" in text
-    assert "wrong element" not in text.partition('id="slices"')[2]
+    assert "traced, ground truth unknown: 40" in text
+    assert "misclassified" not in text.partition('id="slices"')[2]
     assert 'class="bad"' not in text
 
 
@@ -394,7 +396,7 @@ def test_the_nearer_atom_hides_the_other_one():
     atoms = scene(as_found(matched), matched.truth, {})
     forward = np.array([0.45, 0.35, 0.82])
     line = np.outer([0.0, 3.0], forward)
-    two = type(atoms)(line, np.array(["Au", "Au"]), np.array([TRUE, FALSE], np.uint8), np.array([1.0, np.nan]))
+    two = type(atoms)(line, np.array(["Au", "Au"]), np.array([CORRECT, FALSE], np.uint8), np.array([1.0, np.nan]))
     middle = still(two)[SIDE // 2, SIDE // 2]
     assert middle[0] > 150  # the false one, in vermillion, is nearer
     turned = type(atoms)(line[::-1], two.symbols, two.outcome, two.displacement_pm)

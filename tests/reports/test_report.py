@@ -12,10 +12,10 @@ from ase import Atoms
 from benchsuite.columns import Columns
 from benchsuite.data import Reconstruction
 from benchsuite.reports import write_overview, write_report
-from benchsuite.reports.figures.atoms_grid import slab
 from benchsuite.reports.labels import condition
 from benchsuite.reports.style import wrapped
 from benchsuite.reports.summary import summary, tables
+from benchsuite.reports.traced_atoms import slab
 from benchsuite.results import FORMAT, CellResult, Run, table_of
 from tests.reports.made_runs import COLUMNS, drawn
 from tests.reports.made_runs import make_run as made_up
