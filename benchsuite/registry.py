@@ -32,8 +32,50 @@ BASES: dict[str, type] = {
 }
 GROUPS = {kind: f"benchsuite.{kind}" if kind == "preprocessing" else f"benchsuite.{kind}s" for kind in BASES}
 
-_plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
-_plugin_files: dict[str, ModuleType] = {}
+
+class Registry:
+    """The classes of every kind by name: of entry points, and of the plugin files that were loaded."""
+
+    def __init__(self) -> None:
+        self.plugins: dict[str, dict[str, type]] = {kind: {} for kind in BASES}
+        self.plugin_files: dict[str, ModuleType] = {}
+
+    def names(self, kind: str) -> list[str]:
+        """Return the sorted names of everything registered of a kind, a key of `BASES`."""
+        return sorted({*_entry_points(kind), *self.plugins[kind]})
+
+    def registered(self, kind: str, name: str) -> Any:
+        """Return the class of that kind and name. Raises UnknownNameError with the nearest name."""
+        if name in self.plugins[kind]:
+            return self.plugins[kind][name]
+        if name not in _entry_points(kind):
+            raise UnknownNameError(kind, name, self.names(kind))
+        found = _entry_points(kind)[name].load()
+        if not (inspect.isclass(found) and issubclass(found, BASES[kind])):
+            raise BenchsuiteError(f"entry point {name!r} of {GROUPS[kind]} is {found!r}, not a subclass of {BASES[kind].__name__}")
+        return found
+
+    def load_plugin(self, path: str | Path) -> list[str]:
+        """Import a Python file and register the classes of every kind that it defines, by class name in lower case.
+
+        Loading the same file twice is harmless. Raises BenchsuiteError where the file cannot be imported or defines none.
+        """
+        file = Path(path).resolve()
+        if not file.is_file():
+            raise BenchsuiteError(f"plugin {path}: no such file")
+        if str(file) not in self.plugin_files:
+            self.plugin_files[str(file)] = _imported(path, file)
+        module, found = self.plugin_files[str(file)], list[str]()
+        for cls in vars(module).values():
+            if not inspect.isclass(cls) or cls.__module__ != module.__name__ or inspect.isabstract(cls):
+                continue
+            for kind, base in BASES.items():
+                if issubclass(cls, base):
+                    self.plugins[kind][cls.__name__.lower()] = cls
+                    found.append(cls.__name__.lower())
+        if not found:
+            raise BenchsuiteError(f"plugin {path}: {_nothing_in(module)}")
+        return found
 
 
 @functools.cache
@@ -41,21 +83,23 @@ def _entry_points(kind: str) -> dict[str, Any]:
     return {point.name: point for point in entry_points(group=GROUPS[kind])}
 
 
-def names(kind: str) -> list[str]:
-    """Return the sorted names of everything registered of a kind, a key of `BASES`."""
-    return sorted({*_entry_points(kind), *_plugins[kind]})
+def _imported(path: str | Path, file: Path) -> ModuleType:
+    module_name = f"benchsuite_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    if spec is None or spec.loader is None:
+        raise BenchsuiteError(f"plugin {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise BenchsuiteError(f"plugin {path}: {type(error).__name__}: {error}") from error
+    return module
 
 
-def registered(kind: str, name: str) -> Any:
-    """Return the class of that kind and name. Raises UnknownNameError with the nearest name."""
-    if name in _plugins[kind]:
-        return _plugins[kind][name]
-    if name not in _entry_points(kind):
-        raise UnknownNameError(kind, name, names(kind))
-    found = _entry_points(kind)[name].load()
-    if not (inspect.isclass(found) and issubclass(found, BASES[kind])):
-        raise BenchsuiteError(f"entry point {name!r} of {GROUPS[kind]} is {found!r}, not a subclass of {BASES[kind].__name__}")
-    return found
+PROCESS = Registry()  # of this process; everything finds its classes here
+names, registered, load_plugin = PROCESS.names, PROCESS.registered, PROCESS.load_plugin
 
 
 def reconstructor(name: str) -> type[AnyReconstructor]:
@@ -97,41 +141,6 @@ def reader(name: str) -> type[Reader]:
 def source_file(cls: type) -> Path:
     """Return the file in which a registered class is written."""
     return Path(inspect.getfile(cls))
-
-
-def load_plugin(path: str | Path) -> list[str]:
-    """Import a Python file and register the classes of every kind that it defines, by class name in lower case.
-
-    Loading the same file twice is harmless. Raises BenchsuiteError where the file cannot be imported or defines none.
-    """
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise BenchsuiteError(f"plugin {path}: no such file")
-    if str(file) not in _plugin_files:
-        module_name = f"benchsuite_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-        spec = importlib.util.spec_from_file_location(module_name, file)
-        if spec is None or spec.loader is None:
-            raise BenchsuiteError(f"plugin {path}: not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[module_name]
-            raise BenchsuiteError(f"plugin {path}: {type(error).__name__}: {error}") from error
-        _plugin_files[str(file)] = module
-    module = _plugin_files[str(file)]
-    found = []
-    for cls in vars(module).values():
-        if not inspect.isclass(cls) or cls.__module__ != module.__name__ or inspect.isabstract(cls):
-            continue
-        for kind, base in BASES.items():
-            if issubclass(cls, base):
-                _plugins[kind][cls.__name__.lower()] = cls
-                found.append(cls.__name__.lower())
-    if not found:
-        raise BenchsuiteError(f"plugin {path}: {_nothing_in(module)}")
-    return found
 
 
 def _nothing_in(module: ModuleType) -> str:

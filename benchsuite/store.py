@@ -8,7 +8,6 @@ file, and renamed; it is read only after every checksum has been compared. A dam
 from __future__ import annotations
 
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -25,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from benchsuite.atomic import TEMPORARY_PREFIX, clear_disk_errors, fsync_path
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ MANIFEST = "manifest.json"
 CORRUPT = "corrupt"
 LOCKS = "locks"
 LOCK_POLL_S = 0.1
-FSYNCS = 16  # at once
-FORGOTTEN_S = 7 * 86_400.0  # after which another machine's half-written entry is nobody's
+CONCURRENT_FSYNCS = 16
+ABANDONED_AFTER_S = 7 * 86_400.0  # of an entry that another machine has half written
 
 
 def canonical(value: Any) -> str:
@@ -138,12 +139,13 @@ class Store:
         file = self.root / LOCKS / digest(str(key))
         with clear_disk_errors(self.root):
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock = _locked(file, waiting)
+            lock = FileLock(file, mode=0o666, fallback_to_soft=False)
+            _acquire(lock, waiting)
         try:
             yield
         finally:
-            file.unlink(missing_ok=True)
-            os.close(lock)
+            file.unlink(missing_ok=True)  # who waits for a file that is gone makes another one
+            lock.release()
 
     @contextmanager
     def writing(self, key: Key, about: Mapping[str, Any]) -> Iterator[Path]:
@@ -208,23 +210,18 @@ def find_damage(folder: Path) -> str | None:
     return None
 
 
-def _locked(file: Path, waiting: Callable[[], None]) -> int:
-    """Open and lock a file that whoever had it last may delete at any time."""
+def _acquire(lock: FileLock, waiting: Callable[[], None]) -> None:
     while True:
-        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_nlink:
-                return lock
-        except BlockingIOError:
+            lock.acquire(blocking=False)
+            return
+        except Timeout:
             waiting()
             time.sleep(LOCK_POLL_S)
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                os.close(lock)
                 raise
-            return lock
-        os.close(lock)
+            return
 
 
 def _sealed(folder: Path) -> dict[str, Any]:
@@ -240,7 +237,7 @@ def _seal(folder: Path, key: Key, about: Mapping[str, Any]) -> None:
     body = {**about, "key": str(key), "files": {str(file.relative_to(folder)): _sha256(file) for file in files}}
     manifest = folder / MANIFEST
     manifest.write_text(json.dumps({**body, "seal": digest(body)}, indent=1), encoding="utf-8")
-    with ThreadPoolExecutor(FSYNCS) as pool:  # together: the file system commits them as one
+    with ThreadPoolExecutor(CONCURRENT_FSYNCS) as pool:  # together: the file system commits them as one
         list(pool.map(fsync_path, [*files, manifest, *(sub for sub in folder.rglob("*") if sub.is_dir()), folder]))
 
 
@@ -264,7 +261,7 @@ def _is_abandoned(folder: Path) -> bool:
     if machine == _machine():
         return not (pid.isdigit() and _is_running(int(pid)))
     try:
-        return time.time() - folder.stat().st_mtime > FORGOTTEN_S
+        return time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S
     except FileNotFoundError:
         return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from benchsuite import registry
 from benchsuite.atomic import clear_disk_errors, write_text
@@ -44,13 +45,15 @@ class RunFolder:
         """Hold the folder for one run. Raises BenchsuiteError where another run has it."""
         with clear_disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / ".lock", "w")  # noqa: SIM115
-        with lock:
+            lock = FileLock(self.folder / ".lock", fallback_to_soft=False)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                lock.acquire(blocking=False)
+            except Timeout:
                 raise BenchsuiteError(f"{self.folder} is in use by another run; choose another --out") from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def begin(self, keys: Mapping[str, str]) -> None:
         """Write what is known before the first cell: the resolved scenario, where the run comes from, and the table so far.

@@ -72,7 +72,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def plugins(monkeypatch):
     """A function that loads a plugin until the end of the test."""
-    monkeypatch.setattr(registry, "_plugins", {kind: dict(found) for kind, found in registry._plugins.items()})
+    monkeypatch.setattr(registry.PROCESS, "plugins", {kind: dict(found) for kind, found in registry.PROCESS.plugins.items()})
     return registry.load_plugin
 
 

@@ -152,7 +152,7 @@ def test_engine_that_breaks_its_contract_is_named(monkeypatch, answer, message):
         def simulate(self, *arguments, **more):
             return answer
 
-    monkeypatch.setitem(registry._plugins["simulator"], "odd", Odd)
+    monkeypatch.setitem(registry.PROCESS.plugins["simulator"], "odd", Odd)
     acquisition = Acquisition.model_validate({"tilts": {"angles_deg": [0.0]}, "scan": {"positions": [8, 8]}})
     with pytest.raises(PhysicsError) as refused:
         microscope.simulate(Atoms("Au", [(0, 0, 0)]), np.eye(3), Microscope(), Simulation(engine="odd", margin_A=0.5), acquisition)
@@ -163,7 +163,7 @@ def test_libraries_of_plugged_in_engines_must_agree_on_a_cluster(monkeypatch, tm
     class Needy(registry.simulator("incoherent")):
         libraries = ("pluggy",)
 
-    monkeypatch.setitem(registry._plugins["simulator"], "needy", Needy)
+    monkeypatch.setitem(registry.PROCESS.plugins["simulator"], "needy", Needy)
     file = write_terms(tmp_path, [])
     agree(str(file))
     terms = json.loads(file.read_text())

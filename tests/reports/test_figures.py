@@ -41,8 +41,8 @@ class {name}(Figure):
 
 @pytest.fixture(autouse=True)
 def no_plugins_left_behind(monkeypatch):
-    monkeypatch.setattr(registry, "_plugins", {kind: dict(known) for kind, known in registry._plugins.items()})
-    monkeypatch.setattr(registry, "_plugin_files", dict(registry._plugin_files))
+    monkeypatch.setattr(registry.PROCESS, "plugins", {kind: dict(known) for kind, known in registry.PROCESS.plugins.items()})
+    monkeypatch.setattr(registry.PROCESS, "plugin_files", dict(registry.PROCESS.plugin_files))
 
 
 def run_with(folder, figures=None, **options):
@@ -155,7 +155,7 @@ def test_figure_is_redrawn_where_its_own_code_changes(tmp_path):
     file = plugin(tmp_path / "ruler.py", "Ruler")
     times = []
     for height in (0, 0, 3):
-        registry._plugin_files.clear()
+        registry.PROCESS.plugin_files.clear()
         registry.load_plugin(plugin(file, "Ruler", height))
         write_report(run)
         times.append([(run.folder / "figures" / f"{name}.png").stat().st_mtime_ns for name in ("ruler", "sweep_lines")])
@@ -168,7 +168,7 @@ def test_figure_of_a_plugin_that_is_gone_is_no_longer_in_the_folders(tmp_path):
     run = run_with(tmp_path / "run")
     registry.load_plugin(plugin(tmp_path / "ruler.py", "Ruler"))
     assert "ruler.png" in pictures_of(write_report(run))
-    registry._plugins["figure"].clear()
+    registry.PROCESS.plugins["figure"].clear()
     assert "ruler.png" not in pictures_of(write_report(run))
     assert not (run.folder / "figures" / "ruler.png").exists()
 

@@ -50,7 +50,7 @@ analysis: {species: [Cu, Au], metrics: [axes]}
 
 @pytest.mark.parametrize(("cell", "given"), [(0, 6), (1, 4)], ids=["as recorded", "behind steps"])
 def test_a_metric_sees_the_series_as_it_was_recorded(cell, given, tmp_path, monkeypatch):
-    monkeypatch.setitem(registry._plugins["metric"], "axes", Axes)
+    monkeypatch.setitem(registry.PROCESS.plugins["metric"], "axes", Axes)
     (tmp_path / "steps.yaml").write_text(SCENARIO)
     (stage,) = graph_of(load(tmp_path / "steps.yaml").cells[cell]).metrics
     names = [one.name for one in stage.upstream()]

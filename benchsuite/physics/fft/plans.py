@@ -6,13 +6,14 @@ equal bits, so the plan that was measured first is everybody's.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+from filelock import FileLock
+from platformdirs import user_cache_path
 
 from benchsuite.atomic import write_bytes
 from benchsuite.errors import StoreError
@@ -45,12 +46,10 @@ def kept() -> Iterator[Kept]:
 
     pyfftw.forget_wisdom()
     empty = pyfftw.export_wisdom()[1]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     name = hashlib.sha256(empty + processor().encode()).hexdigest()[:16]
-    file = Path(cache) / "benchsuite" / f"fftw-{name}.wisdom"
+    file = user_cache_path("benchsuite") / f"fftw-{name}.wisdom"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file.with_suffix(".lock"), "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(file.with_suffix(".lock"), fallback_to_soft=False):
         yield Kept(file)
 
 

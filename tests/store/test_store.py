@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from benchsuite.atomic import write_bytes
-from benchsuite.code_version import code_version, file_version, look_again
 from benchsuite.errors import StoreError
 from benchsuite.store import MANIFEST, Key, Store, find_damage
 
@@ -114,28 +113,6 @@ def test_keys_depend_on_inputs_upstream_and_code():
     assert changed.inputs == base.inputs
     assert changed.code != base.code
     assert Key.parse(str(base)) == base
-
-
-def test_code_version_follows_imports():
-    versions = code_version(["benchsuite.reconstructors.resire"])
-    wanted = ("reconstructors.resire", "physics.projection.projector", "physics.projection.cpu")
-    assert {f"benchsuite.{name}" for name in wanted} <= set(versions)
-    assert not {"benchsuite.runner.run", "benchsuite.reconstructors.genfire", "benchsuite.storage"} & set(versions)
-
-
-def test_code_version_ignores_comments_and_sees_numbers(tmp_path):
-    file = tmp_path / "plugin.py"
-    file.write_text("X = 1\n")
-    first = file_version(file)
-    file.write_text('"""A docstring."""\n\n# a comment\nX  =  1\n')
-    os.utime(file, ns=(1, 1))
-    look_again()
-    assert file_version(file) == first
-    file.write_text("X = 2\n")
-    os.utime(file, ns=(2, 2))
-    assert file_version(file) == first, "a file counts as it was at the first look"
-    look_again()
-    assert file_version(file) != first
 
 
 MAKER = """
