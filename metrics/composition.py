@@ -13,7 +13,7 @@ import numpy as np
 
 from benchsuite.columns import Column, Margin
 from benchsuite.contract.metric import Matched, Metric, Scored
-from benchsuite.data import NON_ATOM
+from benchsuite.data import is_atom
 from benchsuite.params import Params
 
 SHARE = Margin(0.0, 0.1, "n_true")
@@ -54,7 +54,7 @@ def composition_scores(matched: Matched) -> dict[str, float]:
     if matched.traced is None:
         return {}
     symbols = np.array(matched.traced.get_chemical_symbols(), dtype="U2")
-    atoms = symbols != NON_ATOM
+    atoms = is_atom(matched.traced)
     values: dict[str, float] = {"n_traced": int(atoms.sum())}
     if "ambiguous" in matched.traced.arrays:
         values["n_ambiguous"] = int(matched.traced.arrays["ambiguous"][atoms].sum())

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchsuite.columns import Column, Margin
 from benchsuite.contract.metric import Matched, Metric, Scored
-from benchsuite.data import NON_ATOM, particle_of
+from benchsuite.data import is_atom, particle_of
 from benchsuite.params import Params
 
 POSITION = Margin(0.02, 0.5)
@@ -67,7 +67,7 @@ def position_scores(matched: Matched) -> dict[str, float]:
     true_symbols = np.array(matched.truth.get_chemical_symbols(), dtype="U2")
     distance, true = matched.distance_A, matched.pairs[:, 0]
     n_true, n_matched = len(matched.truth), len(distance)
-    n_traced = sum(symbol != NON_ATOM for symbol in matched.traced.get_chemical_symbols())
+    n_traced = int(is_atom(matched.traced).sum())
     false_positive, missed = n_traced - n_matched, n_true - n_matched
     elements = sorted(set(true_symbols.tolist()))
     return {

@@ -7,7 +7,7 @@ from ase import Atoms
 
 from benchsuite.columns import Column
 from benchsuite.contract.metric import Matched, Metric, Scored, Scores
-from benchsuite.data import NON_ATOM
+from benchsuite.data import is_atom
 from benchsuite.metrics.positions import POSITION
 from benchsuite.params import Params
 
@@ -34,7 +34,7 @@ class Structure(Metric[Params]):
         truth, traced, found = scored.truth, scored.traced, scored.positions_found
         if traced is None:
             return Scores({})
-        distance, of_traced = pair_distribution(found[np.array(traced.get_chemical_symbols(), dtype=str) != NON_ATOM])
+        distance, of_traced = pair_distribution(found[is_atom(traced)])
         if truth is None:
             return Scores({}, {"pdf_distance_A": distance, "pdf_traced": of_traced})
         of_truth = pair_distribution(truth.positions)[1]

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite.contract.metric import Matched
-from benchsuite.data import NON_ATOM
+from benchsuite.data import is_atom
 from benchsuite.metrics.matching.match import match
 
 TRACED = "traced"  # outcome of an atom beside which there is no truth
@@ -20,13 +20,13 @@ def match_atoms(
 ) -> Matched:
     """Match a traced and classified model with the truth; non-atoms ("X") are no traced atoms."""
     true_symbols, symbols = _symbols(truth), _symbols(traced)
-    atoms = np.flatnonzero(symbols != NON_ATOM)
+    atoms = np.flatnonzero(is_atom(traced))
     found = match(truth.positions, traced.positions[atoms], cutoff_A=cutoff_A, registration=registration)
     i, j = found.truth_index, atoms[found.traced_index]
     right = true_symbols[i] == symbols[j]
     marked_truth, marked = truth.copy(), traced.copy()
     _mark(marked_truth, i, right, found.distance_A, ("found", "misclassified"), np.full(len(truth), "missing"))
-    others = np.where(symbols == NON_ATOM, "non_atom", "false_positive")
+    others = np.where(is_atom(traced), "false_positive", "non_atom")
     _mark(marked, j, right, found.distance_A, ("true", "false_class"), others)
     motion = {"pairs": np.column_stack([i, j]), "rotation": found.rotation, "shift_A": found.shift_A}
     return in_frame(marked_truth, marked, cutoff_A=found.cutoff_A, **motion)
@@ -52,7 +52,7 @@ def in_frame(
 def unmatched(traced: Atoms) -> Matched:
     """Return traced atoms beside which there is no truth."""
     marked, nothing = traced.copy(), np.empty(0, dtype=int)
-    outcomes = np.where(_symbols(traced) == NON_ATOM, "non_atom", TRACED)
+    outcomes = np.where(is_atom(traced), TRACED, "non_atom")
     _mark(marked, nothing, nothing, nothing, ("", ""), outcomes)
     return Matched(truth=None, traced=marked, positions_found=traced.positions.copy())
 
@@ -81,7 +81,7 @@ def confusion_matrix(matched: Matched) -> dict[str, dict[str, int]]:
         return {}
     true_symbols, symbols = _symbols(matched.truth), _symbols(matched.traced)
     i, j = matched.pairs.T
-    atoms = np.flatnonzero(symbols != NON_ATOM)
+    atoms = np.flatnonzero(is_atom(matched.traced))
     elements = sorted(set(true_symbols.tolist()) | set(symbols[atoms].tolist()))
     table = {}
     for element in sorted(set(true_symbols.tolist())):

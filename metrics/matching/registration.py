@@ -22,7 +22,7 @@ from ase import Atoms
 from scipy.spatial import cKDTree
 
 from benchsuite.contract.metric import Placement
-from benchsuite.data import NON_ATOM, particle_of
+from benchsuite.data import is_atom, particle_of
 from benchsuite.metrics.matching.match import default_cutoff
 from benchsuite.physics.rotations import is_rotation, nearest_rotation
 
@@ -263,7 +263,7 @@ def placed(specimen: Atoms, traced: Atoms, least_fit: float) -> tuple[Atoms | No
 
     The specimen is None where it fits nowhere, which is no result of the reconstruction, or cannot be judged.
     """
-    atoms = traced[[symbol != NON_ATOM for symbol in traced.get_chemical_symbols()]]
+    atoms = traced[is_atom(traced)]
     try:
         found = register(particle_of(specimen), atoms)
     except ValueError as error:

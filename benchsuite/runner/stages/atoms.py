@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from benchsuite import seeds
-from benchsuite.data import NON_ATOM, Volume
+from benchsuite.data import Volume, is_atom
 from benchsuite.metrics.tracing.classify import classify, classify_by_intensity
 from benchsuite.metrics.tracing.trace import trace_atoms
 from benchsuite.runner.loop import CellFailure
@@ -45,7 +45,7 @@ class AtomsStage(AtomsSource):
 
     def initial_model(self, folder: Path) -> Atoms:
         atoms = load_atoms(folder / FILE)
-        return atoms[[symbol != NON_ATOM for symbol in atoms.get_chemical_symbols()]]
+        return atoms[is_atom(atoms)]
 
     def _of_list(self, atoms: Atoms) -> Atoms:
         """An answer that is a list of atoms keeps its elements; unnamed ones are named by their `intensity`."""
