@@ -24,9 +24,9 @@ from benchsuite.phantoms.shape import centred
 from benchsuite.phantoms.size import AtomCount, check_count
 from benchsuite.physics.compiled import compiled
 
-PASSES = 3000
-RDF_STEP_A, RDF_LONGEST_A = 0.1, 8.0
-RDF_CENTRES = 20_000  # atoms whose neighbours are counted, at most
+MAX_PASSES = 3000
+RDF_STEP_A, RDF_MAX_DISTANCE_A = 0.1, 8.0
+RDF_MAX_CENTRES = 20_000  # atoms whose neighbours are counted, at most
 
 
 class Amorphous(Phantom["Amorphous.Params"]):
@@ -59,23 +59,23 @@ class Amorphous(Phantom["Amorphous.Params"]):
         return atoms
 
 
-def packing(rng: np.random.Generator, count: int, radius_A: float, least_A: float, most_A: float) -> np.ndarray:
+def packing(rng: np.random.Generator, count: int, radius_A: float, min_A: float, max_A: float) -> np.ndarray:
     """Return (count, 3) positions within the radius, the nearest neighbour of each between the two distances."""
     check_count(count)
     direction = rng.standard_normal((count, 3))
     depth = np.cbrt(rng.uniform(size=count)) * radius_A
     positions = direction / np.linalg.norm(direction, axis=1, keepdims=True) * depth[:, None]
-    wanted = (least_A + most_A) / 2
-    for _ in range(PASSES):
-        cells = cell_list(positions, most_A)
-        overlapping = _push_apart(positions, *cells, least_A, wanted, radius_A)
+    wanted = (min_A + max_A) / 2
+    for _ in range(MAX_PASSES):
+        cells = cell_list(positions, max_A)
+        overlapping = _push_apart(positions, *cells, min_A, wanted, radius_A)
         if overlapping:
             continue
-        if count == 1 or not _pull_together(positions, *cells, least_A, most_A, wanted):
+        if count == 1 or not _pull_together(positions, *cells, min_A, max_A, wanted):
             return positions
     raise BenchsuiteError(
         f"phantom.density_per_A3: {count} atoms in a sphere of {radius_A:.2f} Å find no packing with nearest neighbours at "
-        f"{least_A:g} to {most_A:g} Å; take a density well below {0.6 * 6 / np.pi / least_A**3:.3f} per Å³"
+        f"{min_A:g} to {max_A:g} Å; take a density well below {0.6 * 6 / np.pi / min_A**3:.3f} per Å³"
     )
 
 
@@ -161,8 +161,8 @@ def radial_distribution(positions: np.ndarray, density_per_A3: float) -> tuple[n
     """
     from scipy.spatial import cKDTree
 
-    edges = np.arange(0.0, RDF_LONGEST_A + RDF_STEP_A / 2, RDF_STEP_A)
-    centres = positions[:: -(-len(positions) // RDF_CENTRES)]
+    edges = np.arange(0.0, RDF_MAX_DISTANCE_A + RDF_STEP_A / 2, RDF_STEP_A)
+    centres = positions[:: -(-len(positions) // RDF_MAX_CENTRES)]
     counted = cKDTree(centres).count_neighbors(cKDTree(positions), edges)
     shells = np.array([4 / 3 * np.pi * (b**3 - a**3) for a, b in pairwise(edges)])
     return (edges[1:] + edges[:-1]) / 2, np.diff(counted) / len(centres) / shells / density_per_A3

@@ -10,7 +10,7 @@ from ase import Atoms
 from benchsuite.data import SUBSTRATE
 from benchsuite.errors import BenchsuiteError
 
-LEAST_DISTANCE_A = 0.5
+MIN_DISTANCE_A = 0.5
 
 
 def read_atoms(path: str, key: str) -> Atoms:
@@ -56,11 +56,11 @@ def _check(path: str, key: str, atoms: Atoms) -> None:
     unknown = np.flatnonzero(atoms.numbers < 1)
     if len(unknown):
         raise _error(path, key, f"atom {unknown[0] + 1} ({atoms.symbols[unknown[0]]}) is no chemical element")
-    pairs = cKDTree(atoms.positions).query_pairs(LEAST_DISTANCE_A, output_type="ndarray")
+    pairs = cKDTree(atoms.positions).query_pairs(MIN_DISTANCE_A, output_type="ndarray")
     if len(pairs):
         i, j = pairs[0]
         distance = np.linalg.norm(atoms.positions[i] - atoms.positions[j])
-        raise _error(path, key, f"atoms {i + 1} and {j + 1} are {distance:.2f} Å apart; at least {LEAST_DISTANCE_A} Å are needed")
+        raise _error(path, key, f"atoms {i + 1} and {j + 1} are {distance:.2f} Å apart; at least {MIN_DISTANCE_A} Å are needed")
 
 
 def _error(path: str, key: str, message: str) -> BenchsuiteError:

@@ -15,13 +15,14 @@ from pydantic import Field
 from benchsuite.contract.phantom import Phantom
 from benchsuite.params import Integer, NonNegative, Params
 from benchsuite.phantoms.elements import Element
-from benchsuite.phantoms.lattice import zone_axis_distance_deg
+from benchsuite.phantoms.lattice import random_orientation
 from benchsuite.phantoms.particle import finished
 from benchsuite.phantoms.size import LatticeConstant, LayerCount
-from benchsuite.physics.rotations import random_rotation, rotation
+from benchsuite.physics.rotations import rotation
 
 # a grain in ASE's frame, five-fold axis along z: [-1 1 0] along z and [0 0 1], between its twin planes, along −y
 GRAIN = np.stack([np.array([1, 1, 0]) / np.sqrt(2), np.array([0, 0, -1]), np.array([-1, 1, 0]) / np.sqrt(2)])
+GRAINS = [rotation("z", 72 * number) @ GRAIN for number in range(5)]
 Depth = Annotated[Integer, Field(ge=0, le=200)]
 
 
@@ -49,16 +50,7 @@ class Decahedron(Phantom["Decahedron.Params"]):
         p = self.params
         cluster = Cluster(p.element, p.p, p.q, p.r, latticeconstant=p.lattice_A)
         sites = cluster.positions - cluster.positions.mean(axis=0)
-        orientation, distance_deg = oriented(rng, p.zone_axis_clearance_deg)
+        orientation, distance_deg = random_orientation(rng, p.zone_axis_clearance_deg, GRAINS)
         atoms = finished(rng, np.full(len(sites), p.element), sites @ orientation.T, p.displacement_rms_A)
         atoms.info |= {"lattice_A": p.lattice_A, "zone_axis_deg": round(distance_deg, 2)}
         return atoms
-
-
-def oriented(rng: np.random.Generator, clearance_deg: float) -> tuple[np.ndarray, float]:
-    """Return a (3, 3) orientation that keeps all five grains clear of zone axes, and the least angle to one in degrees."""
-    while True:
-        orientation = random_rotation(rng)
-        found = min(zone_axis_distance_deg(orientation @ rotation("z", 72 * grain) @ GRAIN) for grain in range(5))
-        if found >= clearance_deg:
-            return orientation, found

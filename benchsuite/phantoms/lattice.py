@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,16 +23,19 @@ def zone_axis_distance_deg(orientation: np.ndarray) -> float:
     return float(np.rad2deg(np.arccos(min(cosine, 1.0))))
 
 
-def random_orientation(rng: np.random.Generator, clearance_deg: float) -> np.ndarray:
-    """Return a (3, 3) orientation, uniform over those whose low-index axes keep the clearance from beam and y axis.
+def random_orientation(
+    rng: np.random.Generator, clearance_deg: float, grains: Sequence[np.ndarray] = (np.eye(3),)
+) -> tuple[np.ndarray, float]:
+    """Return a (3, 3) orientation, uniform over those whose low-index axes keep the clearance, and their least angle in degrees.
 
-    This holds for the untilted specimen and the default tilt axis; a tilt series still sweeps past zone axes, as it does in
-    an experiment.
+    `grains` are the orientations (3, 3) of the crystals of a particle. The clearance from beam and y axis holds for the untilted
+    specimen and the default tilt axis; a tilt series still passes zone axes, as it does in an experiment.
     """
     while True:
         orientation = random_rotation(rng)
-        if zone_axis_distance_deg(orientation) >= clearance_deg:
-            return orientation
+        distance_deg = min(zone_axis_distance_deg(orientation @ grain) for grain in grains)
+        if distance_deg >= clearance_deg:
+            return orientation, distance_deg
 
 
 def sites_within(
@@ -46,6 +50,6 @@ def sites_within(
     along = np.arange(-reach, reach + 1, dtype=np.float64)
     cells = np.stack(np.meshgrid(along, along, along, indexing="ij"), axis=-1).reshape(-1, 3)
     sites = (cells[:, None, :] + basis + origin).reshape(-1, 3) * lattice_A @ orientation.T
-    which = np.tile(np.arange(len(basis)), len(cells))
+    basis_index = np.tile(np.arange(len(basis)), len(cells))
     inside = np.linalg.norm(sites, axis=1) <= radius_A
-    return sites[inside], which[inside]
+    return sites[inside], basis_index[inside]

@@ -7,8 +7,8 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.params import NonNegative, Params
-from benchsuite.phantoms.lattice import random_orientation, sites_within, zone_axis_distance_deg
-from benchsuite.phantoms.shape import LARGEST_RADIUS, bounding_sphere, centred, displaced, random_surface, shortest_distance
+from benchsuite.phantoms.lattice import random_orientation, sites_within
+from benchsuite.phantoms.shape import MAX_RELATIVE_RADIUS, bounding_sphere, centred, displaced, random_surface, shortest_distance
 from benchsuite.phantoms.size import AtomCount, Length
 
 
@@ -35,17 +35,17 @@ def crystal_particle(
     Sites are kept where their relative radius (distance over that of the surface in the same direction) is at most half the
     diameter; with `atoms`, the sites of smallest relative radius, exactly that many.
     """
-    orientation = random_orientation(rng, params.zone_axis_clearance_deg)
+    orientation, zone_axis_deg = random_orientation(rng, params.zone_axis_clearance_deg)
     surface = random_surface(rng, params.irregularity)
     radius = params.diameter_A / 2
     if params.atoms is not None:
         radius = lattice_A * (np.cbrt(3 * params.atoms / (4 * np.pi * len(basis))) + 1)
-    sites, which = sites_within(radius * LARGEST_RADIUS, lattice_A, basis, rng.uniform(0, 1, 3), orientation)
+    sites, basis_index = sites_within(radius * MAX_RELATIVE_RADIUS, lattice_A, basis, rng.uniform(0, 1, 3), orientation)
     distance = np.linalg.norm(sites, axis=1)
     relative = distance / surface(sites / np.maximum(distance, 1e-9)[:, None])
     keep = np.flatnonzero(relative <= radius) if params.atoms is None else np.argsort(relative, kind="stable")[: params.atoms]
     keep = np.sort(keep)
-    return sites[keep], which[keep], zone_axis_distance_deg(orientation)
+    return sites[keep], basis_index[keep], zone_axis_deg
 
 
 def finished(rng: np.random.Generator, symbols: np.ndarray, sites: np.ndarray, rms_A: float) -> Atoms:

@@ -24,8 +24,8 @@ class Rocksalt(Phantom["Rocksalt.Params"]):
 
     def build(self, rng: np.random.Generator) -> Atoms:
         p = self.params
-        sites, which, zone_axis_deg = crystal_particle(rng, p, p.lattice_A, ROCKSALT)
-        is_cation = which < len(FCC)
+        sites, basis_index, zone_axis_deg = crystal_particle(rng, p, p.lattice_A, ROCKSALT)
+        is_cation = basis_index < len(FCC)
         atoms = finished(rng, np.where(is_cation, p.cation, p.anion), sites, p.displacement_rms_A)
         atoms.info |= {"n_cation": int(is_cation.sum()), "n_anion": int((~is_cation).sum())}
         atoms.info |= {"lattice_A": p.lattice_A, "zone_axis_deg": round(zone_axis_deg, 2)}

@@ -10,10 +10,10 @@ from benchsuite.errors import BenchsuiteError
 
 Surface = Callable[[np.ndarray], np.ndarray]
 
-LEAST_RADIUS, LARGEST_RADIUS = 0.5, 1.5
-_WAVES = 64
-_WAVE_NUMBER = 1.6  # radians per radius: about two periods around the particle
-_DRAWS = 100
+MIN_RELATIVE_RADIUS, MAX_RELATIVE_RADIUS = 0.5, 1.5
+PLANE_WAVES = 64
+WAVE_NUMBER_PER_RADIUS = 1.6  # radians per radius: about two periods around the particle
+MAX_DRAWS = 100
 
 
 def random_surface(rng: np.random.Generator, irregularity: float) -> Surface:
@@ -22,8 +22,8 @@ def random_surface(rng: np.random.Generator, irregularity: float) -> Surface:
     The radius is proportional to 1 + irregularity · f, f a Gaussian random field on the sphere of zero mean and unit variance,
     the sum of random plane waves. It is kept within 0.5 to 1.5, so that nothing is cut off.
     """
-    waves = rng.standard_normal((_WAVES, 3)) * _WAVE_NUMBER
-    phases = rng.uniform(0, 2 * np.pi, _WAVES)
+    waves = rng.standard_normal((PLANE_WAVES, 3)) * WAVE_NUMBER_PER_RADIUS
+    phases = rng.uniform(0, 2 * np.pi, PLANE_WAVES)
 
     def field(directions: np.ndarray) -> np.ndarray:
         return np.cos(directions @ waves.T + phases).sum(axis=1)
@@ -33,7 +33,7 @@ def random_surface(rng: np.random.Generator, irregularity: float) -> Surface:
     mean, deviation = values.mean(), values.std()
 
     def radius(directions: np.ndarray) -> np.ndarray:
-        return np.clip(1 + irregularity * (field(directions) - mean) / deviation, LEAST_RADIUS, LARGEST_RADIUS)
+        return np.clip(1 + irregularity * (field(directions) - mean) / deviation, MIN_RELATIVE_RADIUS, MAX_RELATIVE_RADIUS)
 
     equal_volume = np.cbrt((radius(everywhere) ** 3).mean())
     return lambda directions: radius(directions) / equal_volume
@@ -47,10 +47,10 @@ def sphere_points(count: int) -> np.ndarray:
     return np.stack([ring * np.cos(turn), ring * np.sin(turn), z], axis=1)
 
 
-def displaced(rng: np.random.Generator, positions: np.ndarray, rms_A: float, least_fraction: float = 0.75) -> np.ndarray:
+def displaced(rng: np.random.Generator, positions: np.ndarray, rms_A: float, min_fraction: float = 0.75) -> np.ndarray:
     """Return positions (n, 3) with Gaussian displacements whose root mean square length is exactly rms_A.
 
-    No pair comes nearer than `least_fraction` of the shortest distance there was: the atoms of such pairs are drawn again.
+    No pair comes nearer than `min_fraction` of the shortest distance there was: the atoms of such pairs are drawn again.
     Raises BenchsuiteError where that does not succeed, the displacement being too large for the structure.
     """
     from scipy.spatial import cKDTree
@@ -59,15 +59,15 @@ def displaced(rng: np.random.Generator, positions: np.ndarray, rms_A: float, lea
         return positions + 0.0
     shortest = shortest_distance(positions)
     shifts = rng.standard_normal(positions.shape)
-    for _ in range(_DRAWS):
+    for _ in range(MAX_DRAWS):
         moved = positions + shifts * (rms_A / np.sqrt((shifts**2).sum(axis=1).mean()))
-        near = np.unique(cKDTree(moved).query_pairs(least_fraction * shortest, output_type="ndarray"))
+        near = np.unique(cKDTree(moved).query_pairs(min_fraction * shortest, output_type="ndarray"))
         if not len(near):
             return moved
         shifts[near] = rng.standard_normal((len(near), 3))
     raise BenchsuiteError(
         f"phantom.displacement_rms_A: {rms_A:g} Å is too large for atoms {shortest:.2f} Å apart: pairs come nearer than "
-        f"{least_fraction * shortest:.2f} Å however often they are drawn"
+        f"{min_fraction * shortest:.2f} Å however often they are drawn"
     )
 
 

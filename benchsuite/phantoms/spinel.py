@@ -19,7 +19,7 @@ from benchsuite.phantoms.particle import finished
 from benchsuite.phantoms.size import LatticeConstant, Length, check_count
 from benchsuite.physics.rotations import rotation, rotation_from_vector
 
-INSIDE_A = 1e-6  # atoms on a face belong to the cube
+FACE_TOLERANCE_A = 1e-6  # atoms on a face belong to the cube
 
 
 class Spinel(Phantom["Spinel.Params"]):
@@ -47,26 +47,26 @@ class Spinel(Phantom["Spinel.Params"]):
         block = cell.repeat(cells)
         corner = -rng.uniform(0, p.lattice_A, 3)
         sites = block.positions + corner
-        inside = ((sites >= -INSIDE_A) & (sites <= p.edge_A + INSIDE_A)).all(axis=1)
+        inside = ((sites >= -FACE_TOLERANCE_A) & (sites <= p.edge_A + FACE_TOLERANCE_A)).all(axis=1)
         symbols = np.array(block.get_chemical_symbols())[inside]
-        orientation = lying(rng, p.azimuth_deg, p.mistilt_deg)
+        orientation = cube_orientation(rng, p.azimuth_deg, p.mistilt_deg)
         atoms = finished(rng, symbols, sites[inside] @ orientation.T, p.displacement_rms_A)
         n_cation = int((symbols == p.cation).sum())
         atoms.info |= {"n_cation": n_cation, "n_anion": len(symbols) - n_cation, "lattice_A": p.lattice_A}
         atoms.info["zone_axis_deg"] = round(zone_axis_distance_deg(orientation), 2)
         cations = cell.get_scaled_positions()[cell.numbers == atomic_numbers[p.cation]]
         moved = (atoms.positions - sites[inside] @ orientation.T).mean(axis=0)
-        return described(atoms, p.cation, cations, orientation, orientation @ corner + moved)
+        return with_lattice(atoms, p.cation, cations, orientation, orientation @ corner + moved)
 
 
-def lying(rng: np.random.Generator, azimuth_deg: float, mistilt_deg: float) -> np.ndarray:
+def cube_orientation(rng: np.random.Generator, azimuth_deg: float, mistilt_deg: float) -> np.ndarray:
     """Return the (3, 3) orientation of a cube turned about z and then inclined, about an axis of random direction in the plane."""
     direction = rng.uniform(0, 2 * np.pi)
     inclination = np.deg2rad(mistilt_deg) * np.array([np.cos(direction), np.sin(direction), 0.0])
     return rotation_from_vector(inclination) @ rotation("z", azimuth_deg)
 
 
-def described(atoms: Atoms, element: str, sites: np.ndarray, orientation: np.ndarray, origin_A: np.ndarray) -> Atoms:
+def with_lattice(atoms: Atoms, element: str, sites: np.ndarray, orientation: np.ndarray, origin_A: np.ndarray) -> Atoms:
     """Return a single crystal with its cubic lattice in `info`, beside `lattice_A`, for scores that look for it in a volume.
 
     crystal_element: of the sites that scatter most. crystal_sites: their fractions (m, 3) of the cubic cell, all of the cell.

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from benchsuite.data import SUBSTRATE, particle_of, substrate_of
 from benchsuite.errors import BenchsuiteError, ScenarioError
-from benchsuite.phantoms.spinel import Spinel, lying
+from benchsuite.phantoms.spinel import Spinel, cube_orientation
 from benchsuite.phantoms.substrate import DALTON_PER_A3, Substrate
 from benchsuite.physics.rotations import rotation, rotation_from_vector
 from benchsuite.runner.stages.phantom import PhantomStage
@@ -55,7 +55,7 @@ def test_the_cube_lies_on_a_face():
     extent = np.ptp(unturned, axis=0)
     assert (extent <= 24.0 + 1e-6).all()
     assert (extent > 22.0).all()
-    inclined = lying(np.random.default_rng(0), 12.0, 4.0)
+    inclined = cube_orientation(np.random.default_rng(0), 12.0, 4.0)
     assert np.rad2deg(np.arccos(inclined[2, 2])) == pytest.approx(4.0)
 
 
