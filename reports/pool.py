@@ -1,4 +1,4 @@
-"""The cells of many runs, pooled by scenario: what several runs have in common stands in one figure, what differs is kept apart.
+"""The cells of many runs, pooled by scenario: runs of the same experiment share figures, others are kept apart.
 
 Runs belong together where scenarios agree in all but methods, sweep and repeats. Equal results (equal keys in the store) count
 once; where two runs give different results for the same cell, their methods get the names of the runs.
@@ -18,7 +18,7 @@ from benchsuite.columns import Columns
 from benchsuite.reports.groups import identity
 from benchsuite.results import Run, table_of
 
-OWN_OF_RUNS = ("reconstructors", "sweep", "repeats", "figures", "published", "limits", "title", "description")
+MAY_DIFFER = ("reconstructors", "sweep", "repeats", "figures", "published", "limits", "title", "description")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _variety(run: Run) -> tuple[str, str]:
 
 def _identity(run: Run, swept: set[str]) -> str:
     """The scenario as text, without what any run of this name sweeps."""
-    kept: Any = {key: value for key, value in run.scenario.items() if key not in OWN_OF_RUNS}
+    kept: Any = {key: value for key, value in run.scenario.items() if key not in MAY_DIFFER}
     for key in swept:
         kept = _without(kept, key.split("."))
     return json.dumps([run.scale, {key: value for key, value in kept.items() if value != {}}], sort_keys=True, default=str)
@@ -127,18 +127,18 @@ def _pool(name: str, members: Sequence[Member]) -> Pool:
     first = members[0].run
     keys = list(dict.fromkeys(key for member in members for key in member.run.sweep_keys))
     rows, kept = [], []
-    seen: dict[Any, list[tuple[Member, Any]]] = {}
+    results: dict[Any, list[tuple[Member, Any]]] = {}
     for member in members:
         row = {**member.row, **{key: setting(member.run.scenario, member.row, key) for key in keys}}
         place = (str(row["reconstructor"]), row.get("repeat"), *(identity_of(row[key]) for key in keys))
         result = _result(member)
-        if any(result == other for _, other in seen.get(place, [])):
+        if any(result == other for _, other in results.get(place, [])):
             continue
-        seen.setdefault(place, []).append((member, result))
+        results.setdefault(place, []).append((member, result))
         rows.append(row)
         kept.append(member)
-    if any(len(found) > 1 for found in seen.values()):
-        several = {place[0] for place, found in seen.items() if len(found) > 1}
+    if any(len(found) > 1 for found in results.values()):
+        several = {place[0] for place, found in results.items() if len(found) > 1}
         for row, member in zip(rows, kept, strict=True):
             if str(row["reconstructor"]) in several:
                 row["reconstructor"] = f"{row['reconstructor']} ({member.run_name})"
@@ -171,9 +171,9 @@ def setting(scenario: Mapping[str, Any], row: Mapping[str, Any], key: str) -> An
             return row[swept]
     for entry in scenario.get("reconstructors") or []:
         if isinstance(entry, Mapping) and method in (entry.get("label"), entry.get("use"), str(entry.get("use", "")).upper()):
-            own = entry.get("experiment") or {}
-            if key in own:
-                return json.dumps(own[key]) if isinstance(own[key], (list, Mapping)) else own[key]
+            experiment = entry.get("experiment") or {}
+            if key in experiment:
+                return json.dumps(experiment[key]) if isinstance(experiment[key], (list, Mapping)) else experiment[key]
     return fixed(scenario, key)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.99
-FEWEST = 5  # pairs whose spread alone is used
+FEWEST_PAIRS = 5  # whose spread alone is used
 SIGN_FLIP_PAIRS = range(7, 13)  # below, no arrangement of signs is as rare as 1 in 100; beyond, t hardly differs
 PRIOR_SPREAD = 0.05  # of the base value: usual difference of equally good results of different seeds
 PRIOR_FREEDOM = 2.0
@@ -106,7 +106,8 @@ def paired(base: Values, candidate: Values, *, margin: float, confidence: float 
     reach = float(stdtrit(freedom, confidence)) * error
     tails = _tails(mean, error, freedom)
     p = sign_flips(harm) if n in SIGN_FLIP_PAIRS else tails
-    how: Literal["t", "sign flips", "moderated t"] = "sign flips" if n in SIGN_FLIP_PAIRS else "t" if n >= FEWEST else "moderated t"
+    plain: Literal["t", "moderated t"] = "t" if n >= FEWEST_PAIRS else "moderated t"
+    how = "sign flips" if n in SIGN_FLIP_PAIRS else plain
     return Paired(mean, mean - reach, mean + reach, *p, *tails, float(np.abs(harm).max()), n, how, margin, confidence)
 
 
@@ -114,7 +115,7 @@ def _standard_error(harm: np.ndarray, prior: float) -> tuple[float, float]:
     """Return (standard error of the mean, degrees of freedom)."""
     n = len(harm)
     variance, freedom = (float(harm.var(ddof=1)) if n > 1 else 0.0), float(n - 1)
-    if n < FEWEST:
+    if n < FEWEST_PAIRS:
         variance = (PRIOR_FREEDOM * prior**2 + freedom * variance) / (PRIOR_FREEDOM + freedom)
         freedom += PRIOR_FREEDOM
     return math.sqrt(variance / n), freedom

@@ -13,7 +13,7 @@ from benchsuite.reports.figures.pareto import accuracy
 from benchsuite.reports.groups import Group, bound_of, condition_identity, groups
 from benchsuite.reports.labels import condition, heading, number, plus_minus
 from benchsuite.reports.pool import Pool
-from benchsuite.reports.statistics import FEWEST, PRIOR_SPREAD, Direction, winner
+from benchsuite.reports.statistics import FEWEST_PAIRS, PRIOR_SPREAD, Direction, winner
 from benchsuite.reports.summary import Table
 
 CONFIDENCE = 0.95
@@ -86,9 +86,9 @@ class Winners:
         fewest = min((contest.compared for contest in self.contests if contest.best), default=0)
         one = "With one repeat per cell it rests on that assumption alone. " if fewest == 1 else ""
         few = (
-            f"Below {FEWEST} repeats the confidence assumes that equally good results of different seeds are about "
+            f"Below {FEWEST_PAIRS} repeats the confidence assumes that equally good results of different seeds are about "
             f"{100 * PRIOR_SPREAD:g}% apart. {one}"
-            if fewest < FEWEST
+            if fewest < FEWEST_PAIRS
             else ""
         )
         return (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchsuite.errors import BenchsuiteError, choices
-from benchsuite.reports.statistics import FEWEST, Paired, paired
+from benchsuite.reports.statistics import FEWEST_PAIRS, Paired, paired
 from benchsuite.runner.graph import graph_of
 from benchsuite.runner.loop import CellFailure, run_loop
 from benchsuite.runner.stages.base import ensure, silent
@@ -70,8 +70,8 @@ def timings(cells: Sequence[Cell], base: str, candidate: str, store: Store, *, r
 
     Raises BenchsuiteError for fewer rounds than have a verdict, for unknown labels, and where the two are not given equal data.
     """
-    if rounds < FEWEST:
-        raise BenchsuiteError(f"--rounds {rounds}: at least {FEWEST}, since fewer have no spread to speak of")
+    if rounds < FEWEST_PAIRS:
+        raise BenchsuiteError(f"--rounds {rounds}: at least {FEWEST_PAIRS}, since fewer have no spread to speak of")
     first = [_first(cells, label) for label in (base, candidate)]
     given = {str(graph_of(cell, device).reconstruction.source.key) for cell in first}
     if len(given) > 1:

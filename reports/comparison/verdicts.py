@@ -17,7 +17,7 @@ import numpy as np
 from benchsuite.columns import Column
 from benchsuite.reports.comparison.pairs import Group, Pair
 from benchsuite.reports.comparison.side import CellFacts
-from benchsuite.reports.statistics import FEWEST, Paired, benjamini_hochberg, paired
+from benchsuite.reports.statistics import FEWEST_PAIRS, Paired, benjamini_hochberg, paired
 
 
 class Verdict(StrEnum):
@@ -192,9 +192,9 @@ def pooled(every: Sequence[Samples], confidence: float) -> list[Finding]:
 
 def _units(parts: Sequence[Samples]) -> tuple[tuple[np.ndarray, np.ndarray], str]:
     """Return (base, candidate) in margins, means over conditions by repeat, or all pairs; and which of the two, in words."""
-    repeated = [part for part in parts if len(part.repeats) >= FEWEST]
+    repeated = [part for part in parts if len(part.repeats) >= FEWEST_PAIRS]
     common = sorted(set.intersection(*(set(part.repeats) for part in repeated))) if repeated else []
-    if len(common) < FEWEST:
+    if len(common) < FEWEST_PAIRS:
         return _both(lambda side: np.concatenate([part.sides[side] / part.margin for part in parts])), f"{len(parts)} conditions"
     means = _both(lambda side: np.mean([part.at(common)[side] / part.margin for part in repeated], axis=0))
     return means, f"mean of {len(repeated)} conditions in each repeat"

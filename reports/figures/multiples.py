@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 
+from benchsuite.columns import Column
 from benchsuite.reports.figures.bound_line import bound_handle, bound_title, draw_bound
 from benchsuite.reports.figures.panels import chunks
 from benchsuite.reports.figures.sweep_axis import SweepAxis, dodged, draw_spread, log_if_decades, sweep_axis
@@ -62,15 +63,15 @@ def sheets(pool: Pool) -> list[Sheet]:
         chosen = [lines[i] for i in np.unique(np.linspace(0, len(lines) - 1, COLUMNS).round().astype(int))]
         most = ROWS if len(chosen) > 1 else ROWS * COLUMNS
         parts = list(chunks(metrics, most))
-        for number, some in enumerate(parts):
+        for number, names in enumerate(parts):
             part = f"_{number + 1}" if len(parts) > 1 else ""
-            found.append(Sheet(key, some, chosen, len(lines) - len(chosen), part))
+            found.append(Sheet(key, names, chosen, len(lines) - len(chosen), part))
     return found
 
 
 @styled
 def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> MplFigure:
-    """Draw a sheet: means over repeats, bands or bars are their standard deviations, crosses at the foot have no result."""
+    """Draw a sheet: means over repeats with bands or bars of their standard deviations; crosses at the bottom have no result."""
     shown = [group for _, members in sheet.held for group in members]
     axis = sweep_axis(sheet.key, [group.swept[sheet.key] for group in shown])
     usual = Counter(group.n_total for group in shown).most_common(1)[0][0]
@@ -92,7 +93,7 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> MplFigure:
             for panel, (_, members) in zip(of_metric, sheet.held, strict=True)
             for value in _panel(panel, metric, members, axis, styles, usual)
         ]
-        _dress_y(of_metric[0], metric, np.array(values))
+        _dress_y(of_metric[0], column_of(shown[0].columns, metric), np.array(values))
         for panel in of_metric:
             axis.dress(panel)
             panel.set_xlabel("")
@@ -109,7 +110,7 @@ def small_multiples(sheet: Sheet, styles: dict[str, MethodStyle]) -> MplFigure:
     height = figure.get_figheight()
     figure.text(0.5, (BOTTOM_IN - 0.52 + legend_in) / height, label(sheet.key), ha="center", va="bottom", fontsize=7)
     figure.legend(handles=handles, loc="lower center", ncols=legend, borderaxespad=0.3)
-    figure.text(0.5, 1 - 0.05 / height, _told(sheet, usual), ha="center", va="top", fontsize=6.5)
+    figure.text(0.5, 1 - 0.05 / height, _note(sheet, usual), ha="center", va="top", fontsize=6.5)
     return figure
 
 
@@ -134,9 +135,9 @@ def _grid(rows: int, columns: int, alone: bool, legend_in: float) -> tuple[MplFi
     return figure, axes
 
 
-def _dress_y(panel: Axes, metric: str, values: np.ndarray) -> None:
-    if metric.endswith("_pct"):
-        percentages(panel, 100.0 if metric.startswith(("classification", "recall", "identified", "sites")) else np.inf)
+def _dress_y(panel: Axes, column: Column, values: np.ndarray) -> None:
+    if column.unit == "%":
+        percentages(panel, column)
     else:
         log_if_decades(panel, "y", values)
 
@@ -204,8 +205,8 @@ def _handles(shown: Sequence[Group], styles: dict[str, MethodStyle], joined: boo
     return handles
 
 
-def _told(sheet: Sheet, usual: int) -> str:
-    told = f"{usual} cell{'s' if usual > 1 else ''} per point, fewer where the marker is open or a number (ok/all) stands beside it"
+def _note(sheet: Sheet, usual: int) -> str:
+    note = f"{usual} cell{'s' if usual > 1 else ''} per point; fewer where the marker is open or a number (ok/all) is beside it"
     if sheet.left_out:
-        told += f"; {len(sheet.held)} of {len(sheet.held) + sheet.left_out} settings of the other keys"
-    return told
+        note += f"; {len(sheet.held)} of {len(sheet.held) + sheet.left_out} settings of the other swept keys"
+    return note

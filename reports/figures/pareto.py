@@ -1,4 +1,4 @@
-"""Accuracy against its price: time on one hand, electrons on the other, with the front that nothing beats in both."""
+"""Accuracy against its price, reconstruction time or electron dose, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def accuracy(pool: Pool) -> tuple[str, bool]:
 
 
 def front(points: Sequence[tuple[float, float]], smaller: bool = True) -> list[int]:
-    """Return which points nothing beats: none has a lower or equal price and a better or equal error, with one of them strictly so.
+    """Return the Pareto front: the points for which none has at most their price, at least their accuracy, and more of either.
 
     In the order of price. `smaller`: a smaller second number is better. Points with nan are no part of it.
     """
@@ -176,7 +176,7 @@ def _legend(figure: MplFigure, points: Sequence[Point], styles: dict[str, Method
         for method, style in styles.items()
         if method in present
     ]
-    handles.append(Line2D([], [], color=LIGHT_GREY, linewidth=2.5, label="front: nothing is better in both"))
+    handles.append(Line2D([], [], color=LIGHT_GREY, linewidth=2.5, label="Pareto front"))
     if any(point.n_ok < point.n_total for point in points):
         handles.append(
             Line2D([], [], marker="o", color="black", markerfacecolor="white", linestyle="none", label="some repeats failed")

@@ -9,18 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MplFigure
 
+from benchsuite.columns import Column
 from benchsuite.contract.figure import Figure
 from benchsuite.reports.figures.bound_line import HALF_WIDTH, LOOK, bound_handle, bound_title, draw_bound
 from benchsuite.reports.figures.panels import legend_below
 from benchsuite.reports.figures.sweep_axis import are_numbers, dodged, draw_spread, log_if_decades
 from benchsuite.reports.groups import Cells, Group, bound_of, conditions, groups
-from benchsuite.reports.labels import condition, heading, label, mean_and_spread, value
+from benchsuite.reports.labels import column_of, condition, heading, label, mean_and_spread, value
 from benchsuite.reports.style import WIDTH_IN, MethodStyle, new_figure, plain, styles_of, wrapped
 from benchsuite.results import Run
 
-OF_ATOMS = ("rmsd_pm", "tracing_error_pct", "classification_rate_pct")
-OF_MEASURED = ("r_factor", "resolution_half_sets_A", "n_traced")  # without a truth
-OF_SLICES = ("phase_correlation", "slice_correlation", "r_factor")
+MOST_SCORES = 3
 TICK_WIDTH = 14
 TICK_CHARACTERS = 30  # more do not fit below a panel side by side
 
@@ -52,10 +51,16 @@ class SweepLines(Figure):
         return {name: figures[key] for key, name in zip(keys, names, strict=True) if key in figures}
 
 
-def _metrics(run: Run) -> tuple[str, ...]:
-    if run.without_truth and not run.without_atoms:
-        return tuple(metric for metric in OF_MEASURED if metric in run.table and run.table[metric].notna().any())
-    return OF_SLICES if run.without_atoms and set(OF_SLICES) <= set(run.table) else OF_ATOMS
+def _metrics(run: Run) -> list[str]:
+    """Return the headline scores; of a run that has none of them, its first other scores."""
+    columns = [column_of(run.columns, name) for name in run.columns.ordered(map(str, run.table))]
+    headline = [column.name for column in columns if column.role == "headline"]
+    others = [column.name for column in columns if column.role == "score" and not column.bound_of]
+    for names in (headline, others):
+        found = [name for name in names if run.table[name].notna().any()]
+        if found:
+            return found[:MOST_SCORES]
+    return headline
 
 
 def independent_keys(run: Cells) -> list[str]:
@@ -108,16 +113,17 @@ def _lines(run: Run, key: str, others: list[str]) -> MplFigure | None:
             if run.columns.bound_of(metric) is not None:
                 shown += draw_bound(axis, members, metric, key, places, joined)
                 log_if_decades(axis, "y", np.array(shown))
-            if metric.endswith("_pct"):
-                percentages(axis, 100.0 if metric == "classification_rate_pct" else np.inf)
+            if column_of(run.columns, metric).unit == "%":
+                percentages(axis, column_of(run.columns, metric))
             axis.set_title(wrapped(held, 40))
     legend = {text: handle for axis in axes[:, 0] for handle, text in zip(*axis.get_legend_handles_labels(), strict=True)}
     legend_below(figure, list(legend.values()))
     return figure
 
 
-def percentages(axis: Axes, most: float) -> None:
-    """Show at least five per cent, from 0 to `most`, with room for the markers at the ends."""
+def percentages(axis: Axes, column: Column) -> None:
+    """Show at least five per cent from 0 on, and not beyond 100 where more is better, with room for the markers at the ends."""
+    most = 100.0 if column.direction == "higher" else math.inf
     low, high = axis.get_ylim()
     middle = (low + high) / 2
     low, high = min(low, middle - 2.5), max(high, middle + 2.5)

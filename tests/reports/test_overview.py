@@ -217,7 +217,7 @@ def test_every_score_against_every_swept_value(tmp_path):
     assert (len(of_dose.held), of_dose.left_out) == (4, 1)
     figure = small_multiples(of_dose, method_styles(methods(pool)))
     texts = [text.get_text() for text in figure.texts]
-    assert "4 of 5 settings of the other keys" in texts[-1]
+    assert "4 of 5 settings of the other swept keys" in texts[-1]
     assert any("no result" in text.get_text() for text in figure.legends[0].get_texts())
     crosses = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert crosses, "the failure is marked where it happened"
