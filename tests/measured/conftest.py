@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchsuite.data import Optics, TiltSeries
+from benchsuite.measured.files import write_series
 from benchsuite.measured.series import levelled, open_measured
 from benchsuite.measured.settings import SeriesFile
+from benchsuite.physics.rotations import single_axis
 
 ANGLES = [-60.0, -20.0, 20.0, 60.0]
 STACK = np.random.default_rng(5).random((4, 6, 8), dtype=np.float32)
@@ -43,7 +46,19 @@ def write_zarr(file, data=STACK):
     zarr.save_array(file, data)
 
 
-WRITERS = {"s.mrc": write_mrc, "s.tif": write_tiff, "s.h5": write_hdf5, "s.npy": np.save, "s.zarr": write_zarr}
+def write_emd(file, data=STACK):
+    series = TiltSeries("adf", data[:, None], single_axis(ANGLES), 0.37, Optics(300.0, 21.0), np.zeros(1))
+    write_series(series, file)
+
+
+WRITERS = {
+    "s.mrc": write_mrc,
+    "s.tif": write_tiff,
+    "s.h5": write_hdf5,
+    "s.npy": np.save,
+    "s.zarr": write_zarr,
+    "s.emd": write_emd,
+}
 
 
 @pytest.fixture(params=WRITERS)
