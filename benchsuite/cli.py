@@ -47,22 +47,12 @@ def main() -> None:
 
 
 def _load(scenario: str, scale: str, overrides: list[str] | None, plugins: list[str] | None, only: list[str] | None = None) -> Any:
-    from dataclasses import replace
-
     from benchsuite import registry
-    from benchsuite.errors import choices
     from benchsuite.scenario import load
 
     for plugin in plugins or []:
         registry.load_plugin(plugin)
-    loaded = load(scenario, scale, overrides or [])
-    if not only:
-        return loaded
-    labels = {cell.reconstructor.label for cell in loaded.cells}
-    for name in only:
-        if name not in labels:
-            raise BenchsuiteError(f"--only {name}: no reconstructor has this label; {choices(name, labels)}")
-    return replace(loaded, cells=tuple(cell for cell in loaded.cells if cell.reconstructor.label in only))
+    return load(scenario, scale, overrides or []).only(only or ())
 
 
 def _store(given: Path | None) -> Path:

@@ -69,29 +69,22 @@ def run_scenario(
     process first, so that breakpoints and coverage work and what a reconstructor raises is raised here; limits do not hold then.
     Raises BenchsuiteError for a bad scenario, and KeyboardInterrupt where it was interrupted.
     """
-    from dataclasses import replace
-
-    from benchsuite import registry
-    from benchsuite.errors import EXIT_INTERRUPTED, BenchsuiteError, choices
-    from benchsuite.results import Run
-    from benchsuite.runner.run import Settings
-    from benchsuite.runner.run import run as run_all
+    from benchsuite import api, registry
     from benchsuite.scenario import load
 
-    files = tuple(str(Path(file).resolve()) for file in plugins)
-    for file in files:
-        registry.load_plugin(file)
-    loaded = load(scenario, scale, list(overrides))
-    labels = {cell.reconstructor.label for cell in loaded.cells}
-    for name in only:
-        if name not in labels:
-            raise BenchsuiteError(f"only: {name}: no reconstructor has this label; {choices(name, labels)}")
-    loaded = replace(loaded, cells=tuple(cell for cell in loaded.cells if not only or cell.reconstructor.label in only))
     if in_process:
-        _make_here(loaded, store, device)
-    if run_all(loaded, Settings(out, store, workers, device, files)) == EXIT_INTERRUPTED:
-        raise KeyboardInterrupt
-    return Run(out)
+        for file in plugins:
+            registry.load_plugin(file)
+        _make_here(load(scenario, scale, list(overrides)).only(only), store, device)
+    how: dict[str, Any] = {
+        "scale": scale,
+        "overrides": overrides,
+        "only": only,
+        "plugins": plugins,
+        "workers": workers,
+        "device": device,
+    }
+    return api.run(scenario, out=out, store=store, report=False, **how)
 
 
 def _make_here(loaded: Loaded, store: Path, device: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ class Loaded:
     resolved: Mapping[str, Any]
     cells: tuple[Cell, ...]
     sweep_keys: tuple[str, ...]
+
+    def only(self, labels: Sequence[str]) -> Loaded:
+        """Return the cells of the reconstructors with these labels; all cells where none is given. Raises BenchsuiteError."""
+        known = {cell.reconstructor.label for cell in self.cells}
+        for label in labels:
+            if label not in known:
+                raise BenchsuiteError(f"only {label}: no reconstructor has this label; {choices(label, known)}")
+        return replace(self, cells=tuple(cell for cell in self.cells if not labels or cell.reconstructor.label in labels))
 
 
 def load(source: str | Path, scale: str = "desk", overrides: Sequence[str] = ()) -> Loaded:
