@@ -45,27 +45,27 @@ class LineSearch:
 
     def run(self, context: Context) -> Iterator[Iterate]:
         xp, sigma = self.model.xp, np.float32(self.model.sigma)
-        phase, step, error, sweeps = xp.zeros(self.model.grid.shape, np.float32), self.params.paper_step, math.inf, 0.0
+        phase, step, error, done_before = xp.zeros(self.model.grid.shape, np.float32), self.params.paper_step, math.inf, 0.0
         if context.resumed is not None:
             phase = xp.asarray(context.resumed["phase"])
-            step, error, sweeps = (float(number) for number in context.resumed["progress"])
+            step, error, done_before = (float(number) for number in context.resumed["progress"])
         if not math.isfinite(error):
             error = self._error(phase)
-        for sweep in range(int(sweeps), self.params.iterations):
-            tried = self._sweep(phase, step)
+        for iteration in range(int(done_before), self.params.iterations):
+            tried = self._iterate(phase, step)
             new = self._error(tried)
             if new < error:
                 phase, error = tried, new
             else:
                 step *= BACKTRACKING
-            done = sweep == self.params.iterations - 1 or step < SMALLEST_STEP * self.params.paper_step
+            done = iteration == self.params.iterations - 1 or step < SMALLEST_STEP * self.params.paper_step
             fit = pattern_fit(self.objective, functools.partial(self._transmission, phase)) if done else Fit()
-            state = {"phase": phase, "progress": np.array([step, error, sweep + 1])}
-            yield Iterate(sweep + 1, error, phase / sigma, fit=fit, state=state)
+            state = {"phase": phase, "progress": np.array([step, error, iteration + 1])}
+            yield Iterate(iteration + 1, error, phase / sigma, fit=fit, state=state)
             if done:
                 return
 
-    def _sweep(self, phase: Array, step: float) -> Array:
+    def _iterate(self, phase: Array, step: float) -> Array:
         model, xp, voxel = self.model, self.model.xp, np.float32(self.model.grid.voxel_A)
         size = self.params.batch or 16
         for tilt, angle in enumerate(self.angles):

@@ -45,7 +45,7 @@ from benchsuite.reconstructors.solvers.adam import Adam, Rates
 
 RATES = Rates(momentum=0.95, memory=0.99, damping=1e-2)
 SMOOTH_BELOW_V = 30.0  # change from voxel to voxel below which total variation is smooth
-REFINE_FROM = 3  # sweep from which probe and positions may follow
+REFINE_FROM = 3  # iteration from which probe and positions may follow
 
 
 class SSETParams(Params):
@@ -144,46 +144,46 @@ class Adaptive:
 
     def run(self, context: Context) -> Iterator[Iterate]:
         first = self._resume(context.resumed)
-        for sweep in range(first, self.params.iterations):
-            loss = sum(self._image(sweep, tilt, focus) for tilt, focus in self.order[sweep])
-            count = self.model.probe_count * len(self.order[sweep])
-            last = sweep == self.params.iterations - 1
+        for iteration in range(first, self.params.iterations):
+            loss = sum(self._image(iteration, tilt, focus) for tilt, focus in self.order[iteration])
+            count = self.model.probe_count * len(self.order[iteration])
+            last = iteration == self.params.iterations - 1
             yield Iterate(
-                sweep + 1, loss / count, self.phase / np.float32(self.model.sigma), fit=self._fit() if last else Fit(),
-                state=self._snapshot(sweep + 1),
+                iteration + 1, loss / count, self.phase / np.float32(self.model.sigma), fit=self._fit() if last else Fit(),
+                state=self._snapshot(iteration + 1),
             )  # fmt: skip
 
-    def _image(self, sweep: int, tilt: int, focus: int) -> float:
+    def _image(self, iteration: int, tilt: int, focus: int) -> float:
         """One pass over the probes of an image; returns their summed loss."""
         model, size = self.model, self.params.batch or self.model.probe_count
-        refining = sweep + 1 >= REFINE_FROM and self.refinement.wanted
+        refining = iteration + 1 >= REFINE_FROM and self.refinement.wanted
         total = 0.0
         for start in range(0, model.probe_count, size):
             some = slice(start, min(start + size, model.probe_count))
             transmission = model.transmission(tilt, self.phase)
             loss, gradient, ends = self.objective(tilt, focus, transmission, some, self.refinement.ends if refining else "none")
             total += loss
-            self._step(model.views[tilt].adjoint(model.waves.unpadded(gradient)), sweep)
+            self._step(model.views[tilt].adjoint(model.waves.unpadded(gradient)), iteration)
             if refining and ends is not None:
-                self.refinement.follow(tilt, focus, some, ends, self.params.decay ** (sweep + 1 - REFINE_FROM))
+                self.refinement.follow(tilt, focus, some, ends, self.params.decay ** (iteration + 1 - REFINE_FROM))
         return total
 
-    def _step(self, gradient: Array, sweep: int) -> None:
+    def _step(self, gradient: Array, iteration: int) -> None:
         if self.params.total_variation and self.adam.count:
             strength = self.params.total_variation * float(self.adam.rms())
             gradient = gradient + np.float32(strength) * self.total_variation.gradient(self.phase)
         if self.support is not None:
             gradient = gradient * self.support
         mean, scale, correction = self.adam.update(gradient)
-        step = self.params.step_V * self.model.sigma * self.params.decay**sweep / correction
+        step = self.params.step_V * self.model.sigma * self.params.decay**iteration / correction
         self.phase = self.model.xp.maximum(self.phase - np.float32(step) * mean / scale, 0)
 
     def _fit(self) -> Fit:
         return pattern_fit(self.objective, lambda tilt: self.model.transmission(tilt, self.phase))
 
-    def _snapshot(self, sweeps: int) -> dict[str, Array]:
+    def _snapshot(self, iterations: int) -> dict[str, Array]:
         arrays = {"phase": self.phase, **self.adam.snapshot("phase"), **self.refinement.snapshot()}
-        return {**arrays, "sweeps": np.array(sweeps)}
+        return {**arrays, "iterations": np.array(iterations)}
 
     def _resume(self, saved: Mapping[str, np.ndarray] | None) -> int:
         if saved is None:
@@ -191,4 +191,4 @@ class Adaptive:
         self.phase = self.model.xp.asarray(saved["phase"])
         self.adam.resume(saved, "phase")
         self.refinement.resume(saved)
-        return int(saved["sweeps"])
+        return int(saved["iterations"])

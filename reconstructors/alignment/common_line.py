@@ -10,7 +10,7 @@ import numpy as np
 
 from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
 
-SWEEPS = 5  # over all profiles; a sweep shortens what is left by the number of images
+ITERATIONS = 5  # passes over all profiles; each divides the remaining error by the number of images
 OVERSAMPLING = 8  # of correlations, before a parabola through the largest three
 
 
@@ -27,7 +27,7 @@ def common_line(images: np.ndarray, pixel_A: float, rotations: np.ndarray) -> np
     shifts = np.zeros(len(images))
     q = np.fft.rfftfreq(2 * profiles.shape[1])
     spectra = np.fft.rfft(profiles, 2 * profiles.shape[1])
-    for _ in range(SWEEPS):
+    for _ in range(ITERATIONS):
         moved = spectra * np.exp(2j * np.pi * q * shifts[:, None])
         shifts += profile_shifts(moved, moved.mean(axis=0))
     return (shifts - shifts.mean())[:, None] * pixel_A * direction

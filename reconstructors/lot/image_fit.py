@@ -1,6 +1,6 @@
-"""One fit of local orbitals under way: where it starts, its sweeps, what it answers, and the state from which it goes on.
+"""One fit of local orbitals to images under way: initial model, iterations, answer, and the state from which it goes on.
 
-Every sweep goes through the images in batches of random order, as the `schedule` says.
+Every iteration goes over all images in batches of random order, as the `plan` says.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from benchsuite.data import Fit, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.backend import to_host
 from benchsuite.physics.electrons import wavelength_A
-from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, ProbeGradient, View
+from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, ProbeGradient
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel, ramp
 from benchsuite.physics.gaussians.probe_stack import ProbeStack
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.statistics import robust_deviation
 from benchsuite.reconstructors.checks import projections
-from benchsuite.reconstructors.lot.image_schedule import Phase, phases
 from benchsuite.reconstructors.lot.params import LOTParams
+from benchsuite.reconstructors.lot.plan import ImageStep, image_plan
 from benchsuite.reconstructors.lot.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight
+from benchsuite.reconstructors.lot.steps import corrections, moved_views, nominal_views, views_resumed, views_snapshot
 from benchsuite.reconstructors.solvers.adam import Adam, Rates
 from benchsuite.reconstructors.solvers.conjugate_gradients import conjugate_gradients
 from benchsuite.reconstructors.solvers.fista import largest_eigenvalue, nonnegative_least_squares
 
 RATES = Rates(momentum=0.9, memory=0.99, damping=1e-12, floor=float(np.finfo(np.float64).tiny))
-BLOB_WIDTH_A2 = 0.3  # of a grid start: blobs that overlap
-ATOM_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
-LEAST_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
-FILL_SPACING_A = 0.7  # of the points where an atom may be missing
-SIGNIFICANT = 5.0  # deviations of the weight that the residual asks for at all these points
-FILL_AT_ONCE, BYTES_PER_POINT = 2_000_000, 100  # points that are asked together, and what one of the others takes
-FILL_WEIGHT = 0.5  # of `weakest`, for one that is beside its place; what stays too weak is removed later
-VOLUME_ITERATIONS = 30  # of the quick tomogram whose peaks are a start
-SOLVING_ROUNDS = 4  # of conjugate gradients for the weights of given atoms, which hardly overlap
-FAINT_PERCENT, BACKGROUND_FROM = 1.0, 0.01  # pixels that show a background, and from which part of the brightest it is one
+BLOB_WIDTH_A2 = 0.3  # initial width of orbitals on a grid, which overlap
+INITIAL_WIDTH_A2 = {"direct": 0.4, "rigid": 0.1, "adaptive": 0.1}  # with the probe, and without it
+MIN_WIDTH_A2 = {"direct": 0.05, "rigid": 0.005, "adaptive": 0.005}
+CANDIDATE_SPACING_A = 0.7  # distance of the points where an atom may be missing
+MIN_SIGNIFICANCE = 5.0  # standard deviations of the score-test weights of all these points
+CANDIDATES_AT_ONCE, BYTES_PER_CANDIDATE = 2_000_000, 100  # points tested together, and memory of one of the others
+CANDIDATE_WEIGHT = 0.5  # least weight relative to `weakest`, for an atom beside its point; the weak are removed later
+VOLUME_ITERATIONS = 30  # iterations of the quick tomogram whose peaks are an initial model
+WEIGHT_SOLVER_ITERATIONS = 4  # conjugate gradients for the weights of given atoms, which hardly overlap
+FAINT_PERCENTILE, MIN_BACKGROUND = 1.0, 0.01  # pixels that show a background, and its least part of the brightest pixel
 
 
 class ImageFit:
@@ -55,14 +56,13 @@ class ImageFit:
         if self.scale <= 0:
             raise BenchsuiteError("the images are empty: the brightest pixel is not above zero")
         self.images = (np.asarray(series.data, np.float32) / np.float32(self.scale)).reshape(-1, *series.scan_shape)
-        faint = float(np.percentile(self.images, FAINT_PERCENT))
-        self.background = faint if faint > BACKGROUND_FROM else 0.0  # a constant under all images, as a fraction of the brightest
-        nothing = np.zeros(3), np.zeros(2)
-        self.views = [View(rotation, focus, *nothing) for rotation in series.rotations for focus in range(series.data.shape[1])]
+        faint = float(np.percentile(self.images, FAINT_PERCENTILE))
+        self.background = faint if faint > MIN_BACKGROUND else 0.0  # a constant under all images, as a fraction of the brightest
+        self.views = nominal_views(series)
         self.model = model_for(params, series, context.threads, context.xp)
         self.seed = int(context.rng.integers(2**62))
         self.adam_views = _adam(len(self.views))
-        self.sweep, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
+        self.iteration, self.orbitals = 0, Orbitals(np.empty((0, 3)), np.empty(0), np.empty(0))
         if context.resumed is not None:
             self._resume(context.resumed)
         else:
@@ -70,25 +70,25 @@ class ImageFit:
             self.adam = _adam(len(self.orbitals))
 
     def run(self) -> Iterator[Iterate]:
-        """Sweep by sweep."""
-        order = phases(self.params, self.params.start == "grid" and self.context.start is None)
-        while self.sweep < len(order):
-            loss = self._sweep(order[self.sweep])
-            self.sweep += 1
-            last = self.sweep == len(order)
-            yield Iterate(self.sweep, loss, atoms=self._atoms(), fit=self._fit() if last else Fit(), state=self._state())
+        """Yield an iterate per iteration."""
+        plan = image_plan(self.params, self.params.start == "grid" and self.context.start is None)
+        while self.iteration < len(plan):
+            loss = self._iterate(plan[self.iteration])
+            self.iteration += 1
+            last = self.iteration == len(plan)
+            yield Iterate(self.iteration, loss, atoms=self._atoms(), fit=self._fit() if last else Fit(), state=self._state())
 
     def _start(self) -> Orbitals:
         p, series = self.params, self.series
         if self.context.start is not None:
-            points, width = self.context.start.positions, ATOM_WIDTH_A2[p.interaction]
+            points, width = self.context.start.positions, INITIAL_WIDTH_A2[p.interaction]
             if len(points) == 0:
                 raise BenchsuiteError("the reconstruction to refine holds no atoms")
             check_seen(points, series)
         elif p.start == "grid":
             points, width = grid_points(series, p.grid_A), BLOB_WIDTH_A2
         else:
-            points, width = self._peaks(), ATOM_WIDTH_A2[p.interaction]
+            points, width = self._peaks(), INITIAL_WIDTH_A2[p.interaction]
         bright = float(self.images.sum(dtype=np.float64)) - self.background * self.images.size
         total = max(bright, 0.0) / len(self.images) * series.scan_step_A**2
         return Orbitals(np.array(points), np.full(len(points), total / len(points)), np.full(len(points), width))
@@ -104,33 +104,33 @@ class ImageFit:
             raise BenchsuiteError("the quick tomogram has no peaks")
         return points
 
-    def _sweep(self, phase: Phase) -> float:
+    def _iterate(self, step: ImageStep) -> float:
         """Go once through all images; return ε before the steps, on average."""
-        if phase.solve:
+        if step.solve_weights:
             self._solve_weights()
-        if phase.merge_A or phase.weakest:
-            self._tidy(phase.merge_A, phase.weakest)
-        if phase.fill:
-            self._fill()
+        if step.merge_A or step.weakest:
+            self._tidy(step.merge_A, step.weakest)
+        if step.add_orbitals:
+            self._add_orbitals()
         mean_weight = float(self.orbitals.weight.mean())
-        steps = np.array(phase.steps) * [1, 1, 1, mean_weight, 1]
-        order = np.random.default_rng([self.seed, self.sweep]).permutation(len(self.views))
+        steps = np.array(step.steps) * [1, 1, 1, mean_weight, 1]
+        order = np.random.default_rng([self.seed, self.iteration]).permutation(len(self.views))
         batches = np.array_split(order, max(1, round(len(order) / self.params.batch)))
         loss, excess, of_views, of_probes = 0.0, 0.0, np.zeros((len(self.views), 5)), dict[int, ProbeGradient]()
         for batch in batches:
-            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self._of_atoms(batch), phase.probes)
+            found = self.model.gradient(self.orbitals, [self.views[i] for i in batch], self._of_atoms(batch), step.refine_probes)
             loss += float(found.loss.sum())
             excess += float(found.total.sum())
             of_views[batch] = found.views
             _gather(of_probes, found)
             self._step(_direction(self.adam, found.atoms) * steps)
-        if phase.views:
+        if step.refine_views:
             self._move_views(of_views)
         for stack, one in of_probes.items():
             assert self.model.probes is not None
             images = len(self.views) // len(self.model.probes.windows)
             self.model.probes.follow(stack, one.gradient, one.power, images, self.params.probe_step)
-        if phase.background and self.background > 0:
+        if step.refine_background and self.background > 0:
             self.background = max(self.background - excess / self.images.size, 0.0)
         return loss / self.images.size
 
@@ -146,12 +146,12 @@ class ImageFit:
             return self.model.gradient(Orbitals(o.positions, weight, o.width), self.views, images).atoms[:, 3]
 
         residual = -slope(o.weight, self._of_atoms(slice(None)))
-        weight = conjugate_gradients(lambda direction: slope(direction, nothing), o.weight, residual, SOLVING_ROUNDS)
+        weight = conjugate_gradients(lambda direction: slope(direction, nothing), o.weight, residual, WEIGHT_SOLVER_ITERATIONS)
         self.orbitals = Orbitals(o.positions, np.maximum(weight, 0), o.width)
 
     def _step(self, change: np.ndarray) -> None:
         o = self.orbitals
-        width = np.maximum(o.width + change[:, 4], LEAST_WIDTH_A2[self.params.interaction])
+        width = np.maximum(o.width + change[:, 4], MIN_WIDTH_A2[self.params.interaction])
         self.orbitals = Orbitals(o.positions + change[:, :3], np.maximum(o.weight + change[:, 3], 0), width)
 
     def _tidy(self, merge_A: float, weakest: float) -> None:
@@ -160,43 +160,40 @@ class ImageFit:
             raise BenchsuiteError("no orbital is left: every weight has fallen to zero")
         self.orbitals, self.adam = tidied, _adam(len(tidied))
 
-    def _fill(self) -> None:
-        """Add orbitals where the residual asks for an atom: far from all others, and as heavy as an atom has to be.
+    def _add_orbitals(self) -> None:
+        """Add orbitals where a score test of the residual shows an atom: far from all others, and as heavy as an atom has to be.
 
-        Frequencies are weighted by a ramp: a background that the model lacks asks for atoms everywhere.
+        Frequencies are weighted by a ramp: a background that the model lacks would show atoms everywhere.
         """
         p, o, model = self.params, self.orbitals, self.model
-        points = apart(grid_points(self.series, min(p.grid_A, FILL_SPACING_A), BYTES_PER_POINT), o.positions, p.merge_A)
+        points = apart(grid_points(self.series, min(p.grid_A, CANDIDATE_SPACING_A), BYTES_PER_CANDIDATE), o.positions, p.merge_A)
         if len(points) == 0:
             return
         width, images = float(np.median(o.width)), self._of_atoms(slice(None))
         model.weights = ramp(self.series.scan_shape)
         slopes = []
-        for some in np.array_split(points, -(-len(points) // FILL_AT_ONCE)):
-            asked = Orbitals(some, np.zeros(len(some)), np.full(len(some), width))
-            slopes.append(model.gradient(joined(o, asked), self.views, images).atoms[len(o) :, 3])
+        for some in np.array_split(points, -(-len(points) // CANDIDATES_AT_ONCE)):
+            candidates = Orbitals(some, np.zeros(len(some)), np.full(len(some), width))
+            slopes.append(model.gradient(joined(o, candidates), self.views, images).atoms[len(o) :, 3])
         alone = Orbitals(np.zeros((1, 3)), np.ones(1), np.array([width]))
         curvature = 2 * float(model.gradient(alone, self.views, np.zeros_like(images)).loss.sum())
         model.weights = None
         weight = -np.concatenate(slopes) / curvature
-        by_chance = robust_deviation(weight)  # the deviation, were they all of noise
-        heavy = weight > max(FILL_WEIGHT * p.weakest * strong_weight(o.weight), SIGNIFICANT * by_chance)
+        deviation = robust_deviation(weight)  # were all candidates noise
+        heavy = weight > max(CANDIDATE_WEIGHT * p.weakest * strong_weight(o.weight), MIN_SIGNIFICANCE * deviation)
         added = merged(Orbitals(points[heavy], weight[heavy], np.full(int(heavy.sum()), width)), p.merge_A, weigh=False)
         if len(added):
             self.orbitals = joined(o, added)
             self.adam = _adam(len(self.orbitals))
 
     def _move_views(self, gradient: np.ndarray) -> None:
-        """Shift and turn the views; a shift of all of them is one of the specimen, and is left to it."""
+        """Shift and turn the views by steps of one length."""
         p = self.params
         steps = np.array([p.refine_drift * p.drift_step_A] * 2 + [p.refine_angles * np.deg2rad(p.angle_step_deg)] * 3)
         change = _direction(self.adam_views, gradient) * steps
         tilts = len(self.series.rotations)
         change[:, 2:] = np.repeat(change[:, 2:].reshape(tilts, -1, 3).mean(axis=1), len(self.views) // tilts, axis=0)
-        axes = np.concatenate([view.rotation[:2] for view in self.views])
-        common = np.linalg.lstsq(axes, change[:, :2].ravel(), rcond=None)[0]
-        change[:, :2] -= (axes @ common).reshape(-1, 2)
-        self.views = [view.moved(row[:2], row[2:]) for view, row in zip(self.views, change, strict=True)]
+        self.views = moved_views(self.views, change, len(self.views) // tilts)
 
     def _atoms(self) -> Atoms:
         o = self.orbitals
@@ -215,8 +212,7 @@ class ImageFit:
             r_factor_per_image=np.array(difference) / np.abs(self.images).sum(axis=(1, 2), dtype=np.float64),
             image_measured=self.images[shown] * np.float32(self.scale),
             image_calculated=calculated[shown] * np.float32(self.scale),
-            drift_A=np.array([view.drift for view in self.views]),
-            angle_corrections_deg=np.rad2deg([view.correction for view in self.views]),
+            **corrections(self.views),
             background=np.array(self.background * self.scale),
         )
         if (probes := self.model.probes) is None:
@@ -232,23 +228,21 @@ class ImageFit:
 
     def _state(self) -> dict[str, np.ndarray]:
         o, probes = self.orbitals, self.model.probes
-        state = {"positions": o.positions, "weight": o.weight, "width": o.width, "sweep": np.array(self.sweep)}
+        state = {"positions": o.positions, "weight": o.weight, "width": o.width, "iteration": np.array(self.iteration)}
         state["background"] = np.array(self.background)
         state |= self.adam.snapshot("adam") | self.adam_views.snapshot("views")
-        state["drift"] = np.array([view.drift for view in self.views])
-        state["correction"] = np.array([view.correction for view in self.views])
+        state |= views_snapshot(self.views)
         if probes is not None and self.params.interaction == "adaptive":
             state |= {f"windows_{stack}": windows for stack, windows in enumerate(probes.windows)}
         return state
 
     def _resume(self, state: Mapping[str, np.ndarray]) -> None:
-        self.sweep, self.background = int(state["sweep"]), float(state["background"])
+        self.iteration, self.background = int(state["iteration"]), float(state["background"])
         self.orbitals = Orbitals(state["positions"], state["weight"], state["width"])
         self.adam = _adam(len(self.orbitals))
         self.adam.resume(state, "adam")
         self.adam_views.resume(state, "views")
-        moves = zip(self.views, state["drift"], state["correction"], strict=True)
-        self.views = [view.moved(drift, correction) for view, drift, correction in moves]
+        self.views = views_resumed(self.views, state)
         if self.model.probes is not None and self.params.interaction == "adaptive":
             for stack in range(len(self.model.probes.windows)):
                 self.model.probes.restore(stack, state[f"windows_{stack}"])

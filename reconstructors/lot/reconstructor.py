@@ -1,8 +1,8 @@
 """LOT and nLOT: local-orbital tomography, with one image per tilt or a focal series (n sections), or from diffraction patterns.
 
-    minimise  ε = 1/(2mpq) Σ_images Σ_pixels (I_obs − Σ_k p_k ⊗ O_k)²        (LOT, eqs. 4-5; the model: `orbitals.model`)
+    minimise  ε = 1/(2mpq) Σ_images Σ_pixels (I_obs − Σ_k p_k ⊗ O_k)²        (LOT, eqs. 4-5; the model: `image_model`)
 
-over positions, weights and widths of the atoms and, where asked, drifts, tilt angles and probes. Interactions of the paper:
+over positions, weights and widths of the atoms and, on request, drifts, tilt angles and probes. Interactions of the paper:
 
     direct     no probe: the projection of the Gaussians
     rigid      the probe of the optics, propagated in free space to every slice
@@ -10,18 +10,18 @@ over positions, weights and widths of the atoms and, where asked, drifts, tilt a
 
 Order of release: from a grid, weights alone, then positions and weights, while orbitals that meet are merged and weak ones removed,
 widths towards the end of that; atoms that are given begin with the weights of least squares. Then all together, probes, drifts and
-angles from a third of these sweeps on. Before the first of them and after a third, orbitals are merged, removed, and added where
-the residual asks for an atom; after two thirds merged and removed. The images of a sweep come in random order, in batches; after
-each a step of Adam, whose length falls to zero as a cosine. Probes move once a sweep (`probe_stack`), drifts and angles, too, by
-steps of one length. Images whose faintest pixels are not dark have a constant background, which follows in the last sweeps.
-`orbitals.schedule` has this in numbers, `orbitals.fit` does it.
+angles from a third of these iterations on. Before the first of them and after a third, orbitals are merged, removed, and added
+where the residual shows that one is missing; after two thirds merged and removed. The images of an iteration come in random order,
+in batches; after each a step of Adam, whose length falls to zero as a cosine. Probes move once per iteration (`probe_stack`), and
+so do drifts and angles, by steps of one length. Images whose faintest pixels are not dark have a constant background, which follows
+in the last iterations. `plan` has this in numbers, `image_fit` does it.
 
     multislice  the same atoms as the object of the multislice model, fitted to 4D-STEM patterns (the loss of MSET)
 
 goes beyond the papers: what is scattered more than once is part of the model, and the answer is atoms. They start from those of
 another method, or from the peaks of a quick MSET; they descend together by a quasi-Newton method in coordinates of their Fisher
-information, are born and die by the significance of their weights (`multislice_orbitals.census`), and each says how well it is
-known (`multislice_orbitals.uncertainty`). `multislice_orbitals.fit` does it.
+information, are added and removed by the significance of their weights (`model_selection`), and have standard deviations
+(`physics.gaussians.fisher`). `pattern_fit` does it.
 
 L. Mao, J. Cui, R. Yu, arXiv:2401.12466 (2024), doi:10.48550/arXiv.2401.12466 (LOT), and "3D reconstruction of a million atoms by
 multiple-section local-orbital tomography" (2024, nLOT). D. Kingma, J. Ba, ICLR (2015), arXiv:1412.6980 (Adam).
@@ -29,7 +29,6 @@ multiple-section local-orbital tomography" (2024, nLOT). D. Kingma, J. Ba, ICLR 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,14 +39,11 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.physics.multislice import series_model as patterns
 from benchsuite.reconstructors.checks import reason_to_skip
-from benchsuite.reconstructors.costs import CACHE_BYTES, ORBITAL_BYTES, ORBITAL_S, PROBE_PLANE_S
-from benchsuite.reconstructors.lot.cost import pattern_cost
+from benchsuite.reconstructors.lot.cost import image_cost, pattern_cost
 from benchsuite.reconstructors.lot.image_fit import ImageFit
-from benchsuite.reconstructors.lot.image_schedule import GATHERING, GATHERING_SWEEPS, WEIGHT_SWEEPS
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.pattern_fit import PatternFit
-
-ATOMS_PER_A3 = 0.06  # for predictions of cost
+from benchsuite.reconstructors.lot.plan import gathering_iterations
 
 
 class LOT(Reconstructor[LOTParams]):
@@ -86,8 +82,7 @@ class LOT(Reconstructor[LOTParams]):
     def total_iterations(self) -> int:
         if self.params.interaction == "multislice":
             return self.params.iterations
-        gathering = WEIGHT_SWEEPS + GATHERING_SWEEPS * len(GATHERING) if self.params.start == "grid" else 0
-        return gathering + self.params.iterations
+        return (gathering_iterations() if self.params.start == "grid" else 0) + self.params.iterations
 
     def refined_iterations(self) -> int:
         return self.params.iterations
@@ -97,23 +92,10 @@ class LOT(Reconstructor[LOTParams]):
         return fit(self.params, series, context).run()
 
     def cost(self, series_shape: tuple[int, ...], grid: Grid) -> Cost:
-        p, images = self.params, math.prod(series_shape[:2])
+        p = self.params
         if p.interaction == "multislice":
             return pattern_cost(p, series_shape, grid) if len(series_shape) == 6 else super().cost(series_shape, grid)
-        ny, nx = series_shape[2:4]
-        field_A = max(ny, nx) * grid.voxel_A  # of voxels as wide as the scan step
-        particle = 0.35 * field_A**3  # Å³: a sphere of most of the field
-        atoms, blobs = ATOMS_PER_A3 * particle, particle / p.grid_A**3
-        pixels = 4.0 * ny * nx
-        slices = 0.0 if p.interaction == "direct" else 0.85 * field_A / p.slice_A
-        transforms = PROBE_PLANE_S * (slices + 1) * pixels * math.log2(pixels) * (1 if 4 * pixels < CACHE_BYTES else 2)
-        early = WEIGHT_SWEEPS + 2 if p.start == "grid" else 0
-        sweeps = self.total_iterations() + 0.5
-        with_probes = p.iterations / 3 if p.interaction == "adaptive" else 0.0  # which take half as long again
-        seconds = images * ((sweeps + with_probes) * transforms + ORBITAL_S * (early * blobs + (sweeps - early) * atoms))
-        held = ORBITAL_BYTES * (blobs if p.start == "grid" else atoms) + 12.0 * images * ny * nx
-        stacks = {"direct": 0, "rigid": series_shape[1] + 1, "adaptive": series_shape[1] + 3}[p.interaction]
-        return Cost(1.0 + seconds, 1e8 + held + 4.0 * pixels * slices * stacks)
+        return image_cost(p, series_shape, grid)
 
 
 def _too_few(series: TiltSeries) -> str | None:

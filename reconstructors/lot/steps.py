@@ -1,23 +1,50 @@
-"""Steps of atoms and views: how far they may go at once, and what of them is only a motion of the specimen."""
+"""Views and steps of atoms and views: how far they may go at once, and what of them is only a motion of the specimen."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from benchsuite.data import TiltSeries
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 
-LONGEST_STEP_A, LARGEST_FACTOR, LARGEST_WIDENING_A2 = 0.15, 2.0, 0.1  # of an atom at once: how far, by what its weight changes
-LEAST_WIDTH_A2, LEAST_WEIGHT = 1e-3, 1e-4
+MAX_STEP_A, MAX_WEIGHT_FACTOR, MAX_WIDENING_A2 = 0.15, 2.0, 0.1  # changes of an atom in one step
+MIN_WIDTH_A2, MIN_WEIGHT = 1e-3, 1e-4
+
+
+def nominal_views(series: TiltSeries) -> list[View]:
+    """Return the views of all images, tilt by tilt, as the series states them."""
+    foci = range(series.data.shape[1])
+    return [View(rotation, focus, np.zeros(3), np.zeros(2)) for rotation in series.rotations for focus in foci]
+
+
+def corrections(views: list[View]) -> dict[str, np.ndarray]:
+    """Return the corrections of views as fields of a `Fit`."""
+    drift, correction = views_snapshot(views).values()
+    return {"drift_A": drift, "angle_corrections_deg": np.rad2deg(correction)}
+
+
+def views_snapshot(views: list[View], prefix: str = "") -> dict[str, np.ndarray]:
+    """Return the corrections of views as arrays from which `views_resumed` makes them again."""
+    drift, correction = (np.array([getattr(view, name) for view in views]) for name in ("drift", "correction"))
+    return {f"{prefix}drift": drift, f"{prefix}correction": correction}
+
+
+def views_resumed(nominal: list[View], saved: Mapping[str, np.ndarray], prefix: str = "") -> list[View]:
+    """Return nominal views with the corrections of a snapshot."""
+    moves = zip(nominal, saved[f"{prefix}drift"], saved[f"{prefix}correction"], strict=True)
+    return [view.moved(drift, correction) for view, drift, correction in moves]
 
 
 def moved_atoms(atoms: Orbitals, step: np.ndarray) -> Orbitals:
     """Return atoms a step (n, 5) in x, y, z, W, B further, none farther than a linear model holds."""
     tiny = np.finfo(float).tiny
-    shortened = np.minimum(1, LONGEST_STEP_A / np.maximum(np.linalg.norm(step[:, :3], axis=1), tiny))
-    weight = np.clip(atoms.weight + step[:, 3], atoms.weight / LARGEST_FACTOR, LARGEST_FACTOR * atoms.weight)
-    width = atoms.width + np.clip(step[:, 4], -LARGEST_WIDENING_A2, LARGEST_WIDENING_A2)
+    shortened = np.minimum(1, MAX_STEP_A / np.maximum(np.linalg.norm(step[:, :3], axis=1), tiny))
+    weight = np.clip(atoms.weight + step[:, 3], atoms.weight / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR * atoms.weight)
+    width = atoms.width + np.clip(step[:, 4], -MAX_WIDENING_A2, MAX_WIDENING_A2)
     positions = atoms.positions + shortened[:, None] * step[:, :3]
-    return Orbitals(positions, np.maximum(weight, LEAST_WEIGHT), np.maximum(width, LEAST_WIDTH_A2))
+    return Orbitals(positions, np.maximum(weight, MIN_WEIGHT), np.maximum(width, MIN_WIDTH_A2))
 
 
 def moved_views(views: list[View], step: np.ndarray, foci: int) -> list[View]:

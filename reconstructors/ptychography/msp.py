@@ -79,9 +79,9 @@ class MSP(Reconstructor[MSPParams]):
         if context.resumed is not None:
             fit.resume(context.resumed)
         for loss in fit.run():
-            found = fit.fit() if fit.sweep == self.params.iterations else Fit()
+            found = fit.fit() if fit.iteration == self.params.iterations else Fit()
             slices = Slices(fit.phase, model.edges_A)
-            yield Iterate(fit.sweep, loss, self._volume(fit, context), slices=slices, fit=found, state=fit.snapshot())
+            yield Iterate(fit.iteration, loss, self._volume(fit, context), slices=slices, fit=found, state=fit.snapshot())
 
     def _volume(self, fit: Ptychography, context: Context) -> Array:
         """The potential in V on the grid."""

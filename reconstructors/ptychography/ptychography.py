@@ -25,14 +25,14 @@ from benchsuite.reconstructors.ptychography.refinement import Refinement
 from benchsuite.reconstructors.solvers.adam import Adam, Rates
 
 RATES = Rates(momentum=0.9, memory=0.99, damping=3e-2)
-REFINE_FROM = 2  # sweep from which probe and positions may follow
+REFINE_FROM = 2  # iteration from which probe and positions may follow
 
 
 @dataclass(frozen=True)
 class Settings:
-    """sweeps over all probes, `batch` of them per step; step: first change of a phase in rad; layers: of the depth filter."""
+    """iterations: over all probes, `batch` of them per step. step: first change of a phase in rad. layers: of the depth filter."""
 
-    sweeps: int
+    iterations: int
     batch: int
     step: float
     loss: Loss
@@ -50,23 +50,23 @@ class Ptychography:
         self.refinement = Refinement(self.objective, settings.refine_probe, settings.refine_positions)
         shape = (model.waves.slices, *model.grid.shape[1:])
         self.phase = model.xp.zeros(shape, np.float32)
-        self.adam, self.sweep = Adam(RATES, self.phase), 0
+        self.adam, self.iteration = Adam(RATES, self.phase), 0
         self.seed = int(rng.integers(2**62))
         sampling = (model.grid.voxel_A, model.waves.slice_A, model.series.optics.semiangle_mrad * 1e-3)
         self.filter = model.xp.asarray(depth_filter(shape, *sampling, settings.layers))
 
     def run(self) -> Iterator[float]:
-        """Yield the mean loss of a probe, sweep by sweep."""
-        while self.sweep < self.settings.sweeps:
-            loss = self._sweep()
-            self.sweep += 1
+        """Yield the mean loss of a probe, iteration by iteration."""
+        while self.iteration < self.settings.iterations:
+            loss = self._iterate()
+            self.iteration += 1
             yield loss
 
-    def _sweep(self) -> float:
+    def _iterate(self) -> float:
         count = self.model.probe_count
-        order = np.random.default_rng([self.seed, self.sweep]).permutation(count)
-        fade = 0.5 * (1 + math.cos(math.pi * self.sweep / self.settings.sweeps))
-        refining = self.sweep + 1 >= REFINE_FROM and self.refinement.wanted
+        order = np.random.default_rng([self.seed, self.iteration]).permutation(count)
+        fade = 0.5 * (1 + math.cos(math.pi * self.iteration / self.settings.iterations))
+        refining = self.iteration + 1 >= REFINE_FROM and self.refinement.wanted
         batches = np.array_split(order, max(1, round(count / self.settings.batch)))
         return sum(self.batch(some, fade, refining) for some in batches) / count
 
@@ -99,14 +99,14 @@ class Ptychography:
     def snapshot(self) -> dict[str, Array]:
         """Return arrays from which `resume` goes on."""
         arrays = {"phase": self.phase, **self.adam.snapshot("phase"), **self.refinement.snapshot()}
-        return {**arrays, "progress": np.array([self.sweep, self.seed])}
+        return {**arrays, "progress": np.array([self.iteration, self.seed])}
 
     def resume(self, saved: Mapping[str, np.ndarray]) -> None:
         """Go on from a snapshot."""
         self.phase = self.model.xp.asarray(saved["phase"])
         self.adam.resume(saved, "phase")
         self.refinement.resume(saved)
-        self.sweep, self.seed = (int(number) for number in saved["progress"])
+        self.iteration, self.seed = (int(number) for number in saved["progress"])
 
 
 def depth_filter(shape: tuple[int, ...], pixel_A: float, slice_A: float, semiangle: float, strength: float) -> np.ndarray:

@@ -102,7 +102,7 @@ def test_growth_with_the_number_of_atoms(benchmark, atoms, fine):
 
 
 def desk_fit(tilts: int, sweeps: int) -> None:
-    """A fit of desk size with all that it holds: two censuses, finer pixels, uncertainties."""
+    """A fit of desk size with all that it holds: two model selections, finer pixels, uncertainties."""
     start = Atoms(f"X{ATOMS}", desk_atoms(1.0).positions)
     params = LOTParams.model_validate({"interaction": "multislice", "iterations": sweeps, "weakest": 0.0})
     for _ in LOT(params).reconstruct(made_series(tilts), context(start=start)):
@@ -110,7 +110,7 @@ def desk_fit(tilts: int, sweeps: int) -> None:
 
 
 def made_series(tilts: int) -> TiltSeries:
-    """The desk series with the patterns of its atoms, so that a census finds them alive."""
+    """The desk series with the patterns of its atoms, all of them significant."""
     series, (shapes, weights) = desk_series(tilts), shapes_of((), 300.0)
     model, atoms = PatternModel(series, GRID, shapes, SLICE_A), desk_atoms(float(weights[0]))
     for tilt, matrix in enumerate(series.rotations):

@@ -13,7 +13,7 @@ from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.rotations import rotation
 from benchsuite.reconstructors.lot.coordinates import Coordinates
-from benchsuite.reconstructors.lot.pattern_schedule import turns
+from benchsuite.reconstructors.lot.plan import pattern_plan
 from benchsuite.reconstructors.lot.steps import by_tilt, difference, moved_atoms, moved_views
 from benchsuite.reconstructors.solvers.lbfgs import LBFGS
 from tests.reconstructors.made_patterns import (
@@ -165,17 +165,17 @@ def test_foci_of_a_tilt_turn_together():
 
 
 @pytest.mark.parametrize("oversampling", [1, 2])
-def test_schedule_contains_the_requested_refinements(oversampling):
-    asked = {"refine_probe": True, "refine_drift": True, "oversampling": oversampling}
-    order = turns(algorithm(iterations=14, **asked).params)
-    assert len(order) == 14
-    assert order[0].fresh
-    assert sum(turn.census for turn in order) == 2
-    assert order[-1].finer == oversampling
-    assert all(later.finer >= earlier.finer for earlier, later in itertools.pairwise(order))
-    assert order[-1].probe_step > 0
-    assert order[-1].views
-    assert not any(turn.probe_step or turn.views for turn in turns(algorithm(oversampling=oversampling).params))
+def test_pattern_plan_contains_the_requested_refinements(oversampling):
+    wanted = {"refine_probe": True, "refine_drift": True, "oversampling": oversampling}
+    plan = pattern_plan(algorithm(iterations=14, **wanted).params)
+    assert len(plan) == 14
+    assert plan[0].measure_curvature
+    assert sum(step.select_atoms for step in plan) == 2
+    assert plan[-1].oversampling == oversampling
+    assert all(later.oversampling >= earlier.oversampling for earlier, later in itertools.pairwise(plan))
+    assert plan[-1].probe_step > 0
+    assert plan[-1].refine_views
+    assert not any(step.probe_step or step.refine_views for step in pattern_plan(algorithm(oversampling=oversampling).params))
 
 
 def test_a_view_is_one_image_of_one_focus(truth):

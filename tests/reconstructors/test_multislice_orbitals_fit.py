@@ -19,7 +19,14 @@ from benchsuite.metrics.matching.match import match
 from benchsuite.physics.electrons import interaction_per_VA
 from benchsuite.physics.gaussians.atoms import Orbitals
 from benchsuite.physics.multislice.objective import Objective
-from benchsuite.reconstructors.lot.model_selection import CHANCE, alive, asked_weights, born, free_points, least_significance
+from benchsuite.reconstructors.lot.model_selection import (
+    SEARCHES_PER_FALSE_ATOM,
+    candidate_grid,
+    is_significant,
+    propose_atoms,
+    score_test_weights,
+    significance_threshold,
+)
 from benchsuite.reconstructors.lot.reconstructor import LOT, LOTParams
 from benchsuite.runner.loop import CellFailure, run_loop
 from tests.reconstructors.made_patterns import (
@@ -119,13 +126,13 @@ def test_equal_seeds_give_equal_bits_and_others_the_same_atoms(truth, series):
     assert not np.array_equal(one.positions, other.positions)
 
 
-# ---- census
+# ---- model selection
 
 
 def test_an_atom_that_was_removed_is_born_again(truth, series):
     found = fitted(counted(series, ELECTRONS), off(truth, 0.05)[1:], iterations=10)
-    after_census = found[3].atoms.positions
-    assert np.linalg.norm(after_census - truth.positions[0], axis=1).min() < 0.3
+    after_selection = found[3].atoms.positions
+    assert np.linalg.norm(after_selection - truth.positions[0], axis=1).min() < 0.3
     assert rmsd_pm(truth, found[-1]) < 3
 
 
@@ -142,7 +149,7 @@ def test_fit_corrects_missing_and_false_atoms_together(seed):
     truth = some_atoms(20, seed=seed)
     exact = series_of(truth, 20)
     rng = np.random.default_rng(seed)
-    free = free_points(truth.positions, APART_A, exact)
+    free = candidate_grid(truth.positions, APART_A, exact)
     false = rng.permutation(free[np.abs(free).max(axis=1) < 4])[:2]
     start = np.concatenate([off(truth, 0.2, seed)[2:], false + rng.normal(0, 0.05, false.shape)])
     assert rmsd_pm(truth, fitted(counted(exact, ELECTRONS), start, iterations=16)[-1]) < 3
@@ -162,56 +169,58 @@ def test_light_atoms_beside_heavy_ones_are_born():
 
 
 def test_noise_alone_gives_birth_as_seldom_as_stated(truth):
-    """At the truth, in one of `CHANCE` searches; a binomial bound over eight realisations of 40 images."""
+    """At the truth, in one of `SEARCHES_PER_FALSE_ATOM` searches; a binomial bound over eight realisations of 40 images."""
     exact = series_of(truth, 40)
     kinds, views, births = np.zeros(len(truth), int), views_of(exact), 0
-    points = free_points(truth.positions, APART_A, exact)[::4]
+    points = candidate_grid(truth.positions, APART_A, exact)[::4]
     for seed in range(8):
         model = model_of(counted(exact, ELECTRONS, seed))
-        asked = asked_weights(model, truth, views, kinds, points, np.random.default_rng(seed))
-        births += len(born(*asked, points, APART_A, ELECTRONS, 0.0)) > 0
-    assert births <= binom.ppf(0.999, 8, 1 / CHANCE)
+        asked = score_test_weights(model, truth, views, kinds, points, np.random.default_rng(seed))
+        births += len(propose_atoms(*asked, points, APART_A, ELECTRONS, 0.0)) > 0
+    assert births <= binom.ppf(0.999, 8, 1 / SEARCHES_PER_FALSE_ATOM)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("electrons", [3e3, ELECTRONS])
 def test_noise_alone_leaves_no_atom_behind(truth, series, electrons):
-    """But for chance: two censuses, each with one of `CHANCE`."""
+    """But for chance: two model selections, each with one false atom in `SEARCHES_PER_FALSE_ATOM`."""
     fits = [fitted(counted(series, electrons, seed), off(truth, 0.05, seed))[-1].atoms for seed in range(5)]
     assert all(len(match(truth.positions, atoms.positions, registration="shift").distance_A) == len(truth) for atoms in fits)
-    assert sum(len(atoms) - len(truth) for atoms in fits) <= binom.ppf(0.99, 10, 1 / CHANCE)
+    assert sum(len(atoms) - len(truth) for atoms in fits) <= binom.ppf(0.99, 10, 1 / SEARCHES_PER_FALSE_ATOM)
 
 
 def test_a_missing_atom_is_asked_for_where_it_is(truth, series):
     rest = truth.kept(np.arange(1, len(truth)))
-    points = np.concatenate([truth.positions[:1], free_points(rest.positions, APART_A, series)])
+    points = np.concatenate([truth.positions[:1], candidate_grid(rest.positions, APART_A, series)])
     noisy = counted(series, ELECTRONS)
-    weight, information = asked_weights(
+    weight, information = score_test_weights(
         model_of(noisy), rest, views_of(noisy), np.zeros(len(rest), int), points, np.random.default_rng(0)
     )
-    found = born(weight, information, points, APART_A, ELECTRONS, 0.0)
+    found = propose_atoms(weight, information, points, APART_A, ELECTRONS, 0.0)
     strongest = found.positions[found.weight.argmax()]
     assert np.linalg.norm(strongest - truth.positions[0]) < 0.3
     assert found.weight.max() == pytest.approx(HEAVY, rel=0.5)
 
 
 def test_the_rule_of_life_is_the_stated_one():
-    assert least_significance(1) == pytest.approx(1.645, abs=0.001)  # 5% on one side
-    assert least_significance(10**4) > least_significance(100) > least_significance(1)
-    bound = least_significance(4)
+    assert significance_threshold(1) == pytest.approx(1.645, abs=0.001)  # 5% on one side
+    assert significance_threshold(10**4) > significance_threshold(100) > significance_threshold(1)
+    bound = significance_threshold(4)
     weight, deviation = np.array([1.0, 1.0, 1.0, 0.1]), np.array([0.99, 1.01, 0.0, 0.0]) / bound
-    assert alive(weight, deviation, 0.2).tolist() == [True, False, True, False]
+    assert is_significant(weight, deviation, 0.2).tolist() == [True, False, True, False]
     rng = np.random.default_rng(0)
     points = rng.uniform(-40, 40, (3000, 3))
     noise = rng.normal(size=3000)
     noise[7] = 8.0
-    found = born(noise, np.ones(3000), points, APART_A, math.inf, 0.0)  # without a dose the spread of all points is the measure
+    found = propose_atoms(
+        noise, np.ones(3000), points, APART_A, math.inf, 0.0
+    )  # without a dose the spread of all points is the measure
     np.testing.assert_array_equal(found.positions, points[7:8])
-    assert len(born(noise, np.ones(3000), points, APART_A, 1 / 9, 0.0)) == 0  # counting alone spreads three times as much
+    assert len(propose_atoms(noise, np.ones(3000), points, APART_A, 1 / 9, 0.0)) == 0  # counting alone spreads three times as much
 
 
 def test_candidate_points_are_in_the_particle_and_away_from_atoms(truth, series):
-    points = free_points(truth.positions, APART_A, series)
+    points = candidate_grid(truth.positions, APART_A, series)
     distance = cKDTree(truth.positions).query(points)[0]
     assert APART_A < distance.min() < distance.max() < 3.5
     assert np.abs(points).max() < 4.9
@@ -270,7 +279,7 @@ def copied(state):
 
 @pytest.mark.parametrize(("oversampling", "probe", "stops"), [(1, False, (4, 8)), (2, True, (2, 5, 7))])
 def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling, probe, stops):
-    """Before and after each census, across the change to finer pixels, with a memory, and while probes and views follow."""
+    """Before and after each model selection, across the change to finer pixels, with a memory, while probes and views follow."""
     noisy = counted(first(drifted(truth, "drift"), 8), 3e3)
     start = Atoms("X11", off(truth, 0.1)[1:])
     lot = algorithm(
@@ -280,7 +289,7 @@ def test_an_interrupted_fit_goes_on_with_equal_bits(truth, oversampling, probe, 
     for iterate in lot.reconstruct(noisy, context(3, start=start)):
         whole.append(iterate)
         states.append(copied(iterate.state))
-    assert len({len(one.atoms) for one in whole}) > 1, "no census changed the atoms: the test would show nothing"
+    assert len({len(one.atoms) for one in whole}) > 1, "no model selection changed the atoms: the test would show nothing"
     assert any(len(states[stop - 1]["lbfgs_steps"]) for stop in stops)
     for stop in stops:
         rest = list(lot.reconstruct(noisy, context(3, start=start, resumed=states[stop - 1])))
