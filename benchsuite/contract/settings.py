@@ -121,7 +121,7 @@ class Imperfections(Params):
     )
 
     def any(self) -> bool:
-        """Whether there are any."""
+        """Whether any imperfection is switched on."""
         return any((self.drift_A, self.tilt_error_deg, self.background))
 
 
@@ -129,15 +129,15 @@ class Acquisition(Params):
     mode: Literal["adf", "4dstem"] = Field(
         "adf", description="ADF images, or 4D-STEM diffraction patterns with virtual ADF images of the same scan"
     )
-    tilts: Tilts
-    scan: Scan = Field(default_factory=Scan)
+    tilts: Tilts = Field(description="Orientations of the specimen")
+    scan: Scan = Field(default_factory=Scan, description="Probe positions of every scan")
     detector: AnnularDetector | None = Field(
         default_factory=AnnularDetector, description="Annular detector; null for 4D-STEM without virtual ADF images"
     )
-    camera: Camera = Field(default_factory=Camera)
+    camera: Camera = Field(default_factory=Camera, description="Pixelated detector of 4D-STEM")
     dose_e_per_A2: Dose = Field(math.inf, description="Dose in electrons per Å² for the whole tilt series; .inf is noise-free")
-    frozen_phonons: FrozenPhonons | None = None
-    imperfections: Imperfections = Field(default_factory=Imperfections)
+    frozen_phonons: FrozenPhonons | None = Field(None, description="Thermal motion; null for atoms at rest")
+    imperfections: Imperfections = Field(default_factory=Imperfections, description="Drift, tilt errors and background")
 
 
 class VolumeGrid(Params):

@@ -15,8 +15,8 @@ from benchsuite import Acquisition, Microscope, Modality, Params, Positive, Simu
 
 
 class ProjectionParams(Params):
-    width_A: Positive = Field(0.5, description="Standard deviation of the image of an atom.")
-    signal: Positive = Field(1e-5, description="Fraction of the electrons that hydrogen scatters into the detector, at its peak.")
+    width_A: Positive = Field(0.5, description="Standard deviation of the image of an atom")
+    signal: Positive = Field(1e-5, description="Fraction of the electrons that hydrogen scatters into the detector, at its peak")
 
 
 class Projection(Simulator[ProjectionParams]):
