@@ -62,7 +62,7 @@ class ImageStage(Stage):
         return inputs
 
     def code(self) -> dict[str, str]:
-        return class_version(type(self.simulator()), type(self))
+        return class_version(type(self), type(self.simulator()))
 
     def drift_A(self) -> np.ndarray:
         """The (n_focus, 2) shifts of the specimen in the scans of this tilt; an image is shifted later, when it is recorded."""

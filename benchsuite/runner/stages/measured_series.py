@@ -51,10 +51,7 @@ class MeasuredSeriesStage(SeriesSource):
         return {"content": list(measured.content()), "section": section, "modality": self.modality}
 
     def code(self) -> dict[str, str]:
-        stage, versions = type(self), dict[str, str]()
-        for name in self.measured().readers:
-            versions |= class_version(registry.reader(name), stage)
-        return versions
+        return class_version(type(self), *(registry.reader(name) for name in self.measured().readers))
 
     def upstream(self) -> Sequence[Stage]:
         return ()

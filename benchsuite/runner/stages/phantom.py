@@ -47,7 +47,7 @@ class PhantomStage(Stage):
 
     def code(self) -> dict[str, str]:
         spec = self.experiment.specimen
-        versions = class_version(registry.phantom(spec.name), type(self))
+        versions = class_version(type(self), registry.phantom(spec.name))
         return versions if spec.substrate is None else {**versions, **code_version([type(spec.substrate).__module__])}
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
@@ -60,9 +60,10 @@ def truth(folder: Path) -> Atoms:
     return load_atoms(folder / FILE)
 
 
-def class_version(cls: type, stage: type) -> dict[str, str]:
-    """Return the code version of a stage together with that of a registered class, which may live in a plugin file."""
-    registered = code_version([cls.__module__])
-    if cls.__module__ not in registered:
-        registered = file_version(registry.source_file(cls))
-    return {**code_version([stage.__module__]), **registered}
+def class_version(stage: type, *classes: type) -> dict[str, str]:
+    """Return the code version of a stage together with that of registered classes, which may live in plugin files."""
+    versions = code_version([stage.__module__, *(cls.__module__ for cls in classes)])
+    for cls in classes:
+        if cls.__module__ not in versions:
+            versions |= file_version(registry.source_file(cls))
+    return versions

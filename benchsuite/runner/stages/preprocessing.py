@@ -69,7 +69,7 @@ class _Step(SeriesSource):
         return self.algorithm().preprocessed_shape(self.source.shape(), self.grid())
 
     def code(self) -> dict[str, str]:
-        return class_version(type(self.algorithm()), type(self))
+        return class_version(type(self), type(self.algorithm()))
 
     def preprocess(self, folder: Path, series: TiltSeries, tilt: int | None = None) -> None:
         """Run the step and store what it makes. Raises CellFailure where it refuses the series, or answers with nan."""

@@ -55,7 +55,7 @@ class ReconstructionStage(Stage):
         return (self.source,) if self.initial is None else (self.source, self.initial)
 
     def code(self) -> dict[str, str]:
-        return class_version(registry.reconstructor(self.cell.reconstructor.name), type(self))
+        return class_version(type(self), registry.reconstructor(self.cell.reconstructor.name))
 
     def cost(self) -> Cost:
         return self.algorithm().cost(self.source.shape(), self.grid())

@@ -48,8 +48,7 @@ class ScoresStage(Stage):
         return (self.match, reconstruction, recorded, *of_truth, *self.halves, *preprocessed)
 
     def code(self) -> dict[str, str]:
-        versions = [class_version(registry.metric(spec.name), type(self)) for spec in self.metrics]
-        return {name: version for found in versions for name, version in found.items()}
+        return class_version(type(self), *(registry.metric(spec.name) for spec in self.metrics))
 
     def make(self, folder: Path, sources: Sequence[Path], bench: Bench) -> None:
         scored = self._scored(sources)
