@@ -27,13 +27,7 @@ class Projection(Simulator[ProjectionParams]):
     caveat = "Images by the projection engine: no probe, no depth of field, no thermal motion."
 
     def simulate(
-        self,
-        atoms: Atoms,
-        rotation: np.ndarray,
-        microscope: Microscope,
-        simulation: Simulation,
-        acquisition: Acquisition,
-        **more: Any,
+        self, atoms: Atoms, rotation: np.ndarray, microscope: Microscope, simulation: Simulation, acquisition: Acquisition, **_: Any
     ) -> dict[Modality, np.ndarray]:
         (ny, nx), step = acquisition.scan.positions, acquisition.scan.step_A
         x, y, _z = (atoms.positions @ rotation.T).T

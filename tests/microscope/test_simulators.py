@@ -57,7 +57,7 @@ def test_simulator_contract(name):
 def test_example_simulator_contract():
     assert registry.load_plugin(EXAMPLE) == ["projection"]
     contract_suite.check_simulator(registry.simulator("projection"))
-    assert len(EXAMPLE.read_text().splitlines()) <= 45
+    assert len(EXAMPLE.read_text().splitlines()) <= 40
 
 
 def test_contract_suite_refuses_a_mirrored_image():
