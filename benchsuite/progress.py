@@ -129,28 +129,10 @@ class Progress:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-SHOWN = {  # scores on the line of a cell, where it has them
-    "rmsd_pm": "RMSD {:.2f} pm",
-    "tracing_error_pct": "tracing error {:.2f} %",
-    "classification_rate_pct": "classified {:.1f} %",
-    "phase_correlation": "phase correlation {:.3f}",
-    "slice_correlation": "of the worst slice {:.3f}",
-    "reconstruct_s": "{:.1f} s",
-}
-WITHOUT_TRUTH = {
-    "n_traced": "{} atoms traced",
-    "r_factor": "R-factor {:.3f}",
-    "resolution_half_sets_A": "half sets agree to {:.2f} Å",
-    "reconstruct_s": SHOWN["reconstruct_s"],
-}
-
-
 def _line(event: Mapping[str, Any]) -> str:
-    row = event["row"]
     start = f"cell {event['cell']}  {event['reconstructor']:<10} {event['status']:<11}"
     if event["status"] != "ok":
         return f"{start} {event['reason']}"
-    shown = SHOWN if "n_true" in row else WITHOUT_TRUTH
-    parts = [text.format(row[key]) for key, text in shown.items() if key in row]
+    parts = [f"{title} {value:.4g} {unit}".rstrip() for title, value, unit in event["scores"]]
     remark = f" ({event['reason']})" if event["reason"] else ""
     return f"{start} {', '.join(parts)}{remark}"

@@ -34,8 +34,8 @@ from benchsuite.physics.gaussians.shapes import tabulated
 
 log = logging.getLogger(__name__)
 
-ALONG = 4  # groups of probes along an axis, each an independent estimate of F
-ESTIMATES = 400  # at least; the inverse of a mean of few is too large: the bound of 223 atoms by 1% with 320
+GROUPS_PER_AXIS = 4  # groups of probes along an axis, each an independent estimate of F
+MIN_ESTIMATES = 400  # at least; the inverse of a mean of few is too large: the bound of 223 atoms by 1% with 320
 SEED = 20  # of the random signs, so that all methods on a series have the same bound
 
 
@@ -90,15 +90,15 @@ def least_variances(truth: Atoms, series: TiltSeries, params: CramerRaoParams) -
     """
     elements = sorted(set(truth.get_chemical_symbols()))
     found = [tabulated(element, series.optics.energy_keV) for element in elements]
-    kinds = np.array([elements.index(symbol) for symbol in truth.get_chemical_symbols()])
-    weight = np.array([weight for _, weight in found])[kinds]
+    element_index = np.array([elements.index(symbol) for symbol in truth.get_chemical_symbols()])
+    weight = np.array([weight for _, weight in found])[element_index]
     atoms = Orbitals(truth.positions, weight, np.full(len(truth), 2 * params.thermal_rms_A**2))
     tilts, foci = series.data.shape[:2]
     views = [View(rotation, focus, np.zeros(3), np.zeros(2)) for rotation in series.rotations for focus in range(foci)]
     shapes = [shape for shape, _ in found]
     model = PatternModel(series, Grid.over(series), shapes, params.slice_A, window_A=params.window_A, threads=thread_count())
-    along = max(ALONG, math.ceil(math.sqrt(ESTIMATES / (tilts * foci))))
-    known = model.information(atoms, views, np.random.default_rng(SEED), along, kinds)
+    along = max(GROUPS_PER_AXIS, math.ceil(math.sqrt(MIN_ESTIMATES / (tilts * foci))))
+    known = model.information(atoms, views, np.random.default_rng(SEED), along, element_index)
     factors = np.full((len(atoms), 5), 1 / math.sqrt(series.electrons_per_position))
     return np.einsum("nii->n", covariance(known.blocks, factors)[:, :3, :3])
 

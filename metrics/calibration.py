@@ -15,7 +15,7 @@ from benchsuite.columns import Column
 from benchsuite.contract.metric import Metric, Scored
 from benchsuite.params import Params
 
-STATED = "uncertainty_pm"  # array (n, 3) of an answer's atoms: standard deviations along x, y, z, inf or nan where not known
+STATED_DEVIATIONS = "uncertainty_pm"  # array (n, 3): standard deviations along x, y, z, inf or nan where unknown
 
 
 class Calibration(Metric[Params]):
@@ -49,10 +49,10 @@ class Calibration(Metric[Params]):
 def errors_pm(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
     """Return found − true and the stated standard deviations (n, 3) of matched atoms, along the axes of the answer."""
     truth, traced = scored.truth, scored.traced
-    if truth is None or traced is None or STATED not in traced.arrays:
+    if truth is None or traced is None or STATED_DEVIATIONS not in traced.arrays:
         return np.empty((0, 3)), np.empty((0, 3))
     true, found = scored.pairs.T
     error = 100 * (traced.positions[found] - truth.positions[true]) @ scored.rotation
-    stated = np.asarray(traced.arrays[STATED], dtype=np.float64).reshape(-1, 3)[found]
+    stated = np.asarray(traced.arrays[STATED_DEVIATIONS], dtype=np.float64).reshape(-1, 3)[found]
     known = (np.isfinite(stated) & (stated >= 0)).all(axis=1)
     return error[known], stated[known]

@@ -31,15 +31,15 @@ from benchsuite.metrics.tracing.classify import PARTICLE_BLUR_A, otsu_threshold
 from benchsuite.params import Params
 from benchsuite.physics.rotations import rotation_from_vector
 
-STEP_DEG = 2.5
-STRONG = 0.25  # least structure factor of a reflection, over the number of strong sites
-COARSE_PER_A, FINEST_PER_A = 0.75, 1.5  # reflections of the search and of the fit
-REACH_PER_A = 0.045  # how far a peak is felt in the search: what half a step moves the outermost reflection, and half as much
-ROUNDS = ((0.5, 0.05), (0.75, 0.03), (1.0, 0.02), (1.5, 0.02), (1.5, 0.015))  # (highest frequency, farthest peak), 1/Å
-CANDIDATES = 5
-FEWEST_PEAKS = 6  # pairs ±k
+ORIENTATION_STEP_DEG = 2.5
+MIN_STRUCTURE_FACTOR = 0.25  # least structure factor of a reflection, over the number of strong sites
+SEARCH_LIMIT_PER_A, FIT_LIMIT_PER_A = 0.75, 1.5  # reflections of the search and of the fit
+PEAK_RADIUS_PER_A = 0.045  # how far a peak is felt in the search: what half a step moves the outermost reflection, and half as much
+FIT_SCHEDULE = ((0.5, 0.05), (0.75, 0.03), (1.0, 0.02), (1.5, 0.02), (1.5, 0.015))  # (highest frequency, farthest peak), 1/Å
+MAX_CANDIDATES = 5
+MIN_PEAKS = 6  # pairs ±k
 CELL_STEP_A, SITE_SIGMA_A = 0.2, 0.5  # of the averaged cell, and the blur under which it is compared
-MOST_VOXELS = 192  # along an axis: the centre of a larger volume is enough
+MAX_VOXELS = 192  # along an axis: the centre of a larger volume is enough
 
 
 class LatticeErrors(Metric[Params]):
@@ -126,7 +126,7 @@ def find_lattice(volume: Volume, lattice_A: float, basis: np.ndarray) -> Lattice
     """
     part = middle(volume)
     peaks = bragg_peaks(spectral_amplitude(part.data, part.voxel_A))
-    hkl = reflections(lattice_A, basis, FINEST_PER_A)
+    hkl = reflections(lattice_A, basis, FIT_LIMIT_PER_A)
     best: Fit | None = None
     for orientation in search(peaks, hkl, lattice_A):
         fitted = fit_cell(peaks, hkl, orientation / lattice_A)
@@ -142,7 +142,7 @@ def middle(volume: Volume) -> Volume:
     """Return at most 192 voxels along each axis about the centre (index N//2 stays the centre)."""
     cuts = []
     for count in volume.data.shape:
-        side = min(count, MOST_VOXELS)
+        side = min(count, MAX_VOXELS)
         cuts.append(slice(count // 2 - side // 2, count // 2 - side // 2 + side))
     return Volume(volume.data[tuple(cuts)], volume.voxel_A)
 
@@ -152,10 +152,10 @@ def reflections(lattice_A: float, basis: np.ndarray, highest_per_A: float) -> np
     most = int(highest_per_A * lattice_A)
     hkl = np.array([h for h in itertools.product(range(-most, most + 1), repeat=3) if any(h)], dtype=np.float64)
     hkl = hkl[np.linalg.norm(hkl, axis=1) <= highest_per_A * lattice_A]
-    return hkl[np.abs(np.exp(-2j * np.pi * hkl @ basis.T).mean(axis=1)) > STRONG]
+    return hkl[np.abs(np.exp(-2j * np.pi * hkl @ basis.T).mean(axis=1)) > MIN_STRUCTURE_FACTOR]
 
 
-def orientations(step_deg: float = STEP_DEG) -> np.ndarray:
+def orientations(step_deg: float = ORIENTATION_STEP_DEG) -> np.ndarray:
     """Return (n, 3, 3) rotations, none farther than about half a step from any orientation of a cube."""
     from scipy.spatial.transform import Rotation
 
@@ -168,10 +168,10 @@ def orientations(step_deg: float = STEP_DEG) -> np.ndarray:
 
 def search(peaks: Peaks, hkl: np.ndarray, lattice_A: float) -> np.ndarray:
     """Return the (5, 3, 3) orientations whose reflections come nearest to peaks, best first; none without peaks."""
-    used = np.linalg.norm(peaks.k_per_A, axis=1) < COARSE_PER_A + REACH_PER_A
+    used = np.linalg.norm(peaks.k_per_A, axis=1) < SEARCH_LIMIT_PER_A + PEAK_RADIUS_PER_A
     if not used.any():
         return np.empty((0, 3, 3))
-    near = hkl[np.linalg.norm(hkl, axis=1) <= COARSE_PER_A * lattice_A]
+    near = hkl[np.linalg.norm(hkl, axis=1) <= SEARCH_LIMIT_PER_A * lattice_A]
     near = near[[tuple(h) > (0, 0, 0) for h in near]] / lattice_A  # one of each pair
     felt, step = proximity(peaks.k_per_A[used], np.log(peaks.contrast[used]))
     turned, centre = orientations(), len(felt) // 2
@@ -179,7 +179,7 @@ def search(peaks: Peaks, hkl: np.ndarray, lattice_A: float) -> np.ndarray:
     for k in near:
         index = np.rint(turned @ k / step).astype(int) + centre
         score += felt[index[:, 0], index[:, 1], index[:, 2]]
-    return turned[np.argsort(-score, kind="stable")[:CANDIDATES]]
+    return turned[np.argsort(-score, kind="stable")[:MAX_CANDIDATES]]
 
 
 def proximity(k: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
@@ -187,15 +187,15 @@ def proximity(k: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
 
     A point has the weight of the nearest peak, falling to 0 at the reach.
     """
-    step = REACH_PER_A / 3
-    half = int((COARSE_PER_A + 2 * REACH_PER_A) / step) + 5
+    step = PEAK_RADIUS_PER_A / 3
+    half = int((SEARCH_LIMIT_PER_A + 2 * PEAK_RADIUS_PER_A) / step) + 5
     felt = np.zeros((2 * half + 1,) * 3)
     around = np.array(list(itertools.product(range(-3, 4), repeat=3)))
     for sign in (1, -1):
         nearest = np.rint(sign * k / step).astype(int)
         index = nearest[:, None] + around
         distance = np.linalg.norm(index * step - sign * k[:, None], axis=2)
-        value = weight[:, None] * np.maximum(0.0, 1 - distance / REACH_PER_A)
+        value = weight[:, None] * np.maximum(0.0, 1 - distance / PEAK_RADIUS_PER_A)
         np.maximum.at(felt, tuple(np.moveaxis(index + half, -1, 0)), value)
     return felt, step
 
@@ -218,14 +218,14 @@ def fit_cell(peaks: Peaks, hkl: np.ndarray, start: np.ndarray) -> Fit | None:
     from scipy.spatial import cKDTree
 
     tree, reciprocal = cKDTree(peaks.k_per_A), start
-    for highest, farthest in ROUNDS:
+    for highest, farthest in FIT_SCHEDULE:
         predicted = hkl @ reciprocal.T
         some = np.linalg.norm(predicted, axis=1) <= highest
         nearest = tree.query(predicted[some], distance_upper_bound=farthest)
         found = np.isfinite(np.asarray(nearest[0]))
         h, index = hkl[some][found], np.asarray(nearest[1])[found]
         spread = np.linalg.svd(h, compute_uv=False) if len(h) else np.zeros(3)
-        if len(h) < FEWEST_PEAKS or spread[-1] < 0.1 * spread[0]:
+        if len(h) < MIN_PEAKS or spread[-1] < 0.1 * spread[0]:
             return None
         reciprocal = np.linalg.lstsq(h, peaks.k_per_A[index], rcond=None)[0].T
     return Fit(reciprocal, h, index, float(np.log(peaks.contrast[index]).sum()))

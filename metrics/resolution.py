@@ -17,7 +17,7 @@ from benchsuite.data import Grid, Volume
 from benchsuite.metrics.tracing.gaussians import add_gaussians
 from benchsuite.params import Params
 
-AGAINST_TRUTH, BETWEEN_HALVES = 0.5, 0.143  # thresholds of the correlation
+TRUTH_THRESHOLD, HALF_SET_THRESHOLD = 0.5, 0.143  # thresholds of the correlation
 ATOM_SIGMA_A = 0.4  # width of the atoms in the reference volume; the correlation of a shell hardly depends on it
 RESOLUTION = Margin(0.02, 0.01)
 
@@ -39,7 +39,7 @@ class TruthFSC(Metric[Params]):
             return Scores({})
         frequency, shells = fsc_against_truth(scored.volume, scored.specimen, scored.shift_A)
         curves = {"fsc_frequency": frequency, "fsc_correlation": shells}
-        return Scores({"resolution_fsc_A": resolution_at(frequency, shells, AGAINST_TRUTH)}, curves)
+        return Scores({"resolution_fsc_A": resolution_at(frequency, shells, TRUTH_THRESHOLD)}, curves)
 
 
 class HalfSetFSC(Metric[Params]):
@@ -60,7 +60,7 @@ class HalfSetFSC(Metric[Params]):
             return Scores({})
         frequency, shells = fourier_shell_correlation(volumes[0].data, volumes[1].data, volumes[0].voxel_A)
         curves = {"fsc_half_sets_frequency": frequency, "fsc_half_sets_correlation": shells}
-        return Scores({"resolution_half_sets_A": resolution_at(frequency, shells, BETWEEN_HALVES)}, curves)
+        return Scores({"resolution_half_sets_A": resolution_at(frequency, shells, HALF_SET_THRESHOLD)}, curves)
 
 
 def fsc_against_truth(volume: Volume, specimen: Atoms, shift_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,9 +32,9 @@ from benchsuite.metrics.tracing.peak_fit import parabola, windows
 from benchsuite.params import Params
 
 BLUR_A = 0.4
-LEVEL = 0.3
-CHUNK = 1 << 16  # sites at a time
-FOR_BACKGROUND = 4096  # sites are enough
+MIN_RELATIVE_HEIGHT = 0.3
+SITES_AT_A_TIME = 1 << 16  # sites at a time
+BACKGROUND_SITES = 4096  # sites are enough
 FIGURE = "spectral_amplitude"  # with which a scenario asks for these scores in its summary
 
 
@@ -95,7 +95,12 @@ class Sites:
 
 
 def find_sites(
-    volume: Volume, positions: np.ndarray, *, bound_A: float | None = None, level: float = LEVEL, blur_A: float = BLUR_A
+    volume: Volume,
+    positions: np.ndarray,
+    *,
+    bound_A: float | None = None,
+    level: float = MIN_RELATIVE_HEIGHT,
+    blur_A: float = BLUR_A,
 ) -> Sites:
     """Judge sites at positions (n, 3) in Å by the rules above."""
     from scipy.ndimage import gaussian_filter
@@ -128,7 +133,7 @@ def half_distance(positions: np.ndarray) -> float:
 
 def climb(data: np.ndarray, voxels: np.ndarray) -> np.ndarray:
     """Return the (n, 3) voxels of the local maxima to which the steepest ascent over 26 neighbours leads from voxels (n, 3)."""
-    parts = [_climb(data, voxels[start : start + CHUNK]) for start in range(0, len(voxels), CHUNK)]
+    parts = [_climb(data, voxels[start : start + SITES_AT_A_TIME]) for start in range(0, len(voxels), SITES_AT_A_TIME)]
     return np.concatenate(parts) if parts else voxels
 
 
@@ -159,4 +164,4 @@ def around(data: np.ndarray, voxels: np.ndarray, radius: float) -> float:
     """Return the median of the values within a radius (voxels) of any of the voxels (n, 3)."""
     offsets = cube_offsets(int(np.ceil(min(radius, max(data.shape)))))
     offsets = offsets[(offsets**2).sum(axis=1) <= radius**2]
-    return float(np.median(windows(data, voxels[:: -(-len(voxels) // FOR_BACKGROUND)], offsets)))
+    return float(np.median(windows(data, voxels[:: -(-len(voxels) // BACKGROUND_SITES)], offsets)))

@@ -29,14 +29,14 @@ from benchsuite.columns import Column, Margin
 from benchsuite.contract.metric import Metric, Scored, Scores
 from benchsuite.params import Params
 
-CONTRAST = 6.0  # of a peak over the root mean square of its surroundings
-OVER_SHELL = 4.0  # of a peak over the mean amplitude at its frequency
+MIN_PEAK_CONTRAST = 6.0  # of a peak over the root mean square of its surroundings
+MIN_SHELL_CONTRAST = 4.0  # of a peak over the mean amplitude at its frequency
 WINDOW_VARIANCE = 0.67  # voxels², of a peak as sharp as the window lets it: 0.72 on a voxel, 0.62 between two
-NEAR, FAR = 2, 4  # voxels: the surroundings are what is farther than the one and not than the other along some axis
-EPSILON = 1e-5  # of the strongest voxel: below are the rounding errors of float32
-LOWEST_PER_A = 0.1  # longer periods are the outline of the particle
-MOST_PIXELS = 256  # of a projection kept for a figure
-HIGHEST_PER_A = 2.0
+INNER_VOXELS, OUTER_VOXELS = 2, 4  # the surroundings of a peak are farther than the one and within the other, along some axis
+MIN_RELATIVE_AMPLITUDE = 1e-5  # of the strongest voxel: below are the rounding errors of float32
+MIN_FREQUENCY_PER_A = 0.1  # longer periods are the outline of the particle
+MAX_PIXELS = 256  # of a projection kept for a figure
+MAX_FREQUENCY_PER_A = 2.0
 
 
 class Spectrum(Metric[Params]):
@@ -120,28 +120,34 @@ class Peaks:
     contrast: np.ndarray
 
 
-def bragg_peaks(spectrum: SpectralAmplitude, contrast: float = CONTRAST) -> Peaks:
+def bragg_peaks(spectrum: SpectralAmplitude, contrast: float = MIN_PEAK_CONTRAST) -> Peaks:
     """Return the peaks of the amplitude, strongest contrast first. Positions are those of parabolas through its logarithm."""
     from scipy.ndimage import maximum_filter, uniform_filter
 
-    left = _inverted(_inverted(spectrum.half[..., FAR:0:-1], 0), 1)  # Friedel's mates, so that k_x = 0 is no border
+    left = _inverted(_inverted(spectrum.half[..., OUTER_VOXELS:0:-1], 0), 1)  # Friedel's mates, so that k_x = 0 is no border
     wide = np.concatenate([left, spectrum.half], axis=2).astype(np.float32)
     modes: list[Literal["wrap", "nearest"]] = ["wrap", "wrap", "nearest"]
-    outer, inner = (2 * reach + 1 for reach in (FAR, NEAR))
+    outer, inner = (2 * reach + 1 for reach in (OUTER_VOXELS, INNER_VOXELS))
     sums = [np.asarray(uniform_filter(wide * wide, side, mode=modes)) * side**3 for side in (outer, inner)]
     around = np.sqrt(np.maximum(sums[0] - sums[1], 0.0) / (outer**3 - inner**3))
-    high = (wide == maximum_filter(wide, 3, mode=modes)) & (wide > contrast * around) & (wide > EPSILON * wide.max(initial=0.0))
-    found = np.argwhere(high[..., FAR:] & (spectrum.half > OVER_SHELL * shell_mean(spectrum))) + np.array([0, 0, FAR])
+    high = (
+        (wide == maximum_filter(wide, 3, mode=modes))
+        & (wide > contrast * around)
+        & (wide > MIN_RELATIVE_AMPLITUDE * wide.max(initial=0.0))
+    )
+    found = np.argwhere(high[..., OUTER_VOXELS:] & (spectrum.half > MIN_SHELL_CONTRAST * shell_mean(spectrum))) + np.array(
+        [0, 0, OUTER_VOXELS]
+    )
     sharp, variance = _vertex(wide, found)
     count = np.array(spectrum.shape)
     width = (count * spectrum.voxel_A)[::-1]
-    sharp -= [0, 0, FAR]
+    sharp -= [0, 0, OUTER_VOXELS]
     k = np.where(sharp > (count - 1) // 2, sharp - count, sharp)[:, ::-1] / width
     radius = np.linalg.norm(k, axis=1)
     far = (
-        (radius > LOWEST_PER_A)
+        (radius > MIN_FREQUENCY_PER_A)
         & (radius < 0.5 / spectrum.voxel_A)
-        & ((found[:, 2] > FAR) | (k[:, 2] > 0) | ((k[:, 2] == 0) & (k[:, 1] > 0)))
+        & ((found[:, 2] > OUTER_VOXELS) | (k[:, 2] > 0) | ((k[:, 2] == 0) & (k[:, 1] > 0)))
     )
     k, places = k[far], tuple(found[far].T)
     ratio = wide[places] / np.maximum(around[places], np.finfo(np.float32).tiny)
@@ -191,7 +197,7 @@ def curves_of(amplitude: SpectralAmplitude) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for axis, name in ((2, "x"), (1, "y"), (0, "z")):
         frequency, mean = amplitude.along(axis)
-        kept = frequency <= HIGHEST_PER_A
+        kept = frequency <= MAX_FREQUENCY_PER_A
         found[f"spectrum_{name}_per_A"] = frequency[kept].astype(np.float32)
         found[f"spectrum_{name}"] = mean[kept].astype(np.float32)
     for normal, name in ((0, "xy"), (1, "xz"), (2, "yz")):
@@ -207,8 +213,8 @@ def curves_of(amplitude: SpectralAmplitude) -> dict[str, np.ndarray]:
 def _central(image: np.ndarray, axis: int, voxel_A: float) -> tuple[np.ndarray, float]:
     """Return an image cut to frequencies below the highest and binned along one axis, and the frequency at its edge (1/Å)."""
     count = image.shape[axis]
-    half = min(count // 2, int(HIGHEST_PER_A * count * voxel_A))
-    factor = -(-2 * half // MOST_PIXELS) if half else 1
+    half = min(count // 2, int(MAX_FREQUENCY_PER_A * count * voxel_A))
+    factor = -(-2 * half // MAX_PIXELS) if half else 1
     half -= half % factor  # bins of the factor, none across the middle
     part = np.take(image, np.arange(count // 2 - half, count // 2 + half) if half else [0], axis=axis)
     shape = (*part.shape[:axis], -1, factor, *part.shape[axis + 1 :])

@@ -12,8 +12,8 @@ from benchsuite.metrics.positions import POSITION
 from benchsuite.params import Params
 
 BIN_A = 0.05
-LONGEST_A = 10.0
-BOND_FACTOR = 1.25
+MAX_DISTANCE_A = 10.0
+MAX_BOND_FACTOR = 1.25
 
 
 class Structure(Metric[Params]):
@@ -50,7 +50,9 @@ def bond_scores(matched: Matched) -> dict[str, float]:
     return {"bond_length_error_pm": 100 * bond_length_error_A(true[i], matched.positions_found[j], true)}
 
 
-def pair_distribution(positions: np.ndarray, longest_A: float = LONGEST_A, bin_A: float = BIN_A) -> tuple[np.ndarray, np.ndarray]:
+def pair_distribution(
+    positions: np.ndarray, longest_A: float = MAX_DISTANCE_A, bin_A: float = BIN_A
+) -> tuple[np.ndarray, np.ndarray]:
     """Return (distance in Å, neighbours per atom and Å) of positions (n, 3). Not normalised by a density: a cluster has none."""
     from scipy.spatial import cKDTree
 
@@ -73,7 +75,7 @@ def bond_length_error_A(truth: np.ndarray, traced: np.ndarray, all_true: np.ndar
     if len(truth) < 2:
         return float("nan")
     nearest = float(np.median(np.asarray(cKDTree(all_true).query(all_true, k=2)[0])[:, 1]))
-    pairs = cKDTree(truth).query_pairs(BOND_FACTOR * nearest, output_type="ndarray")
+    pairs = cKDTree(truth).query_pairs(MAX_BOND_FACTOR * nearest, output_type="ndarray")
     if len(pairs) == 0:
         return float("nan")
     a, b = pairs.T

@@ -23,15 +23,16 @@ def lines_of(cells, statuses, seconds_each=1.0):
     with Progress(cells, Console(file=text, width=80), Tally(cells, clock)) as progress:
         for number, status in enumerate(statuses):
             clock.now += seconds_each
-            row = {"rmsd_pm": 5.0}
-            told = {"cell": f"{number:04d}", "status": status, "reason": "", "reconstructor": "RESIRE", "row": row}
-            progress.listen({"event": "cell", **told})
+            scores = [("RMSD", 5.0, "pm"), ("R-factor", 0.1234567, "")]
+            event = {"cell": f"{number:04d}", "status": status, "reason": "", "reconstructor": "RESIRE", "scores": scores}
+            progress.listen({"event": "cell", **event})
     return text.getvalue().splitlines()
 
 
 def test_few_cells_have_a_line_each():
     lines = lines_of(3, ["ok", "error", "ok"])
     assert [line[:9] for line in lines[:3]] == ["cell 0000", "cell 0001", "cell 0002"]
+    assert lines[0].endswith("RMSD 5 pm, R-factor 0.1235")
     assert lines[3:] == ["3 of 3 cells, 2 ok, 1 error; 3 s"]
 
 
@@ -66,7 +67,7 @@ def test_bars_show_the_whole_and_what_runs():
         progress.listen({"event": "iteration", "iteration": 3, "total": 12, "task": "scores 0007 MSET"})
         progress.listen({"event": "begin", "stages": 7, "task": "image 0008 1/2"})
         progress.listen({"event": "made", "stage": "image", "per_tilt": True, "task": "image 0008 1/2"})
-        told = {"cell": "0001", "status": "error", "reason": "no luck", "reconstructor": "SIRT", "row": {}}
+        told = {"cell": "0001", "status": "error", "reason": "no luck", "reconstructor": "SIRT", "scores": []}
         progress.listen({"event": "cell", **told})
         progress._bars.refresh()
     shown = text.getvalue()

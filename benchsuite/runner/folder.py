@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import threading
 import time
@@ -20,13 +21,14 @@ from benchsuite.contract.algorithm import Algorithm
 from benchsuite.errors import BenchsuiteError
 from benchsuite.forward_models import shared_forward_model
 from benchsuite.provenance import provenance
-from benchsuite.results import CELLS_FOLDER, FORMAT, RUN_FILE, read_sealed, sealed_text, write_table
+from benchsuite.results import CELLS_FOLDER, COSTS, FORMAT, RUN_FILE, read_sealed, sealed_text, write_table
 from benchsuite.scenario import Cell, Loaded
 from benchsuite.scenario.metrics import columns_of
 from benchsuite.storage import json_safe
 from benchsuite.store import Store
 
 SCENARIO_FILE = "scenario.yaml"
+SHOWN_SCORES = 4  # on the progress line of a cell without headline scores
 
 
 class RunFolder:
@@ -101,6 +103,14 @@ class RunFolder:
             self.rows[cell.id] = dict(row)
             if time.monotonic() > self._next_table_s:
                 self.write_table()
+
+    def shown_scores(self, row: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+        """Return (title, value, unit) of the scores for the progress line of a cell: headline scores, or else the first others."""
+        present = [column for column in self.columns if math.isfinite(row.get(column.name, math.nan))]
+        headline = [column for column in present if column.role == "headline"]
+        chosen = headline or [column for column in present if column.role == "score"][:SHOWN_SCORES]
+        costs = [column for column in COSTS if column.unit == "s" and column.name in row]
+        return [(column.title, row[column.name], column.unit) for column in (*chosen, *costs)]
 
     def write_table(self) -> None:
         """Write results.csv with the cells that have ended, in order."""

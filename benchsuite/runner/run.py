@@ -125,7 +125,7 @@ class Recorder:
             row["peak_memory_mb"] = outcome["peak_memory_bytes"] / 1e6
         self.folder.finish_cell(cell, row, _keys(graph, outcome, store), outcome.get("log", ""))
         about = {key: row[key] for key in ("cell", "status", "reason", "reconstructor")}
-        self.session.listen({"event": "cell", **about, "row": row, "cached": cached})
+        self.session.listen({"event": "cell", **about, "scores": self.folder.shown_scores(row), "cached": cached})
         self.statuses[cell.id] = row["status"]
 
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from benchsuite.physics.rotations import nearest_rotation
 
-LARGEST_CUTOFF_A = 1.2
-ROUNDS = 20
+MAX_CUTOFF_A = 1.2
+MAX_ITERATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def match(
     cutoff = cutoff_A or default_cutoff(truth)
     rotation, shift = np.eye(3), _coarse_shift(truth, traced, cutoff)
     pairs = assign(truth, traced - shift, cutoff)
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ITERATIONS):
         if len(pairs[0]) == 0:
             break
         before = pairs
@@ -61,8 +61,8 @@ def default_cutoff(truth: np.ndarray) -> float:
     from scipy.spatial import cKDTree
 
     if len(truth) < 2:
-        return LARGEST_CUTOFF_A
-    return min(LARGEST_CUTOFF_A, 0.5 * float(np.median(np.asarray(cKDTree(truth).query(truth, k=2)[0])[:, 1])))
+        return MAX_CUTOFF_A
+    return min(MAX_CUTOFF_A, 0.5 * float(np.median(np.asarray(cKDTree(truth).query(truth, k=2)[0])[:, 1])))
 
 
 def assign(truth: np.ndarray, traced: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,8 @@ from benchsuite.contract.metric import Matched
 from benchsuite.data import is_atom
 from benchsuite.metrics.matching.match import match
 
-TRACED = "traced"  # outcome of an atom beside which there is no truth
-OUTCOME = "U14"  # as wide as the longest outcome
+UNJUDGED_OUTCOME = "traced"  # outcome of an atom beside which there is no truth
+OUTCOME_DTYPE = "U14"  # as wide as the longest outcome
 
 
 def match_atoms(
@@ -52,7 +52,7 @@ def in_frame(
 def unmatched(traced: Atoms) -> Matched:
     """Return traced atoms beside which there is no truth."""
     marked, nothing = traced.copy(), np.empty(0, dtype=int)
-    outcomes = np.where(is_atom(traced), TRACED, "non_atom")
+    outcomes = np.where(is_atom(traced), UNJUDGED_OUTCOME, "non_atom")
     _mark(marked, nothing, nothing, nothing, ("", ""), outcomes)
     return Matched(truth=None, traced=marked, positions_found=traced.positions.copy())
 
@@ -68,7 +68,7 @@ def as_found(matched: Matched) -> Atoms:
 def _mark(
     atoms: Atoms, index: np.ndarray, right: np.ndarray, distance: np.ndarray, words: tuple[str, str], otherwise: np.ndarray
 ) -> None:
-    outcome, displacement = otherwise.astype(OUTCOME), np.full(len(atoms), np.nan)
+    outcome, displacement = otherwise.astype(OUTCOME_DTYPE), np.full(len(atoms), np.nan)
     outcome[index] = np.where(right, *words)
     displacement[index] = distance
     atoms.set_array("outcome", outcome)

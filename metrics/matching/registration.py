@@ -26,20 +26,20 @@ from benchsuite.data import is_atom, particle_of
 from benchsuite.metrics.matching.match import default_cutoff
 from benchsuite.physics.rotations import is_rotation, nearest_rotation
 
-SAMPLE = 250  # true atoms that starts are tried with
-TRIED = 60  # of them, for a start from a triple
-KEPT = 30  # different starts from triples that are refined
-REFINED = 6  # of all, with all atoms
-SYMMETRIC = 6  # of the best, between which rotations are tried on the best
-SCHEDULE_A = (2.5, 1.8, 1.2)  # cut-offs on the way
-ROUNDS = 8
-ANCHORS = 4  # true atoms next to the centre whose triples are tried
+SAMPLE_ATOMS = 250  # true atoms that starts are tried with
+TRIPLE_SAMPLE_ATOMS = 60  # of them, for a start from a triple
+MAX_STARTS = 30  # different starts from triples that are refined
+MAX_REFINED_POSES = 6  # of all, with all atoms
+SYMMETRY_CANDIDATES = 6  # of the best, between which rotations are tried on the best
+CUTOFF_SCHEDULE_A = (2.5, 1.8, 1.2)  # cut-offs on the way
+MAX_ICP_ITERATIONS = 8
+ANCHOR_ATOMS = 4  # true atoms next to the centre whose triples are tried
 ANCHOR_REACH_A = 6.0  # how far the centres of truth and traced atoms may be apart
 TRIPLE_TOLERANCE_A = 0.5
-WRONG_ELEMENT = 0.5
-SAME_DEG, SAME_A = 5.0, 0.8
-EQUAL = 0.01  # fits nearer than this are equal
-MUCH_BETTER = 0.03
+WRONG_ELEMENT_WEIGHT = 0.5
+SAME_POSE_ANGLE_DEG, SAME_POSE_SHIFT_A = 5.0, 0.8
+FIT_TOLERANCE = 0.01  # fits nearer than this are equal
+MIRROR_FIT_MARGIN = 0.03
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
@@ -67,12 +67,12 @@ class Registration:
     @property
     def ambiguous(self) -> bool:
         """Whether another pose fits as well."""
-        return self.other is not None and self.other.fit > self.best.fit - EQUAL
+        return self.other is not None and self.other.fit > self.best.fit - FIT_TOLERANCE
 
     @property
     def mirror_fits_better(self) -> bool:
         """Whether the mirrored truth fits much better."""
-        return self.mirrored.fit > self.best.fit + MUCH_BETTER
+        return self.mirrored.fit > self.best.fit + MIRROR_FIT_MARGIN
 
 
 def register(truth: Atoms, traced: Atoms, seed: int = 0) -> Registration:
@@ -127,19 +127,19 @@ def _frames() -> list[tuple[tuple[str, str, str], np.ndarray]]:
 
 def _poses(truth: np.ndarray, numbers: np.ndarray, target: _Target) -> list[Pose]:
     """Return poses, the best first."""
-    chosen = target.rng.permutation(len(truth))[:SAMPLE]
+    chosen = target.rng.permutation(len(truth))[:SAMPLE_ATOMS]
     tree, sample = target.tree, truth[chosen]
     centre = np.median(target.atoms.positions, axis=0)
     starts = [(matrix, centre - matrix @ truth.mean(axis=0)) for _, matrix in _frames() if is_rotation(matrix)]
-    starts += _from_triples(truth, sample[:TRIED], target)
+    starts += _from_triples(truth, sample[:TRIPLE_SAMPLE_ATOMS], target)
     judged = _tried(starts, truth, numbers, sample, target, tree)
-    best = judged[:SYMMETRIC]
+    best = judged[:SYMMETRY_CANDIDATES]
     turned = [judged[0].rotation @ (one.rotation.T @ two.rotation) for one, two in itertools.permutations(best, 2)]
     middle = judged[0].applied(truth.mean(axis=0))
     again = [(rotation, middle - rotation @ truth.mean(axis=0)) for rotation in turned]
     judged = sorted([*judged, *_tried(again, truth, numbers, sample, target, tree)], key=lambda pose: -pose.fit)
     refined = []
-    for rotation, shift in _different([(pose.fit, pose.rotation, pose.shift_A) for pose in judged], truth, REFINED):
+    for rotation, shift in _different([(pose.fit, pose.rotation, pose.shift_A) for pose in judged], truth, MAX_REFINED_POSES):
         closest = _closest_points(truth, tree, rotation, shift, target.cutoff_A)
         refined.append(_judged(truth, numbers, target, tree, *closest))
     return sorted(refined, key=lambda pose: -pose.fit)
@@ -156,11 +156,11 @@ def _tried(
     """Return the different poses that some true atoms find from the starts, judged with all atoms, the best first."""
     rough = []
     for rotation, shift in starts:
-        for cutoff in (*SCHEDULE_A, target.cutoff_A):
+        for cutoff in (*CUTOFF_SCHEDULE_A, target.cutoff_A):
             rotation, shift = _closest_points(sample, tree, rotation, shift, cutoff)
         rough.append((_coverage(sample, tree, rotation, shift, target.cutoff_A), rotation, shift))
     rough.sort(key=lambda one: -one[0])
-    judged = [_judged(truth, numbers, target, tree, *one) for one in _different(rough, truth, KEPT)]
+    judged = [_judged(truth, numbers, target, tree, *one) for one in _different(rough, truth, MAX_STARTS)]
     return sorted(judged, key=lambda pose: -pose.fit)
 
 
@@ -182,11 +182,11 @@ def _from_triples(truth: np.ndarray, sample: np.ndarray, target: _Target) -> lis
     """Return the most promising rotations and shifts that carry two bonds of a true atom to two bonds of a traced one."""
     tree, positions = target.tree, target.atoms.positions
     centre = np.median(positions, axis=0)
-    own = cKDTree(truth)
-    anchors = np.atleast_1d(np.asarray(own.query(truth.mean(axis=0), k=min(ANCHORS, len(truth)))[1]))
+    truth_tree = cKDTree(truth)
+    anchors = np.atleast_1d(np.asarray(truth_tree.query(truth.mean(axis=0), k=min(ANCHOR_ATOMS, len(truth)))[1]))
     found = []
     for anchor in anchors:
-        bonds = _two_bonds(truth, own, int(anchor))
+        bonds = _two_bonds(truth, truth_tree, int(anchor))
         if bonds is None:
             continue
         lengths = np.linalg.norm([*bonds, bonds[1] - bonds[0]], axis=1)
@@ -199,7 +199,7 @@ def _from_triples(truth: np.ndarray, sample: np.ndarray, target: _Target) -> lis
                 shift = positions[place] - rotation @ truth[anchor]
                 found.append((_coverage(sample, tree, rotation, shift, 2 * target.cutoff_A), rotation, shift))
     found.sort(key=lambda one: -one[0])
-    return _different(found, truth, KEPT)
+    return _different(found, truth, MAX_STARTS)
 
 
 def _two_bonds(truth: np.ndarray, tree: cKDTree, anchor: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -216,7 +216,7 @@ def _closest_points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit rotation and shift to the nearest pairs within a cut-off, until the pairs stay."""
     before = np.empty(0, dtype=int)
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ICP_ITERATIONS):
         distance, nearest = map(np.asarray, tree.query(truth @ rotation.T + shift, distance_upper_bound=cutoff_A))
         good = np.isfinite(distance)
         if good.sum() < 3 or np.array_equal(nearest, before):
@@ -246,7 +246,7 @@ def _judged(
     back = np.asarray(cKDTree(placed).query(target.atoms.positions)[1])
     pairs = np.flatnonzero(np.isfinite(distance))
     pairs = pairs[back[nearest[pairs]] == pairs]
-    weight = np.where(numbers[pairs] == target.atoms.numbers[nearest[pairs]], 1.0, WRONG_ELEMENT)
+    weight = np.where(numbers[pairs] == target.atoms.numbers[nearest[pairs]], 1.0, WRONG_ELEMENT_WEIGHT)
     total = float((weight * (1 - (distance[pairs] / target.cutoff_A) ** 2)).sum())
     return Pose(rotation, shift, total / (0.5 * (len(truth) + len(target.atoms))))
 
@@ -255,7 +255,7 @@ def _alike(a: Pose, b: Pose, truth: np.ndarray) -> bool:
     """Whether two poses put the truth at nearly the same place."""
     centre = truth.mean(axis=0)
     apart = np.linalg.norm(a.applied(centre) - b.applied(centre))
-    return angle_deg(a.rotation, b.rotation) < SAME_DEG and bool(apart < SAME_A)
+    return angle_deg(a.rotation, b.rotation) < SAME_POSE_ANGLE_DEG and bool(apart < SAME_POSE_SHIFT_A)
 
 
 def placed(specimen: Atoms, traced: Atoms, least_fit: float) -> tuple[Atoms | None, Placement | None, list[str]]:
@@ -296,6 +296,6 @@ def remarks(found: Registration, least_fit: float) -> Sequence[str]:
             f"mirrored: check handedness; the mirror image of the truth fits by {found.mirrored.fit:.3f}, it itself by "
             f"{found.best.fit:.3f}"
         )
-    elif found.mirrored.fit > found.best.fit - EQUAL and found.best.fit >= least_fit:
+    elif found.mirrored.fit > found.best.fit - FIT_TOLERANCE and found.best.fit >= least_fit:
         texts.append(f"its mirror image fits as well ({found.mirrored.fit:.3f}): it does not tell the handedness")
     return texts

@@ -1,4 +1,4 @@
-"""How sure the element of an atom is, from its intensity and the standard deviation that is stated for it.
+"""How certain the element of an atom is, from its intensity and the standard deviation that is stated for it.
 
 A class c of n_c atoms has a mean intensity μ_c and an intrinsic spread s_c, what its atoms differ by beyond what is stated for
 them: s_c² = max(0, variance − typical stated variance). An atom of intensity I ± σ belongs to it with the probability
@@ -16,9 +16,9 @@ import numpy as np
 
 from benchsuite.physics.statistics import robust_deviation
 
-SURE = 0.95
-FAR = 4.0  # standard deviations from every class
-UNKNOWN = 1e6  # times the largest intensity: the deviation of an intensity that is not known
+MIN_CLASS_PROBABILITY = 0.95
+MAX_CLASS_DISTANCE_SIGMAS = 4.0  # standard deviations from every class
+UNKNOWN_DEVIATION = 1e6  # times the largest intensity: the deviation of an intensity that is not known
 
 
 def reconsidered(intensity: np.ndarray, deviation: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,7 +31,7 @@ def reconsidered(intensity: np.ndarray, deviation: np.ndarray, labels: np.ndarra
     if len(labels) == 0:
         return labels, np.empty(0), np.empty(0, dtype=bool)
     largest = float(np.abs(intensity).max()) or 1.0
-    stated = np.clip(np.where(np.isfinite(deviation), deviation, np.inf), 1e-9 * largest, UNKNOWN * largest)
+    stated = np.clip(np.where(np.isfinite(deviation), deviation, np.inf), 1e-9 * largest, UNKNOWN_DEVIATION * largest)
     classes, counts = np.unique(labels, return_counts=True)
     centre, spread = np.array([_centre_and_spread(intensity[labels == c], stated[labels == c]) for c in classes]).T
     width = np.hypot(spread, stated[:, None])
@@ -39,12 +39,12 @@ def reconsidered(intensity: np.ndarray, deviation: np.ndarray, labels: np.ndarra
     logarithm = np.log(counts) - np.log(width) - 0.5 * (away / width) ** 2
     probability = np.exp(logarithm - logarithm.max(axis=1, keepdims=True))
     probability /= probability.sum(axis=1, keepdims=True)
-    everyone, own, best = np.arange(len(labels)), np.searchsorted(classes, labels), probability.argmax(axis=1)
-    towards = (centre[best] - centre[own]) * away[everyone, own] > 0
-    given = np.where(towards, best, own)
-    sure = probability[everyone, given]
-    far = (np.abs(away) > FAR * width).all(axis=1)
-    return classes[given], sure, (sure < SURE) | far
+    atoms, labelled, best = np.arange(len(labels)), np.searchsorted(classes, labels), probability.argmax(axis=1)
+    towards = (centre[best] - centre[labelled]) * away[atoms, labelled] > 0
+    given = np.where(towards, best, labelled)
+    chance = probability[atoms, given]
+    far = (np.abs(away) > MAX_CLASS_DISTANCE_SIGMAS * width).all(axis=1)
+    return classes[given], chance, (chance < MIN_CLASS_PROBABILITY) | far
 
 
 def _centre_and_spread(intensity: np.ndarray, stated: np.ndarray) -> tuple[float, float]:

@@ -26,12 +26,12 @@ from ase import Atoms
 from benchsuite.data import NON_ATOM, Volume
 from benchsuite.metrics.tracing.certainty import reconsidered
 
-HALF_BOX = 2
+PROFILE_HALF_WIDTH = 2
 PARTICLE_BLUR_A = 1.5  # about half the distance of neighbouring heavy atoms
 Mask = Literal["none", "otsu", "particle"]
-APART = 3.5
-LEAST_CONTRAST = 0.1  # of the mean amplitudes of two classes: few atoms of one kind form tight groups by chance
-ITERATIONS = 100
+MIN_ASHMAN_D = 3.5
+MIN_AMPLITUDE_CONTRAST = 0.1  # of the mean amplitudes of two classes: few atoms of one kind form tight groups by chance
+MAX_ITERATIONS = 100
 
 
 def classify(
@@ -91,7 +91,7 @@ def profiles_at(data: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return (n, 125) values of the volume on 5×5×5 points around fractional indices (n, 3), linearly interpolated."""
     from scipy.ndimage import map_coordinates
 
-    axis = np.arange(-HALF_BOX, HALF_BOX + 1)
+    axis = np.arange(-PROFILE_HALF_WIDTH, PROFILE_HALF_WIDTH + 1)
     offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     points = (centres[:, None, :] + offsets).reshape(-1, 3)
     return map_coordinates(data, points.T, order=1, mode="constant").reshape(len(centres), len(offsets)).astype(np.float64)
@@ -107,7 +107,7 @@ def group(
             continue
         labels = k_means(amplitude, classes, rng)
         apart = min(separation(amplitude[labels == c], amplitude[labels == c + 1]) for c in range(classes - 1))
-        if apart > APART:
+        if apart > MIN_ASHMAN_D:
             return nearest_profile(profiles, labels + (species + 1 - classes), species + 1)
     return np.full(len(intensity), species)
 
@@ -117,7 +117,7 @@ def k_means(values: np.ndarray, classes: int, rng: np.random.Generator) -> np.nd
     best, best_error = np.zeros(len(values), dtype=int), np.inf
     for _ in range(10):
         centres = np.sort(rng.choice(values, classes, replace=False))
-        for _ in range(ITERATIONS):
+        for _ in range(MAX_ITERATIONS):
             labels = np.abs(values[:, None] - centres).argmin(axis=1)
             moved = np.array([values[labels == c].mean() if (labels == c).any() else centres[c] for c in range(classes)])
             if np.array_equal(moved, centres):
@@ -133,7 +133,7 @@ def separation(weak: np.ndarray, strong: np.ndarray) -> float:
     """Return Ashman's D of two groups; infinite for two distinct groups without spread, 0 where one is empty or hardly weaker."""
     if len(weak) == 0 or len(strong) == 0:
         return 0.0
-    if weak.mean() > (1 - LEAST_CONTRAST) * strong.mean():
+    if weak.mean() > (1 - MIN_AMPLITUDE_CONTRAST) * strong.mean():
         return 0.0
     spread = np.sqrt(weak.var() + strong.var())
     apart = np.sqrt(2) * abs(strong.mean() - weak.mean())
@@ -142,7 +142,7 @@ def separation(weak: np.ndarray, strong: np.ndarray) -> float:
 
 def nearest_profile(profiles: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Return labels (n,) after moving every atom to the class with the nearest average profile until none changes."""
-    for _ in range(ITERATIONS):
+    for _ in range(MAX_ITERATIONS):
         present = [c for c in range(classes) if (labels == c).any()]
         averages = np.stack([profiles[labels == c].mean(axis=0) for c in present])
         distance = ((profiles[:, None, :] - averages[None]) ** 2).sum(axis=2)

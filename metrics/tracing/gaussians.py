@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-CHUNK = 1 << 22  # voxels evaluated at a time
+VOXELS_AT_A_TIME = 1 << 22  # voxels evaluated at a time
 
 
 def cube_offsets(half: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def add_gaussians(
     offsets = cube_offsets(max(1, int(np.ceil(extent * widest))))
     flat = volume.reshape(-1)
     shape = np.array(volume.shape)
-    step = max(1, CHUNK // len(offsets))
+    step = max(1, VOXELS_AT_A_TIME // len(offsets))
     for start in range(0, len(amplitude), step):
         part = slice(start, start + step)
         nearest = np.rint(centre[part]).astype(np.int64)

@@ -23,11 +23,11 @@ import numpy as np
 
 from benchsuite.metrics.tracing.gaussians import add_gaussians, cube_offsets, evaluate
 
-RUN_AWAY_VOXELS = 1.0
-LEAST_SIGMA, MOST_SIGMA = 0.4, 6.0  # voxels; a fitted width outside is not an atom's
-LOG_FLOOR = 0.1  # logarithms are taken where the lower neighbours exceed this part of the peak
-UPPER = np.array([(i, j) for i in range(3) for j in range(i, 3)])
-CHUNK = 8192
+MAX_SHIFT_VOXELS = 1.0
+MIN_SIGMA_VOXELS, MAX_SIGMA_VOXELS = 0.4, 6.0  # voxels; a fitted width outside is not an atom's
+MIN_RELATIVE_NEIGHBOUR = 0.1  # logarithms are taken where the lower neighbours exceed this part of the peak
+UPPER_TRIANGLE = np.array([(i, j) for i in range(3) for j in range(i, 3)])
+PEAKS_AT_A_TIME = 8192
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def parabola(volume: np.ndarray, voxel: np.ndarray) -> np.ndarray:
     steps = np.concatenate([np.zeros((1, 3), int), np.eye(3, dtype=int), -np.eye(3, dtype=int)])
     values = windows(volume, voxel, steps)
     top, above, below = values[:, :1], values[:, 1:4], values[:, 4:]
-    use_log = np.minimum(above, below) > LOG_FLOOR * top
+    use_log = np.minimum(above, below) > MIN_RELATIVE_NEIGHBOUR * top
     floor = np.finfo(np.float64).tiny
     a, b, c = (np.where(use_log, np.log(np.maximum(v, floor)), v) for v in (below, np.broadcast_to(top, above.shape), above))
     curvature = a - 2 * b + c
@@ -70,7 +70,7 @@ def parabola(volume: np.ndarray, voxel: np.ndarray) -> np.ndarray:
 
 def _keep_near(fitted: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Whether each fitted position is finite and has not run away from its start."""
-    return np.linalg.norm(fitted - start, axis=1) <= RUN_AWAY_VOXELS  # False for nan
+    return np.linalg.norm(fitted - start, axis=1) <= MAX_SHIFT_VOXELS  # False for nan
 
 
 def polynomial(volume: np.ndarray, start: np.ndarray, radius: float, iterations: int = 10) -> np.ndarray:
@@ -123,8 +123,8 @@ def gaussian(volume: np.ndarray, start: np.ndarray, radius: float, rounds: int =
     residual = volume.astype(np.float32)
     for round_number in range(rounds):
         fitted = []
-        for first in range(0, len(start), CHUNK):
-            part = slice(first, first + CHUNK)
+        for first in range(0, len(start), PEAKS_AT_A_TIME):
+            part = slice(first, first + PEAKS_AT_A_TIME)
             local = Gaussians(model.amplitude[part], model.centre[part] - nearest[part], model.precision[part])
             target = windows(residual, nearest[part], offsets)
             if round_number > 0:
@@ -155,11 +155,11 @@ def subtract(volume: np.ndarray, model: Gaussians) -> np.ndarray:
 def _repair(model: Gaussians, start: np.ndarray, own_value: np.ndarray) -> Gaussians:
     widths = np.linalg.eigvalsh(model.precision)
     good = _keep_near(model.centre, start) & (model.amplitude > 0)
-    good &= (widths[:, 0] >= MOST_SIGMA**-2) & (widths[:, -1] <= LEAST_SIGMA**-2)
+    good &= (widths[:, 0] >= MAX_SIGMA_VOXELS**-2) & (widths[:, -1] <= MIN_SIGMA_VOXELS**-2)
     if good.all():
         return model
     shared = np.median(model.precision[good], axis=0) if good.any() else np.eye(3) / 1.5**2
-    if np.linalg.eigvalsh(shared)[0] < MOST_SIGMA**-2:
+    if np.linalg.eigvalsh(shared)[0] < MAX_SIGMA_VOXELS**-2:
         shared = np.eye(3) / 1.5**2
     return Gaussians(
         np.where(good, model.amplitude, own_value),
@@ -170,7 +170,9 @@ def _repair(model: Gaussians, start: np.ndarray, own_value: np.ndarray) -> Gauss
 
 def _levenberg_marquardt(target: np.ndarray, offsets: np.ndarray, first: Gaussians, iterations: int = 8) -> Gaussians:
     """Minimise Σ (target - Gaussian)² over A, c, P for each of n windows (n, m) at once. Widths stay within their bounds."""
-    best = np.concatenate([first.amplitude[:, None], first.centre, first.precision[:, UPPER[:, 0], UPPER[:, 1]]], axis=1)
+    best = np.concatenate(
+        [first.amplitude[:, None], first.centre, first.precision[:, UPPER_TRIANGLE[:, 0], UPPER_TRIANGLE[:, 1]]], axis=1
+    )
     value, jacobian = _model(best, offsets)
     error = ((target - value) ** 2).sum(axis=1)
     damping = np.full(len(best), 1e-3)
@@ -182,7 +184,7 @@ def _levenberg_marquardt(target: np.ndarray, offsets: np.ndarray, first: Gaussia
         diagonal += 1e-12 * diagonal.max(axis=1, keepdims=True, initial=0.0) + np.finfo(np.float64).tiny
         trial = best + np.linalg.solve(normal, slope)[..., 0]
         widths = np.linalg.eigvalsh(_matrix(trial[:, 4:]))
-        valid = (widths[:, 0] >= MOST_SIGMA**-2) & (widths[:, -1] <= LEAST_SIGMA**-2)
+        valid = (widths[:, 0] >= MAX_SIGMA_VOXELS**-2) & (widths[:, -1] <= MIN_SIGMA_VOXELS**-2)
         trial = np.where(valid[:, None], trial, best)
         trial_value, trial_jacobian = _model(trial, offsets)
         trial_error = ((target - trial_value) ** 2).sum(axis=1)
@@ -198,8 +200,8 @@ def _levenberg_marquardt(target: np.ndarray, offsets: np.ndarray, first: Gaussia
 def _matrix(upper: np.ndarray) -> np.ndarray:
     """Return symmetric (n, 3, 3) from upper triangles (n, 6)."""
     matrix = np.empty((len(upper), 3, 3))
-    matrix[:, UPPER[:, 0], UPPER[:, 1]] = upper
-    matrix[:, UPPER[:, 1], UPPER[:, 0]] = upper
+    matrix[:, UPPER_TRIANGLE[:, 0], UPPER_TRIANGLE[:, 1]] = upper
+    matrix[:, UPPER_TRIANGLE[:, 1], UPPER_TRIANGLE[:, 0]] = upper
     return matrix
 
 
@@ -212,6 +214,6 @@ def _model(parameters: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.
     jacobian = np.empty((*value.shape, 10))
     jacobian[..., 0] = unit
     jacobian[..., 1:4] = value[..., None] * pd
-    weight = np.where(UPPER[:, 0] == UPPER[:, 1], -0.5, -1.0)
-    jacobian[..., 4:] = value[..., None] * weight * d[..., UPPER[:, 0]] * d[..., UPPER[:, 1]]
+    weight = np.where(UPPER_TRIANGLE[:, 0] == UPPER_TRIANGLE[:, 1], -0.5, -1.0)
+    jacobian[..., 4:] = value[..., None] * weight * d[..., UPPER_TRIANGLE[:, 0]] * d[..., UPPER_TRIANGLE[:, 1]]
     return value, jacobian

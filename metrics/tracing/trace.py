@@ -20,7 +20,7 @@ from benchsuite.data import Volume
 from benchsuite.metrics.tracing.peak_fit import gaussian, parabola, polynomial, subtract
 from benchsuite.physics.statistics import robust_deviation
 
-STRONGEST = 10
+STRONGEST_PEAKS = 10
 RESIDUAL_SIGMAS = 5.0
 
 PeakFit = Literal["parabola", "polynomial", "gaussian"]
@@ -42,7 +42,7 @@ def trace_atoms(
     distance = minimum_distance_A / volume.voxel_A
     voxels = local_maxima(data)
     heights = data[tuple(voxels.T)]
-    level = threshold * float(np.sort(heights)[-STRONGEST:].mean()) if len(heights) else 0.0
+    level = threshold * float(np.sort(heights)[-STRONGEST_PEAKS:].mean()) if len(heights) else 0.0
     voxels = voxels[heights > level]
     voxels = voxels[keep_apart(voxels, data[tuple(voxels.T)], distance)]
     centres = refine(data, voxels, peak_fit, distance)

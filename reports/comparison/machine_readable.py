@@ -16,7 +16,7 @@ SKIPPED = (Verdict.NOT_COMPARABLE, Verdict.INCONCLUSIVE, Verdict.NO_RESULT)
 
 def as_json(comparison: Comparison) -> str:
     """Return everything as JSON; infinities as text, so that any reader takes it."""
-    told = {
+    content = {
         "format": "benchsuite comparison 1",
         "base": comparison.base.name,
         "candidate": comparison.candidate.name,
@@ -30,7 +30,7 @@ def as_json(comparison: Comparison) -> str:
         "costs_not_comparable": comparison.no_costs,
         "changed_settings": [dict(zip(("key", "base", "candidate"), entry, strict=True)) for entry in comparison.changed],
     }
-    return json.dumps(_strict(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def _add_case(suite: ElementTree.Element, one: Finding) -> None:
     texts = dict(zip(COLUMNS, row(one), strict=True))
     name = ": ".join(text for text in (texts["Condition"], texts["Score"]) if text != "—") or "result"
     case = ElementTree.SubElement(suite, "testcase", classname=_clean(one.method), name=_clean(name), time="0")
-    told = _clean("; ".join(f"{column} {text}" for column, text in texts.items() if text not in ("", "—")))
+    details = _clean("; ".join(f"{column} {text}" for column, text in texts.items() if text not in ("", "—")))
     if one.verdict in FAIL or one.verdict in SKIPPED:
         outcome = {"message": _clean(f"{one.verdict.value}: {one.reason or texts['Harm']}"), "type": one.verdict.value}
-        ElementTree.SubElement(case, "failure" if one.verdict in FAIL else "skipped", outcome).text = told
+        ElementTree.SubElement(case, "failure" if one.verdict in FAIL else "skipped", outcome).text = details
 
 
 def _clean(text: str) -> str:

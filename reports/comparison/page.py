@@ -69,9 +69,9 @@ def effect(one: Finding) -> Markup:
             parts.append(f'<path d="M{tip:.1f} {middle} L{back:.1f} {middle - 4} L{back:.1f} {middle + 4} Z" fill="{color}"/>')
     if abs(one.effect.mean) <= REACH * scale:
         parts.append(f'<circle cx="{mean:.1f}" cy="{middle}" r="4" fill="{color}"/>')
-    told = f"harm {one.effect.mean / scale:.2f} margins, bounds {one.effect.low / scale:.2f} and {one.effect.high / scale:.2f}"
+    title = f"harm {one.effect.mean / scale:.2f} margins, bounds {one.effect.low / scale:.2f} and {one.effect.high / scale:.2f}"
     # numbers and colours of our own only: nothing that a user wrote is part of the drawing
-    body = f"<title>{told}</title>{''.join(parts)}"
+    body = f"<title>{title}</title>{''.join(parts)}"
     return Markup(f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{body}</svg>')
 
 

@@ -106,8 +106,8 @@ def experiments(run: Run) -> Callable[[str], str]:
     shared = {key: value for key, value in run.scenario.items() if key not in NOT_DATA}
     swept = [value for key, value in flattened(run.scenario.get("sweep") or [], "sweep").items() if ".phantom" in key]
     entries = [entry for entry in run.scenario.get("reconstructors") or () if isinstance(entry, Mapping)]
-    own = {str(entry.get("label")): entry.get("experiment") for entry in entries}
-    return functools.cache(lambda label: _hash({"shared": shared, "phantoms": swept, "own": own.get(label)}))
+    experiment_of = {str(entry.get("label")): entry.get("experiment") for entry in entries}
+    return functools.cache(lambda label: _hash({"shared": shared, "phantoms": swept, "own": experiment_of.get(label)}))
 
 
 def machine(run: Run) -> dict[str, str]:

@@ -79,7 +79,7 @@ def print_baseline(side: Side, stream: TextIO | None = None) -> None:
         console.print(Text(f"{key:<12} {fact}"), soft_wrap=True)
     for cell in side.cells:
         where = ", ".join(filter(None, (condition(dict(cell.swept)), f"repeat {cell.repeat}, seed {cell.seed}")))
-        told = cell.status if not cell.reason else f"{cell.status}: {cell.reason}"
-        console.print(Text(f"\n{cell.method}, {where}: {told}"), soft_wrap=True)
+        outcome = cell.status if not cell.reason else f"{cell.status}: {cell.reason}"
+        console.print(Text(f"\n{cell.method}, {where}: {outcome}"), soft_wrap=True)
         for metric, value in cell.scores.items():
             console.print(Text(f"  {heading(side.columns, metric):<40} {number(value, 6)}"), soft_wrap=True)

@@ -68,12 +68,12 @@ def of_cells(groups: Sequence[Group]) -> list[Finding]:
     """Return what is to be said about whole cells: failures, missing and new ones, and those that cannot be compared."""
     found = []
     for group in groups:
-        told: dict[tuple[Verdict, str], list[int]] = {}
+        repeats_by_verdict: dict[tuple[Verdict, str], list[int]] = {}
         for pair in group.pairs:
             verdict, reason = _of_pair(pair)
             if verdict is not None:
-                told.setdefault((verdict, reason), []).append(pair.one.repeat)
-        for (verdict, reason), repeats in told.items():
+                repeats_by_verdict.setdefault((verdict, reason), []).append(pair.one.repeat)
+        for (verdict, reason), repeats in repeats_by_verdict.items():
             which = "" if len(repeats) == len(group.pairs) == 1 else f"{_repeats(repeats)}: "
             found.append(Finding(verdict, group.method, group.swept, reason=f"{which}{reason}"))
     return found

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 
 from benchsuite.metrics.scores import score
-from benchsuite.metrics.tracing.certainty import SURE, reconsidered
+from benchsuite.metrics.tracing.certainty import MIN_CLASS_PROBABILITY, reconsidered
 from benchsuite.metrics.tracing.classify import classify_by_intensity
 
 
@@ -85,7 +85,7 @@ def test_probabilities_are_those_of_bayes():
     expected = likelihood[1] / sum(likelihood)
     assert new[0] == 2  # nearer to the weak class, but the strong one is three times as common
     assert probability[0] == pytest.approx(expected, abs=0.02)
-    assert 0.5 < expected < SURE
+    assert 0.5 < expected < MIN_CLASS_PROBABILITY
     assert ambiguous[0]
 
 
