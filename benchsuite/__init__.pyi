@@ -41,7 +41,9 @@ from .params import Count as Count
 from .params import NonNegative as NonNegative
 from .params import Params as Params
 from .params import Positive as Positive
+from .phantoms.elements import Element as Element
 from .physics.projection.projector import Projector as Projector
+from .reconstructors.solvers.fista import largest_eigenvalue as largest_eigenvalue
 from .results import Run as Run
 
 API: dict[str, str]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from ase import Atoms
 
 import benchsuite as bs
 from benchsuite.errors import BenchsuiteError
+
+README = Path(__file__).parents[1] / "README.md"
 
 SCENARIO = """\
 schema: 1
@@ -74,6 +78,15 @@ def test_run_is_a_table_arrays_and_atoms(run):
     assert np.asarray(cell.series().data).shape == (8, 1, 36, 36)
     assert cell.reconstruction().volume.data.shape == (36, 36, 36)
     assert isinstance(cell.traced(), Atoms)
+
+
+def test_python_of_the_readme_runs(run):
+    steps, of_a_run = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(steps + of_a_run.replace("runs/quickstart-desk", str(run.folder)), names)
+    assert names["scores"]["tracing_error_pct"] == 0
+    assert names["scores"]["rmsd_pm"] < 20
+    assert len(names["run"].table) == 1
 
 
 def test_score_without_series_has_the_positions_only(steps):

@@ -9,9 +9,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from benchsuite.contract import Phantom
-from benchsuite.params import Count, NonNegative, Params, Positive
-from benchsuite.phantoms.elements import Element
+from benchsuite import Count, Element, NonNegative, Params, Phantom, Positive
 
 
 class HelixParams(Params):

@@ -11,11 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import Field
 
-from benchsuite.contract import Context, Iterate, Reconstructor
-from benchsuite.data import TiltSeries
-from benchsuite.params import Count, Params, Positive
-from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.solvers.fista import half_square, largest_eigenvalue
+from benchsuite import Context, Count, Iterate, Params, Positive, Projector, Reconstructor, TiltSeries, largest_eigenvalue
 
 
 class LandweberParams(Params):
@@ -37,4 +33,4 @@ class Landweber(Reconstructor[LandweberParams]):
         for iteration in range(1, self.params.iterations + 1):
             residual = projector.forward(volume) - measured
             volume = xp.maximum(volume - step * projector.adjoint(residual), 0)
-            yield Iterate(iteration, half_square(residual), volume=volume)
+            yield Iterate(iteration, 0.5 * float((residual**2).sum()), volume=volume)
