@@ -33,7 +33,8 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Fit, Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
-from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
+from benchsuite.physics.multislice.noise_model import Loss
+from benchsuite.physics.multislice.objective import Objective, pattern_fit
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip
 from benchsuite.physics.multislice.sliced_view import Interpolation
 from benchsuite.physics.multislice.waves import window_pixels

@@ -8,7 +8,7 @@ from ase.data import chemical_symbols
 from pydantic import Field, model_validator
 
 from benchsuite.params import Count, Names, NonNegative, Params, Positive
-from benchsuite.physics.multislice.objective import Loss
+from benchsuite.physics.multislice.noise_model import Loss
 
 Interaction = Literal["direct", "rigid", "adaptive", "multislice"]
 OF_PATTERNS = {"iterations": 16, "start": "peaks", "weakest": 0.08, "slice_A": 1.6, "oversampling": 2}  # other defaults for these

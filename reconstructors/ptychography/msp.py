@@ -21,7 +21,7 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
-from benchsuite.physics.multislice.objective import Loss
+from benchsuite.physics.multislice.noise_model import Loss
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, too_far_apart
 from benchsuite.reconstructors.costs import SLICE_STEP_S, TRANSFORM_S, multislice_pixels
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography, Settings

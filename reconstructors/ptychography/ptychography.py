@@ -19,7 +19,8 @@ import numpy as np
 
 from benchsuite.data import Fit
 from benchsuite.physics.backend import Array, fft_module
-from benchsuite.physics.multislice.objective import Loss, Objective, pattern_fit
+from benchsuite.physics.multislice.noise_model import Loss
+from benchsuite.physics.multislice.objective import Objective, pattern_fit
 from benchsuite.physics.multislice.series_model import Selection, SeriesModel
 from benchsuite.reconstructors.ptychography.refinement import Refinement
 from benchsuite.reconstructors.solvers.adam import Adam, Rates

@@ -13,6 +13,7 @@ from benchsuite.contract import Context
 from benchsuite.contract_suite import CHIRAL_A, small_problem, strongest_peaks
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.physics.electrons import interaction_per_VA
+from benchsuite.physics.multislice.noise_model import Poisson
 from benchsuite.physics.multislice.objective import Objective
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
 from benchsuite.reconstructors.mset import MSET, SSET, MSETParams, SSETParams
@@ -165,7 +166,7 @@ def test_auto_takes_the_likelihood_where_there_is_a_dose(problem):
     series, grid = problem
     for dose, poisson in ((math.inf, False), (1e5, True)):
         model = SeriesModel(dataclasses.replace(series, dose_e_per_A2=dose), grid, Discretisation(3.0, None, "linear"))
-        assert (Objective(model, "auto").floor is not None) == poisson
+        assert isinstance(Objective(model, "auto").noise, Poisson) == poisson
 
 
 @pytest.mark.parametrize(

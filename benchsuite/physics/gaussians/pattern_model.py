@@ -18,7 +18,8 @@ from benchsuite.physics.gaussians.atoms import Orbitals, View
 from benchsuite.physics.gaussians.fisher import Information
 from benchsuite.physics.gaussians.shapes import Shape
 from benchsuite.physics.gaussians.sliced_potential import SlicedAtoms, SlicedPotential
-from benchsuite.physics.multislice.objective import EndGradients, Loss, Objective
+from benchsuite.physics.multislice.noise_model import Loss
+from benchsuite.physics.multislice.objective import EndGradients, Objective
 from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
 from benchsuite.physics.multislice.waves import Ends
 
@@ -67,7 +68,7 @@ class PatternModel:
     @property
     def curvature(self) -> float:
         """The curvature of the loss where it is least, in units of the Fisher information of one electron per position."""
-        return 0.5 if self.objective.floor is None else 1.0
+        return self.objective.noise.curvature
 
     def sliced(self, atoms: Orbitals, view: View, shape_index: np.ndarray | None = None) -> SlicedAtoms:
         """Return the atoms as one view slices them."""

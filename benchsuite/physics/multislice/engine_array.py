@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from benchsuite.physics.backend import Array, fft_module
+from benchsuite.physics.multislice.noise_model import NoiseModel
 from benchsuite.physics.multislice.waves import Ends, WaveGrid, Waves
 
 BATCH_BYTES = {True: 1 << 22, False: 1 << 30}  # waves of one batch: a cache on the CPU, a share of memory on a GPU
@@ -36,7 +37,7 @@ class ArrayEngine:
         origins: np.ndarray,
         waves: Waves,
         measured: Array,
-        floor: float | None,
+        noise: NoiseModel,
         ends: Ends,
         pattern_index: np.ndarray | None,
     ) -> tuple[Array, Array, tuple[Array, Array] | None]:
@@ -50,7 +51,7 @@ class ArrayEngine:
         for batch in self._batches(len(origins), waves.entrance.shape[1]):
             states = self._through(transmission, origins[batch], waves, waves.shift_index[batch])
             wave = self._to_detector(states[-1]) + waves.unwindowed_far_field[waves.shift_index[batch]]
-            losses[batch], wave = self._residual(wave, measured[batch], floor)
+            losses[batch], wave = self._residual(wave, measured[batch], noise)
             chi = self._from_detector(wave)
             parts = xp.empty((grid.slices, len(chi), grid.window_px, grid.window_px), np.float32)
             for m in range(grid.slices - 1, -1, -1):
@@ -100,14 +101,8 @@ class ArrayEngine:
         rows[..., self.columns] = self.fft.ifft(columns, axis=-2, norm="ortho")[..., :window, :]
         return self.fft.ifft(rows, axis=-1, norm="ortho")[..., :window]
 
-    def _residual(self, wave: Array, measured: Array, floor: float | None) -> tuple[Array, Array]:
+    def _residual(self, wave: Array, measured: Array, noise: NoiseModel) -> tuple[Array, Array]:
         """Return the losses (n,) and ∂L/∂Ψ* (n, modes, rows, columns): modes add up in the pattern, and share a factor."""
-        xp = self.xp
         intensity = (wave.real**2 + wave.imag**2).sum(axis=1) + np.float32(1e-20)
-        if floor is not None:
-            expected, found = intensity + np.float32(floor), measured + np.float32(floor)
-            losses = expected - found + found * xp.log(xp.where(found > 0, found / expected, 1))
-            return losses.sum(axis=(1, 2), dtype=np.float64), wave * (1 - found / expected)[:, None]
-        amplitude = xp.sqrt(intensity)
-        difference = amplitude - measured
-        return (difference**2).sum(axis=(1, 2), dtype=np.float64), wave * (difference / amplitude)[:, None]
+        losses, factor = noise.residual(intensity, measured)
+        return losses.sum(axis=(1, 2), dtype=np.float64), wave * factor[:, None]

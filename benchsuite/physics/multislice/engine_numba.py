@@ -27,6 +27,7 @@ from benchsuite.physics.multislice.far_field import (
     residual,
     to_detector,
 )
+from benchsuite.physics.multislice.noise_model import NoiseModel
 from benchsuite.physics.multislice.simd import BYTES, add, add_intensity, back_through, multiply, multiply_conj
 from benchsuite.physics.multislice.waves import Ends, WaveGrid, Waves
 
@@ -70,7 +71,7 @@ class CpuEngine:
         origins: np.ndarray,
         waves: Waves,
         measured: np.ndarray,
-        floor: float | None,
+        noise: NoiseModel,
         ends: Ends,
         pattern_index: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...] | None]:
@@ -79,7 +80,7 @@ class CpuEngine:
         gradient = np.zeros(transmission.shape, np.float32)
         gradients = self._gradients((len(pieces), *self.grid.unpadded(gradient).shape))
         index = np.arange(len(origins)) if pattern_index is None else pattern_index
-        patterns = Patterns(measured, index, np.float32(-1.0 if floor is None else floor))
+        patterns = Patterns(measured, index, np.float32(noise.floor))
         losses = np.empty(len(origins), np.float64)
         by_piece = ends == "summed" and shifts * len(pieces) <= len(origins)  # each piece adds up its own
         count = 0 if ends == "none" else len(pieces) * shifts if by_piece else len(origins)

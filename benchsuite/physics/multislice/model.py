@@ -33,6 +33,7 @@ from benchsuite.physics.backend import Array, fft_module, get_array_module, to_h
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.engine_array import ArrayEngine
 from benchsuite.physics.multislice.engine_numba import CpuEngine
+from benchsuite.physics.multislice.noise_model import AMPLITUDE, NoiseModel
 from benchsuite.physics.multislice.waves import Ends, WaveGrid, Waves, unique_subpixel_shifts
 
 FIELDS_AT_ONCE = 64  # probes whose full fields are held at once
@@ -49,7 +50,7 @@ class Engine(Protocol):
         origins: np.ndarray,
         waves: Waves,
         measured: Array,
-        floor: float | None,
+        noise: NoiseModel,
         ends: Ends,
         pattern_index: np.ndarray | None,
     ) -> tuple[Array, Array, tuple[Array, ...] | None]: ...
@@ -173,20 +174,20 @@ class Multislice:
         origins: np.ndarray,
         waves: Waves,
         measured: Array,
-        floor: float | None = None,
+        noise: NoiseModel = AMPLITUDE,
         ends: Ends = "none",
         pattern_index: np.ndarray | None = None,
     ) -> tuple[Array, Array, tuple[Array, ...] | None]:
         """Return the loss of each probe (n,) float64 and ∂(sum of them)/∂φ (slices, ny, nx) float32 on the padded slices,
         zero in the padding, which must be vacuum.
 
-        measured: (n, rows, columns) float32 in the order of the FFT: amplitudes √I, or, with the `floor` ε of the Poisson loss,
-        intensities I. With `pattern_index` (n,), the patterns of the probes are those, which are not copied.
+        measured: (n, rows, columns) float32 in the order of the FFT: amplitudes √I, or intensities I where the noise model takes
+        those. With `pattern_index` (n,), the patterns of the probes are those, which are not copied.
         ends "per_probe": also ∂L/∂ψ* of each probe at the entrance (n, modes, window, window) and ∂L/∂Ψ* at the detector; "summed":
         the sums of those over the probes of equal shift (k, …), which is all that an aperture needs (and none at the detector
         where the window is the field).
         """
-        return self.engine.gradient(transmission, origins, waves, measured, floor, ends, pattern_index)
+        return self.engine.gradient(transmission, origins, waves, measured, noise, ends, pattern_index)
 
 
 def batches(count: int) -> list[slice]:

@@ -1,27 +1,18 @@
-"""How well calculated patterns agree with measured ones: amplitudes or counting statistics, in the intensity of every image.
-
-amplitude   Σ (√I_calc − √I)²
-poisson     Σ I_calc − I + (I + ε) ln((I + ε)/(I_calc + ε)), unbiased where a pixel counts less than an electron
-"""
+"""The loss of a series under a noise model and its gradient, in the intensity of every image."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from benchsuite.data import Fit
 from benchsuite.physics.backend import Array, to_host
+from benchsuite.physics.multislice.noise_model import POISSON_FLOOR, Loss, noise_model
 from benchsuite.physics.multislice.series_model import Selection, SeriesModel
 from benchsuite.physics.multislice.waves import Ends
 from benchsuite.physics.probe import orthogonal
-
-Loss = Literal["auto", "amplitude", "poisson"]
-POISSON_FLOOR = 0.03  # counts added to both sides: bounds the weight of pixels that expect next to nothing
-NOISE_FREE_FLOOR = 1e-5  # the same as a fraction of the incident intensity, where there is no dose
 
 
 @dataclass(frozen=True)
@@ -40,10 +31,7 @@ class Objective:
         """`floor`: ε of the Poisson loss in electrons per pixel."""
         self.model = model
         series = model.series
-        dosed = math.isfinite(series.dose_e_per_A2)
-        self.floor = None
-        if loss == "poisson" or (loss == "auto" and dosed):
-            self.floor = floor / series.electrons_per_position if dosed else NOISE_FREE_FLOOR
+        self.noise = noise_model(loss, series, floor)
         self.intensity_scales = np.array(
             [[self._intensity(t, f) for f in range(series.data.shape[1])] for t in range(len(series.data))]
         )
@@ -53,13 +41,10 @@ class Objective:
 
     def value(self, tilt: int, focus: int, transmission: Array) -> float:
         """Return the loss summed over all probes of an image (the gradient costs twice as much)."""
-        model, xp = self.model, self.model.xp
+        model = self.model
         found = model.through(tilt, focus, transmission, self.intensity_scales[tilt, focus])
         measured = model.measured(tilt, focus)
-        if self.floor is None:
-            return float(((xp.sqrt(found) - xp.sqrt(measured)) ** 2).sum(dtype=np.float64))
-        expected, counted = found + np.float32(self.floor), measured + np.float32(self.floor)
-        return float((expected - counted + counted * xp.log(counted / expected)).sum(dtype=np.float64))
+        return self.noise.value(found, measured)
 
     def __call__(
         self, tilt: int, focus: int, transmission: Array, selection: Selection, ends: Ends = "none"
@@ -67,10 +52,10 @@ class Objective:
         """Return the loss summed over selected probes of an image, its gradient on the padded slices, and that at both ends."""
         model = self.model
         origins, waves = model.probes(tilt, focus, selection)
-        patterns = model.measured(tilt, focus, roots=self.floor is None)
+        patterns = model.measured(tilt, focus, roots=self.noise.takes_roots)
         measured, index = (patterns[selection], None) if isinstance(selection, slice) else (patterns, selection)
         waves = waves.scaled(self.intensity_scales[tilt, focus])
-        losses, gradient, found = model.kernel.gradient(transmission, origins, waves, measured, self.floor, ends, index)
+        losses, gradient, found = model.kernel.gradient(transmission, origins, waves, measured, self.noise, ends, index)
         if found is None:
             return float(losses.sum()), gradient, None
         shifts = waves.shifts_A if ends == "summed" else model.shifts_A(tilt, focus, selection)

@@ -9,6 +9,7 @@ from benchsuite.data import Optics
 from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.fft import fftw
 from benchsuite.physics.multislice.model import Multislice
+from benchsuite.physics.multislice.noise_model import AMPLITUDE, Poisson
 from benchsuite.physics.multislice.waves import WaveGrid, band_limit
 from benchsuite.physics.probe import aperture_function, incoherent_modes, orthogonal
 
@@ -45,16 +46,16 @@ def order(steps, remainders):
 
 
 @pytest.mark.parametrize(("window", "detector"), [(64, (64, 64)), (48, (64, 64)), (40, (50, 36)), (33, (63, 40))])
-@pytest.mark.parametrize("floor", [None, 1e-5])
+@pytest.mark.parametrize("noise", [AMPLITUDE, Poisson(1e-5)], ids=["amplitude", "poisson"])
 @pytest.mark.parametrize("modes", [1, 3])
-def test_both_engines_agree(window, detector, floor, modes):
+def test_both_engines_agree(window, detector, noise, modes):
     answers = []
     for compiled in (True, False):
         model = kernel(window, detector, compiled=compiled, threads=2)
         corners, _, waves = problem(model, modes=modes)
         patterns = model.intensities(model.transmission(phases(0)), corners, waves)
-        measured = patterns if floor is not None else np.sqrt(patterns)
-        loss, gradient, ends = model.gradient(model.transmission(phases(1)), corners, waves, measured, floor, ends="per_probe")
+        measured = np.sqrt(patterns) if noise.takes_roots else patterns
+        loss, gradient, ends = model.gradient(model.transmission(phases(1)), corners, waves, measured, noise, ends="per_probe")
         answers.append((patterns, loss, gradient, *ends))
     assert fftw.available()
     for compiled, plain in zip(*answers, strict=True):
@@ -62,21 +63,21 @@ def test_both_engines_agree(window, detector, floor, modes):
 
 
 @pytest.mark.parametrize("window", [64, 48])
-@pytest.mark.parametrize("floor", [None, 1e-5])
+@pytest.mark.parametrize("noise", [AMPLITUDE, Poisson(1e-5)], ids=["amplitude", "poisson"])
 @pytest.mark.parametrize("modes", [1, 2])
-def test_the_gradient_of_the_potential_passes_the_taylor_test(window, floor, modes):
+def test_the_gradient_of_the_potential_passes_the_taylor_test(window, noise, modes):
     model = kernel(window, (60, 64))
     corners, _, waves = problem(model, modes=modes)
     target = model.intensities(model.transmission(phases(0)), corners, waves)
-    measured = target if floor is not None else np.sqrt(target)
+    measured = np.sqrt(target) if noise.takes_roots else target
     start, direction = phases(1), phases(2)
 
     def loss(phase):
-        return model.gradient(model.transmission(phase), corners, waves, measured, floor)
+        return model.gradient(model.transmission(phase), corners, waves, measured, noise)
 
     at_start, gradient, _ = loss(start)
     slope = float((model.grid.unpadded(gradient) * direction).sum(dtype=np.float64))
-    steps = np.array([0.08, 0.04, 0.02, 0.01]) / (4 if floor is not None else 1)
+    steps = np.array([0.08, 0.04, 0.02, 0.01]) / (1 if noise.takes_roots else 4)
     remainders = [loss(start + np.float32(h) * direction)[0].sum() - at_start.sum() - h * slope for h in steps]
     assert order(steps, remainders) == pytest.approx(2.0, abs=0.1)
 
@@ -157,16 +158,16 @@ def test_likelihood_is_unbiased_by_counting_noise_unlike_amplitudes():
     corners, _, waves = problem(model, probes=4)
     transmission = model.transmission(phases(0))
     expected = model.intensities(transmission, corners, waves)
-    rng, slopes = np.random.default_rng(0), {None: [], 0.03 / electrons: []}
+    rng, slopes = np.random.default_rng(0), {AMPLITUDE: [], Poisson(0.03 / electrons): []}
     for _ in range(60):
         counts = (rng.poisson(expected * electrons) / electrons).astype(np.float32)
-        for floor, found in slopes.items():
-            measured = counts if floor is not None else np.sqrt(counts)
-            up, down = (model.gradient(transmission, corners, waves.scaled(1 + h), measured, floor)[0].sum() for h in (0.05, -0.05))
+        for noise, found in slopes.items():
+            measured = np.sqrt(counts) if noise.takes_roots else counts
+            up, down = (model.gradient(transmission, corners, waves.scaled(1 + h), measured, noise)[0].sum() for h in (0.05, -0.05))
             found.append((up - down) / 0.1)
-    bias = {floor: np.mean(found) / (np.std(found) / np.sqrt(len(found))) for floor, found in slopes.items()}
-    assert abs(bias[0.03 / electrons]) < 4
-    assert bias[None] > 20
+    bias = {noise: np.mean(found) / (np.std(found) / np.sqrt(len(found))) for noise, found in slopes.items()}
+    assert abs(bias[Poisson(0.03 / electrons)]) < 4
+    assert bias[AMPLITUDE] > 20
 
 
 def test_electrons_are_neither_made_nor_lost():
