@@ -1,7 +1,6 @@
 """Progress of a run: bars on a terminal, lines in a pipe.
 
-Of few cells each has its line when it has ended. Of many the failures have, as long as they are not many; and in a pipe there is a
-line about the whole now and then.
+Each of few cells has a line when it ends; of many, only failures have, up to a limit, and in a pipe a summary follows at intervals.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
-MANY = 50  # of more cells, those that went well have no lines of their own
-FAILURES = 20  # that have a line each
-EVERY_S = 30.0  # a line about the whole, where no bars are shown
+MAX_LISTED_CELLS = 50  # of more cells, those that went well have no lines of their own
+MAX_LISTED_FAILURES = 20  # that have a line each
+SUMMARY_INTERVAL_S = 30.0  # of the lines about the whole, where no bars are shown
 
 
 class Tally:
-    """How many cells have ended, and how; and when the others will have."""
+    """Counts of finished cells by status, and the time that the others will take."""
 
     def __init__(self, cells: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.cells, self.ended, self.computed = cells, Counter[str](), 0
+        self.cells, self.statuses, self.computed = cells, Counter[str](), 0
         self._clock, self._started_s = clock, clock()
 
     def add(self, status: str, cached: bool) -> None:
         """Count a cell."""
-        self.ended[status] += 1
+        self.statuses[status] += 1
         self.computed += not cached
 
     @property
     def failed(self) -> int:
         """Cells without a result that should have one."""
-        return sum(count for status, count in self.ended.items() if status not in ("ok", "skipped"))
+        return sum(count for status, count in self.statuses.items() if status not in ("ok", "skipped"))
 
     def seconds(self) -> float:
         """Return the time since the beginning."""
@@ -45,15 +44,17 @@ class Tally:
 
     def left_s(self) -> float | None:
         """Return how long the other cells will take if they are like those that were computed so far; None before the first."""
-        left = self.cells - self.ended.total()
+        left = self.cells - self.statuses.total()
         return self.seconds() * left / self.computed if self.computed and left else None
 
     def __str__(self) -> str:
         """Such as "120 of 1000 cells, 110 ok, 7 error, 3 timeout; 2 min, about 15 min left"."""
-        counts = [f"{count} {status}" for status, count in sorted(self.ended.items(), key=lambda item: (item[0] != "ok", item[0]))]
+        counts = [
+            f"{count} {status}" for status, count in sorted(self.statuses.items(), key=lambda item: (item[0] != "ok", item[0]))
+        ]
         left_s = self.left_s()
         left = f", about {duration(left_s)} left" if left_s is not None else ""
-        return f"{', '.join([f'{self.ended.total()} of {self.cells} cells', *counts])}; {duration(self.seconds())}{left}"
+        return f"{', '.join([f'{self.statuses.total()} of {self.cells} cells', *counts])}; {duration(self.seconds())}{left}"
 
 
 def duration(seconds: float) -> str:
@@ -75,7 +76,7 @@ class Progress:
         self._total = self._bars.add_task("cells", total=cells, note="")
         self._tasks: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._next_s = EVERY_S
+        self._next_s = SUMMARY_INTERVAL_S
 
     def __enter__(self) -> Progress:
         self._bars.start()
@@ -83,7 +84,7 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
-        if self._tally.ended:
+        if self._tally.statuses:
             self._print(str(self._tally))
 
     def listen(self, event: Mapping[str, Any]) -> None:
@@ -99,16 +100,18 @@ class Progress:
     def _cell(self, event: Mapping[str, Any]) -> None:
         tally = self._tally
         tally.add(event["status"], event.get("cached", False))
-        if tally.cells <= MANY or (event["status"] not in ("ok", "skipped", "interrupted") and tally.failed <= FAILURES):
+        if tally.cells <= MAX_LISTED_CELLS or (
+            event["status"] not in ("ok", "skipped", "interrupted") and tally.failed <= MAX_LISTED_FAILURES
+        ):
             self._print(_line(event))
-        if tally.failed == FAILURES + 1 and tally.cells > MANY:
+        if tally.failed == MAX_LISTED_FAILURES + 1 and tally.cells > MAX_LISTED_CELLS:
             self._print("more cells fail; the table has all of them")
         note = f"{tally.failed} failed, " if tally.failed else ""
         left_s = tally.left_s()
         self._bars.update(self._total, advance=1, note=note + (f"about {duration(left_s)} left" if left_s is not None else ""))
-        if not self._shown and tally.cells > MANY and tally.seconds() > self._next_s:
+        if not self._shown and tally.cells > MAX_LISTED_CELLS and tally.seconds() > self._next_s:
             self._print(str(tally))
-            self._next_s = tally.seconds() + EVERY_S
+            self._next_s = tally.seconds() + SUMMARY_INTERVAL_S
 
     def _task(self, event: Mapping[str, Any]) -> None:
         name = event["task"]

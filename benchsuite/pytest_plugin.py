@@ -35,17 +35,17 @@ def benchsuite_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     """
     chosen = request.config.getoption("--benchsuite-store")
     cache = getattr(request.config, "cache", None)
-    kept = Path(chosen) if chosen else cache.mkdir("benchsuite") if cache else tmp_path_factory.mktemp("benchsuite")
-    plugins = request.config.rootpath
+    store = Path(chosen) if chosen else cache.mkdir("benchsuite") if cache else tmp_path_factory.mktemp("benchsuite")
+    root = request.config.rootpath
 
     def run(scenario: str | Path, **options: Any) -> Run:
         out = tmp_path_factory.mktemp("run", numbered=True)
-        return run_scenario(_here(plugins, scenario), out, kept, **options)
+        return run_scenario(_below(root, scenario), out, store, **options)
 
     return run
 
 
-def _here(root: Path, scenario: str | Path) -> str | Path:
+def _below(root: Path, scenario: str | Path) -> str | Path:
     """Return a path below the root of the tests where there is such a file; else the name as it is, of the library."""
     return root / scenario if (root / scenario).is_file() else scenario
 
@@ -113,9 +113,9 @@ def assert_no_regression(request: pytest.FixtureRequest) -> Callable[..., None]:
         file = request.path.parent / baseline
         if reason is not None:
             accept(run, file, reason, metrics=options.get("metrics", ()))
-        told = hold_against(run, file, **options)
-        if told:
-            pytest.fail(told, pytrace=False)
+        regressions = hold_against(run, file, **options)
+        if regressions:
+            pytest.fail(regressions, pytrace=False)
 
     return check
 

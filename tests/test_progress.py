@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from benchsuite.progress import EVERY_S, FAILURES, Progress, Tally, duration
+from benchsuite.progress import MAX_LISTED_FAILURES, SUMMARY_INTERVAL_S, Progress, Tally, duration
 
 
 class Clock:
@@ -40,10 +40,10 @@ def test_many_cells_get_few_lines_and_one_per_early_failure():
     count, failing = 1000, 100
     lines = lines_of(count, (["ok"] * 9 + ["timeout"]) * failing)
     cells = [line for line in lines if line.startswith("cell")]
-    assert len(cells) == FAILURES
+    assert len(cells) == MAX_LISTED_FAILURES
     assert all("timeout" in line for line in cells)
     assert "more cells fail; the table has all of them" in lines
-    assert len(lines) - len(cells) < 2 * count / EVERY_S
+    assert len(lines) - len(cells) < 2 * count / SUMMARY_INTERVAL_S
     assert lines[-1] == "1000 of 1000 cells, 900 ok, 100 timeout; 17 min"
 
 

@@ -16,9 +16,9 @@ from benchsuite.runner.plan import CellPlan, default_workers
 from benchsuite.runner.session import Session
 from benchsuite.runner.terms import agree, write_terms
 
-CONNECT_S = 5.0
-DIED = "died"  # the status of a task whose workers died: because of it, or of another one that they had at the same time
-WAIT_S = float(os.environ.get("BENCHSUITE_WORKERS_WAIT_S", "300"))  # a queue may let workers wait
+CONNECT_TIMEOUT_S = 5.0
+WORKERS_DIED = "died"  # the status of a task whose workers died: because of it, or of another one that they ran at the same time
+WORKERS_TIMEOUT_S = float(os.environ.get("BENCHSUITE_WORKERS_WAIT_S", "300"))  # a queue may let workers wait
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def cluster_crew(address: str, store: Path, plugins: Sequence[str], session: Ses
     terms = write_terms(store, plugins)
     try:
         try:
-            client = Client(address, timeout=CONNECT_S, set_as_default=False)
+            client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise BenchsuiteError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
         with client:
@@ -91,11 +91,13 @@ def _workers_of(client: Any) -> Mapping[str, Any]:
 def _wait_for_workers(client: Any, address: str, session: Session) -> None:
     if _workers_of(client):
         return
-    session.listen({"event": "remark", "text": f"the scheduler at {address} has no workers yet; waiting for at most {WAIT_S:g} s"})
+    session.listen(
+        {"event": "remark", "text": f"the scheduler at {address} has no workers yet; waiting for at most {WORKERS_TIMEOUT_S:g} s"}
+    )
     try:
-        client.wait_for_workers(1, timeout=WAIT_S)
+        client.wait_for_workers(1, timeout=WORKERS_TIMEOUT_S)
     except TimeoutError:
-        raise BenchsuiteError(f"--scheduler {address}: no worker within {WAIT_S:g} s") from None
+        raise BenchsuiteError(f"--scheduler {address}: no worker within {WORKERS_TIMEOUT_S:g} s") from None
 
 
 def _check_workers(client: Any, terms: str) -> None:
@@ -117,5 +119,5 @@ def outcome_of(future: Any, result: Any) -> Mapping[str, Any]:
         return {"status": "interrupted", "reason": "the Dask scheduler has given the task up, or is gone"}
     error = result[1]
     if type(error).__name__ == "KilledWorker":
-        return {"status": DIED, "reason": f"the Dask worker died each of {error.allowed_failures + 1} times it was tried"}
+        return {"status": WORKERS_DIED, "reason": f"the Dask worker died each of {error.allowed_failures + 1} times it was tried"}
     return {"status": "error", "reason": f"{type(error).__name__}: {error}"}

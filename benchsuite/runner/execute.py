@@ -1,4 +1,4 @@
-"""What a Dask worker does with a task: run it in a process of its own, and say how it goes and ended.
+"""What a Dask worker does with a task: run it in a process of its own, and report its progress and its outcome.
 
 In a cluster the worker is another process, perhaps of another machine: it agrees to the terms of the run first, sends what it
 hears to the runner, and ends a task that the scheduler no longer wants, since the runner was stopped or is gone.
@@ -60,7 +60,7 @@ def execute(
         except BenchsuiteError as error:
             return {"label": task.label, "status": DISAGREED, "reason": f"worker {_worker().address}: {error}"}
         task = replace(task, plugins=tuple(plugins[path] for path in task.plugins))
-        send, wanted = _sender(elsewhere.topic), _wish()
+        send, wanted = _sender(elsewhere.topic), _wanted_by_scheduler()
         place = Place(elsewhere.folder if os.path.isdir(elsewhere.folder) else os.getcwd(), elsewhere.terms)
 
     def listen(event: Mapping[str, Any]) -> None:
@@ -109,8 +109,8 @@ def _sender(topic: str) -> Listen:
     return send
 
 
-def _wish() -> Callable[[], bool]:
-    """A function that says whether the scheduler still wants the task that runs in this thread."""
+def _wanted_by_scheduler() -> Callable[[], bool]:
+    """A function that returns whether the scheduler still wants the task that runs in this thread."""
     worker = _worker()
     key = worker.get_current_task()
 

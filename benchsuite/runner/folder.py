@@ -116,8 +116,8 @@ class RunFolder:
         """Write results.csv with the cells that have ended, in order."""
         started = time.monotonic()
         write_table(self.folder, [self.rows[key] for key in sorted(self.rows)], list(self.loaded.sweep_keys), self.columns)
-        ended = time.monotonic()
-        self._next_table_s = ended + max(1.0, 20 * (ended - started))  # a long table must not be all that is done
+        finished = time.monotonic()
+        self._next_table_s = finished + max(1.0, 20 * (finished - started))  # a long table must not be all that is done
 
 
 def _caveats(cells: Sequence[Cell]) -> dict[str, str]:

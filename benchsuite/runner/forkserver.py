@@ -32,9 +32,9 @@ from benchsuite import code_version, registry
 from benchsuite.errors import BenchsuiteError
 from benchsuite.runner import child
 
-IDLE_S = 60.0  # without work for so long, the server ends
+IDLE_TIMEOUT_S = 60.0  # after which the server ends
 MESSAGE_BYTES = 65_536
-ALWAYS = (
+PRELOADED_MODULES = (
     "benchsuite.runner.task", "benchsuite.physics.fft.plans", "ase.io.extxyz", "scipy.fft", "scipy.ndimage", "scipy.optimize",
     "scipy.spatial", "zarr.codecs",
 )  # fmt: skip
@@ -61,7 +61,7 @@ class Server:
     def serve(self) -> None:
         """Answer requests and tell how workers end."""
         while True:
-            ready = self.selector.select(IDLE_S)
+            ready = self.selector.select(IDLE_TIMEOUT_S)
             if not ready and not self.workers:
                 return
             for key, _ in ready:
@@ -91,7 +91,7 @@ class Server:
         return True
 
     def _import(self, classes: Sequence[Sequence[str]]) -> None:
-        """Import what a task will use; what fails here fails again, and is told, where it is used."""
+        """Import what a task will use; what fails here fails again, and is reported, where it is used."""
         for kind, name in classes:
             if (kind, name) not in self.used:
                 self.used.add((kind, name))
@@ -214,7 +214,7 @@ def why_unsafe() -> str | None:
 def main() -> None:
     """Serve on the socket whose descriptor is the first argument; the second says what to import."""
     wanted = json.loads(sys.argv[2])
-    preload(ALWAYS, wanted["plugins"])
+    preload(PRELOADED_MODULES, wanted["plugins"])
     Server(socket.socket(fileno=int(sys.argv[1]))).serve()
 
 

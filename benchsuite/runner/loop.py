@@ -43,13 +43,13 @@ def run_loop(
     history: list[tuple[float, float]] = []
     last: Iterate | None = None
     saved = checkpoints.load() if checkpoints else None
-    earlier = 0.0
+    seconds_before = 0.0
     if saved is not None:
-        state, told, earlier = saved
-        history = [(float(iteration), float(loss)) for iteration, loss in told]
+        state, saved_history, seconds_before = saved
+        history = [(float(iteration), float(loss)) for iteration, loss in saved_history]
         context = dataclasses.replace(context, resumed=state)
         notify(event="resumed", iteration=int(history[-1][0]), total=total)
-    started = time.perf_counter() - earlier
+    started = time.perf_counter() - seconds_before
 
     def answer(iterate: Iterate) -> Reconstruction:
         volume = None if iterate.volume is None else np.ascontiguousarray(to_host(iterate.volume), dtype=np.float32)

@@ -75,17 +75,17 @@ def check_specimens(loaded: Loaded) -> None:
     """Build every phantom and raise BenchsuiteError where that fails, where an element has no thermal motion, and, with the
     numbers, where a tilted specimen does not fit its box.
     """
-    seen: set[str] = set()
+    checked: set[str] = set()
     for cell in itertools.chain.from_iterable(map(_chain, loaded.cells)):
         e = cell.experiment
         if e.measured is not None:
             continue
-        seed = (
+        specimen = (
             f"{e.phantom}/{e.seed}/{e.specimen_repeat(cell.repeat)}/{e.acquisition}/{e.simulation.margin_A}/{e.simulation.depth_A}"
         )
-        if seed in seen:
+        if specimen in checked:
             continue
-        seen.add(seed)
+        checked.add(specimen)
         rng = seeds.generator(e.seed, "phantom", e.specimen_repeat(cell.repeat))
         atoms = _built(e, rng)
         rotations = microscope.true_rotations(e.acquisition, e.seed, cell.repeat)

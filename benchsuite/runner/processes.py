@@ -62,8 +62,8 @@ class Setting:
 
 def can_fork(device: str) -> bool:
     """Whether workers may be forked: on Linux, and for CPUs; a driver of GPUs does not survive it."""
-    known = sys.platform == "linux" and hasattr(os, "pidfd_open")
-    return known and device == "cpu" and os.environ.get(VARIABLE) != "spawn"
+    supported = sys.platform == "linux" and hasattr(os, "pidfd_open")
+    return supported and device == "cpu" and os.environ.get(VARIABLE) != "spawn"
 
 
 class Spawned:
@@ -161,7 +161,7 @@ class ForkServer:
         """Whether the server has ended: it was idle, or killed, or could not begin."""
         return self._process.poll() is not None
 
-    def last_words(self) -> str:
+    def last_message(self) -> str:
         """The last line that the server wrote before it ended."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").split("\n")
@@ -188,11 +188,11 @@ class ForkServer:
             answer = channel.recv(1000)
         except ConnectionResetError:
             answer = b""
-        if answer and "pid" in (told := json.loads(answer)):
-            return Forked(told["pid"], stdin, stdout, channel)
+        if answer and "pid" in (reply := json.loads(answer)):
+            return Forked(reply["pid"], stdin, stdout, channel)
         if answer:
             self.unusable = True
-            log.warning("workers are started from nothing, which is slow: %s", told["unusable"])
+            log.warning("each worker starts a new interpreter, which is slow: %s", reply["unusable"])
         for opened in (stdin, stdout, channel):
             opened.close()
         return None
@@ -227,8 +227,8 @@ class Workers:
     def _server(self, setting: Setting) -> ForkServer:
         with self._lock:
             for old in [one for one, server in self.servers.items() if server.gone()]:
-                if words := self.servers[old].last_words():
-                    log.warning("a fork server ended: %s", words)
+                if message := self.servers[old].last_message():
+                    log.warning("a fork server ended: %s", message)
                 self.servers.pop(old).close()
             if setting not in self.servers:
                 self.servers[setting] = ForkServer(setting)

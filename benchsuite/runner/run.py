@@ -13,7 +13,7 @@ from typing import Any
 from benchsuite.errors import EXIT_CELLS_FAILED, EXIT_INTERRUPTED, EXIT_OK, BenchsuiteError
 from benchsuite.results import METRIC, PREPROCESSED
 from benchsuite.runner.checkpoints import LAST_GOOD, last_good_key
-from benchsuite.runner.cluster import DIED, Crew, cluster_crew, local_crew, outcome_of
+from benchsuite.runner.cluster import WORKERS_DIED, Crew, cluster_crew, local_crew, outcome_of
 from benchsuite.runner.execute import DISAGREED, execute
 from benchsuite.runner.folder import RunFolder
 from benchsuite.runner.graph import CellGraph
@@ -135,13 +135,13 @@ def _run_cells(graphs: Sequence[CellGraph], recorder: Recorder, crew: Crew) -> N
     try:
         suspects: list[CellGraph] = []
         for graph, outcome in _outcomes(graphs, recorder, crew, submitted):
-            if outcome["status"] == DIED:
+            if outcome["status"] == WORKERS_DIED:
                 suspects.append(graph)
             else:
                 recorder.record(graph, outcome)
         for suspect in suspects:  # alone, none is blamed for another one
             for graph, outcome in _outcomes([suspect], recorder, crew, submitted):
-                recorder.record(graph, {**outcome, "status": "error"} if outcome["status"] == DIED else outcome)
+                recorder.record(graph, {**outcome, "status": "error"} if outcome["status"] == WORKERS_DIED else outcome)
     except KeyboardInterrupt:
         recorder.session.stop()
     finally:

@@ -21,7 +21,7 @@ from benchsuite.runner.task import Task
 
 POLL_S = 0.1
 LOG_BYTES = 20_000
-RETRIED = (signal.SIGKILL, signal.SIGTERM)  # signals that somebody else sends
+RETRIED_SIGNALS = (signal.SIGKILL, signal.SIGTERM)  # signals that somebody else sends
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Outcome:
     seconds: float = 0.0
     peak_memory_bytes: int = 0
     log: str = ""
-    made: list[str] = field(default_factory=list)
+    stages_made: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def _follow(process: Process, task: Task, limits: Limits, session: Session, list
         process.stdin.flush()
     except BrokenPipeError:
         pass  # the process died at once; its return code below says how
-    stage, stage_started, peak, measured, ended, made = "start", started, 0, 0.0, None, list[str]()
+    stage, stage_started, peak, measured, end_event, stages_made = "start", started, 0, 0.0, None, list[str]()
 
     def finish(status: str, reason: str) -> Outcome:
-        return Outcome(status, reason, time.monotonic() - started, peak, _tail(log), made)
+        return Outcome(status, reason, time.monotonic() - started, peak, _tail(log), stages_made)
 
     while True:
         code = process.poll()
@@ -90,12 +90,12 @@ def _follow(process: Process, task: Task, limits: Limits, session: Session, list
             if event["event"] == "stage":
                 stage, stage_started = event["stage"], time.monotonic()
             elif event["event"] == "made":
-                made.append(event["stage"])
+                stages_made.append(event["stage"])
             elif event["event"] == "end":
-                ended = event
+                end_event = event
             listen(event)
-        if ended is not None:
-            return finish(ended["status"], ended["reason"])
+        if end_event is not None:
+            return finish(end_event["status"], end_event["reason"])
         if session.stopped or not limits.wanted():
             return finish("interrupted", f"stopped during {stage}")
         if code is not None:
@@ -109,11 +109,11 @@ def _follow(process: Process, task: Task, limits: Limits, session: Session, list
 
 
 def _unfinished(code: int, stage: str) -> tuple[str, str]:
-    """Status and reason of a worker that ended without saying how it went."""
+    """Status and reason of a worker that ended without reporting an outcome."""
     if code >= 0:
         return "error", f"the worker ended with exit status {code} during {stage}"
     name = signal.Signals(-code).name
-    if -code in RETRIED:
+    if -code in RETRIED_SIGNALS:
         return "killed", f"the worker was killed by {name} during {stage}"
     return "error", f"the worker crashed ({name}) during {stage}"
 

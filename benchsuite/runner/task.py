@@ -136,12 +136,12 @@ def _initials(graph: CellGraph) -> Iterator[CellGraph]:
 def _makers(stages: Sequence[Stage], maker: dict[Key, int], stored: Callable[[Stage], bool]) -> tuple[int, ...]:
     """Return the tasks that make what these stages need and the store lacks."""
     found: dict[int, None] = {}
-    remaining, seen = list(stages), set[Stage]()
+    remaining, visited = list(stages), set[Stage]()
     while remaining:
         for source in remaining.pop().upstream():
             if source.key in maker:
                 found[maker[source.key]] = None
-            elif source not in seen and not stored(source):
-                seen.add(source)
+            elif source not in visited and not stored(source):
+                visited.add(source)
                 remaining.append(source)
     return tuple(found)

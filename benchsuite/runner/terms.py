@@ -26,27 +26,27 @@ from benchsuite.errors import BenchsuiteError
 log = logging.getLogger(__name__)
 
 FOLDER = "cluster"  # in the store
-DECIDING = ("numba", "numpy", "pyfftw", "scikit-image", "scipy")  # libraries that may change a last bit
-PATIENCE_S = 5.0  # for a network file system to show a new file
-KEPT_S = 30 * 86_400.0
+LAST_BIT_LIBRARIES = ("numba", "numpy", "pyfftw", "scikit-image", "scipy")  # libraries that may change a last bit
+NEW_FILE_TIMEOUT_S = 5.0  # for a network file system to show it
+TERMS_LIFETIME_S = 30 * 86_400.0
 _IMPORTED = time.time()
 
 
 def write_terms(store: Path, plugins: Sequence[str]) -> Path:
     """Write the terms of a run, and copies of its plugins, into the store; return the file of the terms."""
     for old in (store / FOLDER).glob("*.json"):
-        if time.time() - old.stat().st_mtime > KEPT_S:
+        if time.time() - old.stat().st_mtime > TERMS_LIFETIME_S:
             old.unlink(missing_ok=True)
     copies = {}
     for plugin in plugins:
         content = Path(plugin).read_bytes()
-        seen = hashlib.sha256(content).hexdigest()
-        copy = store / FOLDER / "plugins" / seen[:16] / Path(plugin).name
+        checksum = hashlib.sha256(content).hexdigest()
+        copy = store / FOLDER / "plugins" / checksum[:16] / Path(plugin).name
         write_text(copy, content.decode())
-        copies[plugin] = {"sha256": seen, "copy": str(copy)}
+        copies[plugin] = {"sha256": checksum, "copy": str(copy)}
     file = store / FOLDER / f"{uuid.uuid4().hex}.json"
     in_keys = registry.libraries()
-    libraries = {name: _version(name) for name in (*in_keys, *DECIDING)}
+    libraries = {name: _version(name) for name in (*in_keys, *LAST_BIT_LIBRARIES)}
     write_text(file, json.dumps({"code": project_version(), "libraries": libraries, "in_keys": in_keys, "plugins": copies}))
     return file
 
@@ -76,7 +76,7 @@ def agree(file: str) -> None:
 def agreed(file: str) -> Mapping[str, str]:
     """Return where a worker finds each plugin, by the runner's path, once it has agreed to the terms. Raises BenchsuiteError."""
     agree(file)
-    return {path: _plugin_here(path, **told) for path, told in _read(file)["plugins"].items()}
+    return {path: _plugin_here(path, **plugin) for path, plugin in _read(file)["plugins"].items()}
 
 
 def _plugin_here(path: str, sha256: str, copy: str) -> str:
@@ -86,7 +86,7 @@ def _plugin_here(path: str, sha256: str, copy: str) -> str:
 
 
 def _read(file: str) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + NEW_FILE_TIMEOUT_S
     while True:
         try:
             return json.loads(Path(file).read_text(encoding="utf-8"))

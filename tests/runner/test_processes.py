@@ -142,13 +142,13 @@ def test_code_counts_as_it_was_when_the_server_imported_it(odd, attempt, session
     text = (odd / "odd.py").read_text()
     (odd / "odd.py").write_text(text.replace("rng.random(", "2 * rng.random("))
     os.utime(odd / "odd.py", ns=(1, 1))
-    assert attempt().made == [], "the server still has the code that it imported, and knows it"
+    assert attempt().stages_made == [], "the server still has the code that it imported, and knows it"
     look_again()  # as the next run does
     stale = attempt()
-    assert (stale.status, stale.made) == ("error", [])
+    assert (stale.status, stale.stages_made) == ("error", [])
     assert "code or files have changed since the run began" in stale.reason
     session.workers.close()
-    assert "reconstruction" in attempt().made
+    assert "reconstruction" in attempt().stages_made
 
 
 PROGRAM = """
