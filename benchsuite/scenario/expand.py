@@ -81,6 +81,8 @@ def axes(raw: Any, document: Document, problems: list[Problem]) -> list[Axis]:
             elif not bad and len(set(lengths.values())) > 1:
                 shown = ", ".join(f"{key}: {length}" for key, length in lengths.items())
                 problems.append(Problem(document.place(path), "sweep.zip", f"lists of unequal length ({shown})"))
+            elif twice := [key for key in group if any(key in axis[0] for axis in result)]:
+                problems.append(Problem(document.place((*path, twice[0])), f"sweep.{twice[0]}", "is swept twice"))
             elif not bad:
                 steps = next(iter(lengths.values()))
                 result.append([{key: values[i] for key, values in group.items()} for i in range(steps)])
