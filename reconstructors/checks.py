@@ -6,8 +6,10 @@ from types import ModuleType
 
 import numpy as np
 
+from benchsuite.contract.algorithm import Context
 from benchsuite.data import Modality, TiltSeries
 from benchsuite.physics.backend import Array
+from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.rotations import is_rotation
 
 PROJECTIONS: tuple[Modality, ...] = ("adf", "phase")
@@ -47,3 +49,9 @@ def projections(series: TiltSeries, xp: ModuleType) -> Array:
     else:
         images = series.data.mean(axis=1, dtype=np.float64)
     return xp.asarray(np.ascontiguousarray(images, dtype=np.float32))
+
+
+def projector_of(series: TiltSeries, context: Context, subvoxels: int = 1) -> Projector:
+    """Return the projections of a volume on the grid of a reconstruction to the images of a series."""
+    positions, step_A = series.scan_shape, series.scan_step_A
+    return Projector(series.rotations, context.grid, positions, step_A, context.xp, subvoxels=subvoxels, threads=context.threads)

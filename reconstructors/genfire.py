@@ -32,8 +32,8 @@ from benchsuite.physics.backend import Array, fft_module, fft_threads, get_array
 from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
 from benchsuite.reconstructors.costs import FOURIER_VOXEL_S
 
-CHUNK = 8192
-NEAREST = 1e-3  # oversampled pixels: a point on the plane itself gets the weight 1/NEAREST
+POINTS_AT_ONCE = 8192  # Fourier points transformed together
+MIN_DISTANCE_PX = 1e-3  # oversampled pixels: bounds the weight of points on the plane itself
 
 
 class GENFIREParams(Params):
@@ -138,7 +138,7 @@ def grid_projections(
             inside = (np.abs(uv) < 0.5).all(axis=1)
             points, uv, distance = points[inside], uv[inside], distance[inside]
             value = transform_at(image, uv) if params.gridding == "dft" else nearest_sample(image, uv, params.oversampling)
-            weight = 1.0 / np.maximum(distance, NEAREST)
+            weight = 1.0 / np.maximum(distance, MIN_DISTANCE_PX)
             flat = np.ravel_multi_index(tuple((points[:, ::-1] % np.array(shape)).astype(np.int64).T), half)
             found.append(flat)
             weights.append(weight)
@@ -180,10 +180,10 @@ def transform_at(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
     ny, nx = image.shape
     x, y = np.arange(nx) - nx // 2, np.arange(ny) - ny // 2
     values = np.empty(len(uv), dtype=np.complex128)
-    for first in range(0, len(uv), CHUNK):
-        part = uv[first : first + CHUNK]
+    for first in range(0, len(uv), POINTS_AT_ONCE):
+        part = uv[first : first + POINTS_AT_ONCE]
         rows = np.exp(-2j * np.pi * part[:, :1] * x) @ image.T
-        values[first : first + CHUNK] = (rows * np.exp(-2j * np.pi * part[:, 1:] * y)).sum(axis=1)
+        values[first : first + POINTS_AT_ONCE] = (rows * np.exp(-2j * np.pi * part[:, 1:] * y)).sum(axis=1)
     return values
 
 

@@ -23,7 +23,7 @@ from benchsuite.physics.multislice.sliced_view import sheared
 if TYPE_CHECKING:
     from benchsuite.reconstructors.mset import SSETParams
 
-BACKTRACKING, SMALLEST_STEP = 0.1, 1e-5  # ρ of the paper, and the part of the first step at which it stops
+BACKTRACKING, MIN_STEP_RATIO = 0.1, 1e-5  # ρ of the paper, and the part of the first step at which it stops
 
 
 class LineSearch:
@@ -58,7 +58,7 @@ class LineSearch:
                 phase, error = tried, new
             else:
                 step *= BACKTRACKING
-            done = iteration == self.params.iterations - 1 or step < SMALLEST_STEP * self.params.paper_step
+            done = iteration == self.params.iterations - 1 or step < MIN_STEP_RATIO * self.params.paper_step
             fit = pattern_fit(self.objective, functools.partial(self._transmission, phase)) if done else Fit()
             state = {"phase": phase, "progress": np.array([step, error, iteration + 1])}
             yield Iterate(iteration + 1, error, phase / sigma, fit=fit, state=state)

@@ -29,13 +29,13 @@ from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array, ndimage_module
 from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.checks import projections, reason_to_skip
+from benchsuite.reconstructors.checks import projections, projector_of, reason_to_skip
 from benchsuite.reconstructors.costs import BLURRED_DESCENT_S, PROJECTION_S
 from benchsuite.reconstructors.solvers.adam import Adam, Rates
 from benchsuite.reconstructors.solvers.fista import FISTA, half_square, largest_eigenvalue
 
 RATES = Rates(momentum=0.9, memory=0.999, damping=1e-3)
-TRUNCATED = 4.0  # standard deviations at which the Gaussian ends
+TRUNCATION_SIGMAS = 4.0  # standard deviations at which the Gaussian ends
 
 
 class MSPTParams(Params):
@@ -66,9 +66,7 @@ class MSPT(Reconstructor[MSPTParams]):
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         measured = projections(series, context.xp)
-        projector = Projector(
-            series.rotations, context.grid, series.scan_shape, series.scan_step_A, context.xp, threads=context.threads
-        )
+        projector = projector_of(series, context)
         blobs = Blobs(projector, self.params.blur_A)
         volume = context.xp.zeros(context.grid.shape, dtype=np.float32)
         if self.params.update == "paper":
@@ -110,7 +108,7 @@ class Blobs:
         """Return G V, float32; the Gaussian is symmetric and ends in zeros, so it is its own adjoint."""
         if self.sigma == 0:
             return volume
-        return ndimage_module(self.xp).gaussian_filter(volume, self.sigma, mode="constant", truncate=TRUNCATED)
+        return ndimage_module(self.xp).gaussian_filter(volume, self.sigma, mode="constant", truncate=TRUNCATION_SIGMAS)
 
     def forward(self, weights: Array) -> Array:
         """Return the images (n_tilt, ny, nx) of weights (nz, ny, nx)."""

@@ -25,8 +25,8 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, TiltSeries
 from benchsuite.params import Count, Params, Positive
 from benchsuite.physics.backend import Array
-from benchsuite.physics.projection.projector import LinearMap, Projector
-from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
+from benchsuite.physics.projection.projector import LinearMap
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, projector_of, reason_to_skip
 from benchsuite.reconstructors.costs import DESCENT_S, PROJECTION_S
 from benchsuite.reconstructors.solvers.fista import FISTA, half_square, largest_eigenvalue
 
@@ -55,15 +55,7 @@ class RESIRE(Reconstructor[RESIREParams]):
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         measured = projections(series, context.xp)
-        projector = Projector(
-            series.rotations,
-            context.grid,
-            series.scan_shape,
-            series.scan_step_A,
-            context.xp,
-            subvoxels=self.params.subvoxels,
-            threads=context.threads,
-        )
+        projector = projector_of(series, context, self.params.subvoxels)
         volume = context.xp.zeros(context.grid.shape, dtype=np.float32)
         if self.params.update == "paper":
             unit = (projector.weight * projector.subvoxels**3) ** 2

@@ -16,8 +16,7 @@ from benchsuite.contract.algorithm import Context
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Count, Params
-from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, projector_of, reason_to_skip
 from benchsuite.reconstructors.solvers.fista import half_square
 
 
@@ -39,8 +38,7 @@ class SIRT(Reconstructor[SIRTParams]):
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         xp, p = context.xp, self.params
         measured = projections(series, xp)
-        shape = (measured.shape[1], measured.shape[2])
-        projector = Projector(series.rotations, context.grid, shape, series.scan_step_A, xp, threads=context.threads)
+        projector = projector_of(series, context)
         rows = projector.forward(xp.ones(context.grid.shape, dtype=np.float32))
         columns = projector.adjoint(xp.ones(measured.shape, dtype=np.float32))
         row_weight = xp.where(rows > 0, 1 / xp.maximum(rows, 1e-12), 0).astype(np.float32)

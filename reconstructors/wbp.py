@@ -21,8 +21,7 @@ from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import TiltSeries
 from benchsuite.params import Params
 from benchsuite.physics.backend import Array, fft_module, fft_threads, get_array_module
-from benchsuite.physics.projection.projector import Projector
-from benchsuite.reconstructors.checks import PROJECTIONS, projections, reason_to_skip
+from benchsuite.reconstructors.checks import PROJECTIONS, projections, projector_of, reason_to_skip
 
 
 class WBPParams(Params):
@@ -43,7 +42,7 @@ class WBP(Reconstructor[WBPParams]):
         xp = context.xp
         measured = projections(series, xp)
         shape = (measured.shape[1], measured.shape[2])
-        projector = Projector(series.rotations, context.grid, shape, series.scan_step_A, xp, threads=context.threads)
+        projector = projector_of(series, context)
         size_A = max(context.grid.shape) * context.grid.voxel_A
         weights = exact_filter(series.rotations, shape, series.scan_step_A, size_A)
         if self.params.window == "hann":

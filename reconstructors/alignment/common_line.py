@@ -11,7 +11,7 @@ import numpy as np
 from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
 
 ITERATIONS = 5  # passes over all profiles; each divides the remaining error by the number of images
-OVERSAMPLING = 8  # of correlations, before a parabola through the largest three
+OVERSAMPLING = 8  # samples per pixel of a correlation, before a parabola through the largest three
 
 
 def common_line(images: np.ndarray, pixel_A: float, rotations: np.ndarray) -> np.ndarray:

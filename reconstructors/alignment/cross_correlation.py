@@ -18,7 +18,7 @@ from benchsuite.reconstructors.alignment.shifting import moved
 from benchsuite.reconstructors.alignment.tilt_axis import tilt_angles_rad, tilt_axis
 
 UPSAMPLING = 50  # a shift is found to this part of a pixel
-LEAST_COSINE = 0.05  # beyond 87° nothing is stretched
+MIN_COSINE = 0.05  # beyond 87° nothing is stretched
 
 
 def cross_correlation(images: np.ndarray, pixel_A: float, rotations: np.ndarray, stretch: bool = False) -> np.ndarray:
@@ -33,7 +33,7 @@ def cross_correlation(images: np.ndarray, pixel_A: float, rotations: np.ndarray,
     order = np.argsort(angles, kind="stable")
     middle = int(np.flatnonzero(order == np.argmax(np.trace(rotations, axis1=1, axis2=2)))[0])
     across = np.zeros(2) if axis is None else np.array([axis[1], -axis[0]])
-    cosines = np.maximum(np.abs(np.cos(angles)), LEAST_COSINE)
+    cosines = np.maximum(np.abs(np.cos(angles)), MIN_COSINE)
     shifts = np.zeros((len(images), 2))
     for path in (order[middle:], order[middle::-1]):
         for known, new in itertools.pairwise(path):

@@ -23,9 +23,8 @@ from benchsuite.physics.gaussians.atoms import Gradient, Orbitals, ProbeGradient
 from benchsuite.physics.gaussians.fine_grid import FineGrid
 from benchsuite.physics.gaussians.image_model import SPREAD, OrbitalModel, ramp
 from benchsuite.physics.gaussians.probe_stack import ProbeStack
-from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.statistics import robust_deviation
-from benchsuite.reconstructors.checks import projections
+from benchsuite.reconstructors.checks import projections, projector_of
 from benchsuite.reconstructors.lot.params import LOTParams
 from benchsuite.reconstructors.lot.plan import ImageStep, image_plan
 from benchsuite.reconstructors.lot.start import apart, check_seen, grid_points, joined, merged, peak_points, strong, strong_weight
@@ -95,7 +94,7 @@ class ImageFit:
 
     def _peaks(self) -> np.ndarray:
         series, grid, xp = self.series, self.context.grid, self.context.xp
-        projector = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, xp, threads=self.context.threads)
+        projector = projector_of(series, self.context)
         volume = xp.zeros(grid.shape, np.float32)
         step = 1 / largest_eigenvalue(projector, projector.grid.shape)
         volume = nonnegative_least_squares(projector, projections(series, xp), volume, step, VOLUME_ITERATIONS)

@@ -14,11 +14,11 @@ from benchsuite.errors import BenchsuiteError
 from benchsuite.physics.gaussians.atoms import Orbitals
 
 PARTICLE_BLUR_A = 2.0  # about the distance of neighbouring atoms: closes the gaps between them
-PARTICLE_LEVEL = 0.12  # of the brightest spot of a blurred image, above its darkest
-COARSE_A = 1.0  # spacing at which the particle's volume is found out
+PARTICLE_LEVEL = 0.12  # part of the contrast of a blurred image above which it shows the particle
+COARSE_SPACING_A = 1.0  # spacing of the grid that measures the volume of the particle
 BYTES_PER_ORBITAL = 700  # positions, gradients of all pieces, averages of Adam
-STRONGEST = 0.05  # the part of the orbitals whose mean weight is "strong"
-PEAK_LEVEL = 0.05  # of the strongest peaks of a volume
+STRONG_FRACTION = 0.05  # part of the orbitals whose mean weight is "strong"
+PEAK_LEVEL = 0.05  # least height of a peak relative to the strongest ones
 
 
 def grid_points(series: TiltSeries, spacing_A: float, bytes_each: int = BYTES_PER_ORBITAL) -> np.ndarray:
@@ -32,12 +32,12 @@ def grid_points(series: TiltSeries, spacing_A: float, bytes_each: int = BYTES_PE
     blurred = gaussian_filter(series.data.mean(axis=1), (0, PARTICLE_BLUR_A / step, PARTICLE_BLUR_A / step))
     low, high = (extreme(blurred, axis=(1, 2), keepdims=True) for extreme in (np.min, np.max))
     bright = blurred > low + PARTICLE_LEVEL * (high - low)
-    coarse = _inside(bright, series, max(spacing_A, COARSE_A))
+    coarse = _inside(bright, series, max(spacing_A, COARSE_SPACING_A))
     if len(coarse) == 0:
         raise BenchsuiteError("no point of the grid is within the particle in every image: are the rotations those of the images?")
-    if spacing_A >= COARSE_A:
+    if spacing_A >= COARSE_SPACING_A:
         return coarse
-    count, free = len(coarse) * (COARSE_A / spacing_A) ** 3, psutil.virtual_memory().available
+    count, free = len(coarse) * (COARSE_SPACING_A / spacing_A) ** 3, psutil.virtual_memory().available
     if count * bytes_each > free:
         raise BenchsuiteError(
             f"a grid of {spacing_A:g} Å has about {count:.2g} points, which need {count * bytes_each / 1e9:.1f} GB; "
@@ -119,7 +119,7 @@ def strong(orbitals: Orbitals, fraction: float) -> Orbitals:
 
 def strong_weight(weight: np.ndarray) -> float:
     """Return the mean of the strongest of at least one weight."""
-    count = max(1, round(STRONGEST * len(weight)))
+    count = max(1, round(STRONG_FRACTION * len(weight)))
     return float(np.partition(weight, -count)[-count:].mean())
 
 

@@ -16,7 +16,7 @@ from benchsuite.reconstructors.alignment.tilt_axis import tilt_axis
 from benchsuite.reconstructors.checks import reason_to_skip
 from benchsuite.reconstructors.costs import ALIGNED_DESCENT_S
 
-FEWEST = 3  # images that a volume can tie together
+MIN_TILTS = 3  # fewest images that a volume ties together
 
 
 class Align(Preprocessing[AlignParams]):
@@ -30,8 +30,8 @@ class Align(Preprocessing[AlignParams]):
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005; Pelz et al., Nat. Commun. 14 (2023) 7906"
 
     def accepts(self, series: TiltSeries) -> str | None:
-        if len(series.data) < FEWEST:
-            return f"align needs at least {FEWEST} tilts, the series has {len(series.data)}"
+        if len(series.data) < MIN_TILTS:
+            return f"align needs at least {MIN_TILTS} tilts, the series has {len(series.data)}"
         refusal = super().accepts(series) or reason_to_skip("align", series)
         if refusal is None and self.params.angles == "tilt" and self.params.axis is None and tilt_axis(series.rotations) is None:
             refusal = "align: the rotations have no common tilt axis; set axis, or angles: all or none"

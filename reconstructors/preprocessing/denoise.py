@@ -25,8 +25,8 @@ from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Params, Positive
 from benchsuite.reconstructors.costs import PATCH_S
 
-MAD = 0.6745  # median of |x| of a standard normal variable
-COUNTED, COUNTED_PART = 1e-3, 1e-5  # how far counts may be from whole numbers, in single precision
+MAD_PER_SIGMA = 0.6745  # median of |x| of a standard normal variable
+COUNT_TOLERANCE, RELATIVE_COUNT_TOLERANCE = 1e-3, 1e-5  # how far counts may be from whole numbers, in single precision
 
 
 class DenoiseParams(Params):
@@ -89,7 +89,8 @@ def are_counts(series: TiltSeries) -> bool:
     if not math.isfinite(electrons):
         return True
     counts = np.asarray(series.data, dtype=np.float64) * electrons
-    return bool((np.abs(counts - np.rint(counts)) <= COUNTED + COUNTED_PART * np.abs(counts)).all() and counts.min() >= 0)
+    tolerance = COUNT_TOLERANCE + RELATIVE_COUNT_TOLERANCE * np.abs(counts)
+    return bool((np.abs(counts - np.rint(counts)) <= tolerance).all() and counts.min() >= 0)
 
 
 def stabilised(image: np.ndarray, electrons: float) -> np.ndarray:
@@ -114,4 +115,4 @@ def noise_of(image: np.ndarray) -> float:
     """
     even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
     diagonal = (even[::2, ::2] - even[1::2, ::2] - even[::2, 1::2] + even[1::2, 1::2]) / 2
-    return float(np.median(np.abs(diagonal)) / MAD)
+    return float(np.median(np.abs(diagonal)) / MAD_PER_SIGMA)

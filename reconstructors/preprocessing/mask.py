@@ -26,7 +26,7 @@ from benchsuite.reconstructors.checks import projections, reason_to_skip, reason
 from benchsuite.reconstructors.costs import MASK_DESCENT_S
 from benchsuite.reconstructors.solvers.fista import largest_eigenvalue, nonnegative_least_squares
 
-THICKNESS = 0.5  # voxels of the mask along the beam, from which on a pixel is seen through it
+MIN_THICKNESS_VOXELS = 0.5  # voxels of the mask along the beam above which a pixel belongs to it
 
 
 class MaskParams(Params):
@@ -67,7 +67,7 @@ class Mask(Preprocessing[MaskParams]):
         if reach:
             particle = binary_dilation(particle, (around**2).sum(axis=0) <= (p.margin_A / pixel) ** 2 + 1e-9)
         fine = Projector(series.rotations, grid, series.scan_shape, series.scan_step_A, subvoxels=2 * bins, threads=context.threads)
-        inside = fine.forward(particle.astype(np.float32)) > THICKNESS * pixel
+        inside = fine.forward(particle.astype(np.float32)) > MIN_THICKNESS_VOXELS * pixel
         data = np.where(inside[:, None], series.data, np.float32(0))
         return Preprocessed(replace(series, data=data), extras={"masked": 1 - inside.mean(axis=(1, 2))})
 

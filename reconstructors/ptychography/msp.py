@@ -26,7 +26,7 @@ from benchsuite.physics.multislice.series_model import Discretisation, SeriesMod
 from benchsuite.reconstructors.costs import SLICE_STEP_S, TRANSFORM_S, multislice_pixels
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography, Settings
 
-UNTILTED = 1e-3  # how far a rotation may be from none
+ROTATION_TOLERANCE = 1e-3  # largest difference of a matrix element from that of an untilted view
 
 
 class MSPParams(Params):
@@ -67,7 +67,7 @@ class MSP(Reconstructor[MSPParams]):
 
     def accepts(self, series: TiltSeries) -> str | None:
         reason = reason_to_skip("MSP", series)
-        if reason is None and (len(series.rotations) > 1 or np.abs(series.rotations[0] - np.eye(3)).max() > UNTILTED):
+        if reason is None and (len(series.rotations) > 1 or np.abs(series.rotations[0] - np.eye(3)).max() > ROTATION_TOLERANCE):
             return f"MSP needs one untilted view, the series has {len(series.rotations)} tilts; mspt takes tilt series"
         if reason is None and series.data.shape[1] > 1:
             return f"MSP needs one focus, the series has {series.data.shape[1]}"
