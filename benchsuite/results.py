@@ -117,7 +117,7 @@ class Run:
 
     @cached_property
     def without_truth(self) -> bool:
-        """Whether there are scores, but no truth that any of them is against: the series is somebody's own."""
+        """Whether there are scores, but no ground truth that they compare with: of measured data."""
         scored = self.table[self.table["status"] == "ok"]
         return len(scored) > 0 and _lacks(scored, "n_true")
 

@@ -164,7 +164,7 @@ def test_report_without_ground_truth_has_no_invented_scores(simulated):
     assert "pdf_truth" not in curves
     assert Run(folder / "alone").cell("0000").truth() is None
     page = write_report(Run(folder / "alone")).read_text()
-    assert "There was no truth to compare with" in page
+    assert "The ground truth of these data is not known" in page
     assert "could not be drawn" not in page
     head = (folder / "alone" / "tables" / "summary.md").read_text().splitlines()[0]
     assert "FSC resolution of half sets (Å)" in head
