@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from benchsuite import microscope, registry
 from benchsuite.data import Modality
@@ -87,7 +87,7 @@ def graphs_of(cells: Iterable[Cell], device: str = "cpu") -> list[CellGraph]:
 class _Builder:
     def __init__(self, device: str) -> None:
         self.device = device
-        self.shared: dict[tuple[str, int, str], Stage] = {}
+        self.shared: dict[tuple[str, int, str], Any] = {}
 
     def graph(self, cell: Cell) -> CellGraph:
         initial = self.graph(cell.initial) if cell.initial is not None else None
@@ -126,7 +126,7 @@ class _Builder:
         identity = (_identity(cell.experiment), cell.repeat, name)
         if identity not in self.shared:
             self.shared[identity] = make()
-        return self.shared[identity]  # type: ignore[return-value]
+        return self.shared[identity]
 
     def _preprocessed(self, cell: Cell, series: SeriesSource) -> SeriesSource:
         source = series
