@@ -1,4 +1,4 @@
-"""What all methods for projections do with a tilt series before they start: check it, and bring its images to the device."""
+"""What methods do with a tilt series before they start: check its images or patterns, and bring images to the device."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from benchsuite.contract.algorithm import Context
 from benchsuite.data import Modality, TiltSeries
 from benchsuite.physics.backend import Array
+from benchsuite.physics.electrons import wavelength_A
+from benchsuite.physics.probe import AIRY_RADIUS
 from benchsuite.physics.projection.projector import Projector
 from benchsuite.physics.rotations import is_rotation
 
@@ -29,6 +31,38 @@ def reason_to_skip(name: str, series: TiltSeries) -> str | None:
         if not (np.isfinite(matrix).all() and is_rotation(matrix, tolerance=1e-4)):
             return f"{name} needs proper rotations (orthogonal, determinant 1): that of tilt {tilt} is not"
     return None
+
+
+def reason_to_skip_patterns(name: str, series: TiltSeries) -> str | None:
+    """Return why an algorithm of this name cannot use the series, or None: wrong modality, calibrations, bad numbers."""
+    if series.modality != "4dstem":
+        return f"{name} takes 4dstem series, not {series.modality}"
+    if 0 in series.data.shape:
+        return f"{name} needs at least one pattern, the series has shape {tuple(series.data.shape)}"
+    if series.reciprocal_step_per_A is None or not series.reciprocal_step_per_A > 0:
+        return f"{name} needs the reciprocal step of the patterns, not {series.reciprocal_step_per_A}"
+    for tilt, matrix in enumerate(series.rotations):
+        if not (np.isfinite(matrix).all() and is_rotation(matrix, tolerance=1e-4)):
+            return f"{name} needs proper rotations (orthogonal, determinant 1): that of tilt {tilt} is not"
+    for tilt in range(len(series.data)):
+        patterns = np.asarray(series.data[tilt])
+        if not np.isfinite(patterns).all():
+            wrong = np.count_nonzero(~np.isfinite(patterns))
+            return f"{name} needs finite patterns: tilt {tilt} has {wrong} values that are nan or infinite"
+        if patterns.min() < 0:
+            return f"{name} needs intensities: tilt {tilt} has {np.count_nonzero(patterns < 0)} negative values"
+    return None
+
+
+def reason_of_sparse_scan(name: str, series: TiltSeries) -> str | None:
+    """Why the probes of a scan tell nothing of the phases between them, or None."""
+    semiangle = series.optics.semiangle_mrad * 1e-3
+    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY_RADIUS * wavelength_A(series.optics.energy_keV) / semiangle
+    if series.scan_step_A < 2 * radius:
+        return None
+    return (
+        f"{name} needs probes that overlap: steps of {series.scan_step_A:g} Å, but probes of {2 * radius:.2f} Å; take smaller steps"
+    )
 
 
 def reason_without_sum(name: str, series: TiltSeries) -> str | None:

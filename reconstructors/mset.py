@@ -35,9 +35,10 @@ from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.noise_model import Loss
 from benchsuite.physics.multislice.objective import Objective, pattern_fit
-from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
 from benchsuite.physics.multislice.sliced_view import Interpolation
 from benchsuite.physics.multislice.waves import window_pixels
+from benchsuite.reconstructors.checks import reason_to_skip_patterns
 from benchsuite.reconstructors.costs import TRANSFORM_S, VOLUME_STEP_S, multislice_pixels
 from benchsuite.reconstructors.line_search import LineSearch
 from benchsuite.reconstructors.ptychography.refinement import Refinement
@@ -89,7 +90,7 @@ class SSET(Reconstructor[SSETParams]):
         return math.inf
 
     def accepts(self, series: TiltSeries) -> str | None:
-        return reason_to_skip(type(self).__name__, series)
+        return reason_to_skip_patterns(type(self).__name__, series)
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         p = self.params

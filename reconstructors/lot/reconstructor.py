@@ -37,8 +37,7 @@ from benchsuite.contract.algorithm import Context
 from benchsuite.contract.cost import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
-from benchsuite.physics.multislice import series_model as patterns
-from benchsuite.reconstructors.checks import reason_to_skip
+from benchsuite.reconstructors.checks import reason_of_sparse_scan, reason_to_skip, reason_to_skip_patterns
 from benchsuite.reconstructors.lot.cost import image_cost, pattern_cost
 from benchsuite.reconstructors.lot.image_fit import ImageFit
 from benchsuite.reconstructors.lot.params import LOTParams
@@ -64,7 +63,7 @@ class LOT(Reconstructor[LOTParams]):
 
     def accepts(self, series: TiltSeries) -> str | None:
         if self.params.interaction == "multislice":
-            return patterns.reason_to_skip("LOT", series) or _too_few(series) or patterns.too_far_apart("LOT", series)
+            return reason_to_skip_patterns("LOT", series) or _too_few(series) or reason_of_sparse_scan("LOT", series)
         reason = super().accepts(series) or reason_to_skip("LOT", series)
         if reason is not None:
             return reason

@@ -22,7 +22,8 @@ from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive
 from benchsuite.physics.backend import Array
 from benchsuite.physics.multislice.noise_model import Loss
-from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel, reason_to_skip, too_far_apart
+from benchsuite.physics.multislice.series_model import Discretisation, SeriesModel
+from benchsuite.reconstructors.checks import reason_of_sparse_scan, reason_to_skip_patterns
 from benchsuite.reconstructors.costs import SLICE_STEP_S, TRANSFORM_S, multislice_pixels
 from benchsuite.reconstructors.ptychography.ptychography import Ptychography, Settings
 
@@ -66,12 +67,12 @@ class MSP(Reconstructor[MSPParams]):
     reference = "Romanov et al., J. Phys. Mater. 8 (2025) 015005"
 
     def accepts(self, series: TiltSeries) -> str | None:
-        reason = reason_to_skip("MSP", series)
+        reason = reason_to_skip_patterns("MSP", series)
         if reason is None and (len(series.rotations) > 1 or np.abs(series.rotations[0] - np.eye(3)).max() > ROTATION_TOLERANCE):
             return f"MSP needs one untilted view, the series has {len(series.rotations)} tilts; mspt takes tilt series"
         if reason is None and series.data.shape[1] > 1:
             return f"MSP needs one focus, the series has {series.data.shape[1]}"
-        return reason or too_far_apart("MSP", series)
+        return reason or reason_of_sparse_scan("MSP", series)
 
     def reconstruct(self, series: TiltSeries, context: Context) -> Iterator[Iterate]:
         model = SeriesModel(series, context.grid, self.params.discretisation(), context.xp, context.threads)

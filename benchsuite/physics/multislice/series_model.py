@@ -14,44 +14,11 @@ from benchsuite.physics.electrons import interaction_per_VA, wavelength_A
 from benchsuite.physics.multislice.model import Multislice
 from benchsuite.physics.multislice.sliced_view import Interpolation, SlicedView, slice_edges_A
 from benchsuite.physics.multislice.waves import WaveGrid, Waves, window_pixels
-from benchsuite.physics.probe import AIRY_RADIUS, PROBE_TAILS, aperture_function, incoherent_modes
-from benchsuite.physics.rotations import is_rotation
+from benchsuite.physics.probe import PROBE_TAILS, aperture_function, incoherent_modes
 
 Selection = slice | np.ndarray  # some of the probes of an image, by slice or indices
 FIELD_TOLERANCE = 1e-3  # how far 1/(reciprocal step · voxel) may be from a whole number, as a part of it
 POSITION_MARGIN_A = 2.0  # how far a refined position may leave the volume
-
-
-def reason_to_skip(name: str, series: TiltSeries) -> str | None:
-    """Return why an algorithm of this name cannot use the series, or None: wrong modality, calibrations, bad numbers."""
-    if series.modality != "4dstem":
-        return f"{name} takes 4dstem series, not {series.modality}"
-    if 0 in series.data.shape:
-        return f"{name} needs at least one pattern, the series has shape {tuple(series.data.shape)}"
-    if series.reciprocal_step_per_A is None or not series.reciprocal_step_per_A > 0:
-        return f"{name} needs the reciprocal step of the patterns, not {series.reciprocal_step_per_A}"
-    for tilt, matrix in enumerate(series.rotations):
-        if not (np.isfinite(matrix).all() and is_rotation(matrix, tolerance=1e-4)):
-            return f"{name} needs proper rotations (orthogonal, determinant 1): that of tilt {tilt} is not"
-    for tilt in range(len(series.data)):
-        patterns = np.asarray(series.data[tilt])
-        if not np.isfinite(patterns).all():
-            wrong = np.count_nonzero(~np.isfinite(patterns))
-            return f"{name} needs finite patterns: tilt {tilt} has {wrong} values that are nan or infinite"
-        if patterns.min() < 0:
-            return f"{name} needs intensities: tilt {tilt} has {np.count_nonzero(patterns < 0)} negative values"
-    return None
-
-
-def too_far_apart(name: str, series: TiltSeries) -> str | None:
-    """Why the probes of a scan tell nothing of the phases between them, or None."""
-    semiangle = series.optics.semiangle_mrad * 1e-3
-    radius = semiangle * float(np.abs(series.defocus_A).max()) + AIRY_RADIUS * wavelength_A(series.optics.energy_keV) / semiangle
-    if series.scan_step_A < 2 * radius:
-        return None
-    return (
-        f"{name} needs probes that overlap: steps of {series.scan_step_A:g} Å, but probes of {2 * radius:.2f} Å; take smaller steps"
-    )
 
 
 def field_pixels(series: TiltSeries, voxel_A: float) -> int:
