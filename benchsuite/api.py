@@ -68,7 +68,7 @@ def preprocess(series: TiltSeries, step: str, *, grid: Grid | None = None, seed:
     algorithm = cls(_checked(cls.Params, params, step))
     if (refusal := algorithm.accepts(series)) is not None:
         raise BenchsuiteError(refusal)
-    return algorithm.preprocess(series, Context(grid or Grid.over(series), seeds.generator(seed, "preprocessing")))
+    return algorithm.preprocess(series, Context(grid or Grid.over(series), seeds.generator(seed, "preparation")))
 
 
 def reconstruct(

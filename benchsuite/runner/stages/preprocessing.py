@@ -78,7 +78,7 @@ class _Step(SeriesSource):
         if refusal is not None:
             raise CellFailure("skipped", refusal)
         reset_peak()
-        context = Context(self.grid(), seeds.generator(self.cell.experiment.seed, "preprocessing", tilt or 0), self._device())
+        context = Context(self.grid(), seeds.generator(self.cell.experiment.seed, "preparation", tilt or 0), self._device())
         preprocessed = algorithm.preprocess(series, context)
         _check(preprocessed, type(algorithm).__name__, self.modality, (len(series.data), *self.shape()[1:]), algorithm.by_tilt)
         facts = {"seconds": time.perf_counter() - started, "peak_memory_bytes": peak_bytes()}
