@@ -59,7 +59,7 @@ def block():
     lattice = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)
     truth = orbitals(lattice + np.random.default_rng(0).normal(0, 0.05, lattice.shape))
     exact = series_of(truth, 12)
-    found = [fitted(counted(exact, 1e4, seed), truth.positions, iterations=9)[-1].atoms for seed in range(2)]
+    found = [fitted(counted(exact, 1e4, seed), truth.positions, iterations=20)[-1].atoms for seed in range(2)]
     return truth, found
 
 
