@@ -10,12 +10,12 @@ from .api import trace as trace
 from .columns import Column as Column
 from .columns import Margin as Margin
 from .contract.algorithm import Context as Context
-from .contract.cost import Cost as Cost
 from .contract.figure import Figure as Figure
 from .contract.metric import Metric as Metric
 from .contract.metric import Scored as Scored
 from .contract.metric import Scores as Scores
 from .contract.phantom import Phantom as Phantom
+from .contract.plug import Cost as Cost
 from .contract.preprocessing import Preprocessing as Preprocessing
 from .contract.reader import Contents as Contents
 from .contract.reader import MappedArray as MappedArray
@@ -41,7 +41,7 @@ from .params import Count as Count
 from .params import NonNegative as NonNegative
 from .params import Params as Params
 from .params import Positive as Positive
-from .phantoms.elements import Element as Element
+from .phantoms.quantities import Element as Element
 from .physics.projection.projector import Projector as Projector
 from .reconstructors.solvers.fista import largest_eigenvalue as largest_eigenvalue
 from .results import Run as Run

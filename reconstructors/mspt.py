@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive

@@ -2,10 +2,10 @@
 
 from benchsuite.columns import Column, Margin
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
 from benchsuite.contract.figure import Figure
 from benchsuite.contract.metric import Metric, Scored, Scores
 from benchsuite.contract.phantom import Phantom
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.contract.reader import Contents, MappedArray, Reader
 from benchsuite.contract.reconstructor import Iterate, Reconstructor

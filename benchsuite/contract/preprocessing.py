@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from benchsuite.contract.algorithm import Algorithm, Context, P
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.data import Grid, Modality, Preprocessed, TiltSeries
 
 

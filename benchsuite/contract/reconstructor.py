@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from ase import Atoms
 
 from benchsuite.contract.algorithm import Algorithm, Context, P
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.physics.backend import DEVICES, Array
 

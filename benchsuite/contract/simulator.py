@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 
-from benchsuite.contract.cost import Cost
-from benchsuite.contract.plug import P, Plug
+from benchsuite.contract.plug import Cost, P, Plug
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.data import Modality
 

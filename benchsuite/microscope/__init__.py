@@ -2,15 +2,13 @@
 
 from benchsuite.microscope.limits import check_specimen
 from benchsuite.microscope.recording import dose_generator, record, true_drift_A, true_rotations
-from benchsuite.microscope.series import (
-    empty_series,
-    simulate_series,
-)
 from benchsuite.microscope.simulation import (
     check_physics,
+    empty_series,
     engine_name,
     simulate,
     simulate_cost,
+    simulate_series,
     simulator_of,
     warnings_physics,
 )

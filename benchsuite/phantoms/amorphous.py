@@ -18,10 +18,9 @@ from pydantic import Field, field_validator
 from benchsuite.contract.phantom import Phantom
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import Pair, Params
-from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.particle import geometry_facts
+from benchsuite.phantoms.quantities import AtomCount, Element, check_count
 from benchsuite.phantoms.shape import centred
-from benchsuite.phantoms.size import AtomCount, check_count
 from benchsuite.physics.compiled import compiled
 
 MAX_PASSES = 3000

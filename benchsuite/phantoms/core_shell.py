@@ -22,10 +22,9 @@ from pydantic import Field
 from benchsuite.contract.phantom import Phantom
 from benchsuite.params import Integer
 from benchsuite.phantoms.alpha_shape import surface_points
-from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC
 from benchsuite.phantoms.particle import ParticleParams, crystal_particle, finished
-from benchsuite.phantoms.size import LatticeConstant
+from benchsuite.phantoms.quantities import Element, LatticeConstant
 
 CORE_FRACTION = 0.45  # layers are taken off until at most this fraction of the atoms is left
 Layers = Annotated[Integer, Field(ge=0)]

@@ -14,10 +14,9 @@ from pydantic import Field
 
 from benchsuite.contract.phantom import Phantom
 from benchsuite.params import Integer, NonNegative, Params
-from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import random_orientation
 from benchsuite.phantoms.particle import finished
-from benchsuite.phantoms.size import LatticeConstant, LayerCount
+from benchsuite.phantoms.quantities import Element, LatticeConstant, LayerCount
 from benchsuite.physics.rotations import rotation
 
 # a grain in ASE's frame, five-fold axis along z: [-1 1 0] along z and [0 0 1], between its twin planes, along −y

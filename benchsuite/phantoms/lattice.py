@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchsuite.phantoms.size import check_count
+from benchsuite.phantoms.quantities import check_count
 from benchsuite.physics.rotations import random_rotation
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from benchsuite.params import NonNegative, Params
 from benchsuite.phantoms.lattice import random_orientation, sites_within
+from benchsuite.phantoms.quantities import AtomCount, Length
 from benchsuite.phantoms.shape import MAX_RELATIVE_RADIUS, bounding_sphere, centred, displaced, random_surface, shortest_distance
-from benchsuite.phantoms.size import AtomCount, Length
 
 
 class ParticleParams(Params):

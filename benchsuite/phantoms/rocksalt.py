@@ -7,10 +7,9 @@ from ase import Atoms
 from pydantic import Field
 
 from benchsuite.contract.phantom import Phantom
-from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC, ROCKSALT
 from benchsuite.phantoms.particle import ParticleParams, crystal_particle, finished
-from benchsuite.phantoms.size import LatticeConstant
+from benchsuite.phantoms.quantities import Element, LatticeConstant
 
 
 class Rocksalt(Phantom["Rocksalt.Params"]):

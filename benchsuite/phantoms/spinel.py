@@ -13,10 +13,9 @@ from pydantic import Field
 
 from benchsuite.contract.phantom import Phantom
 from benchsuite.params import NonNegative, Params
-from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import zone_axis_distance_deg
 from benchsuite.phantoms.particle import finished
-from benchsuite.phantoms.size import LatticeConstant, Length, check_count
+from benchsuite.phantoms.quantities import Element, LatticeConstant, Length, check_count
 from benchsuite.physics.rotations import rotation, rotation_from_vector
 
 FACE_TOLERANCE_A = 1e-6  # atoms on a face belong to the cube

@@ -8,10 +8,9 @@ from pydantic import Field
 
 from benchsuite.contract.phantom import Phantom
 from benchsuite.params import NonNegative, Params
-from benchsuite.phantoms.elements import Element
 from benchsuite.phantoms.lattice import FCC
 from benchsuite.phantoms.particle import finished
-from benchsuite.phantoms.size import LatticeConstant, LayerCount, Length, check_count
+from benchsuite.phantoms.quantities import Element, LatticeConstant, LayerCount, Length, check_count
 from benchsuite.physics.rotations import rotation
 
 

@@ -17,9 +17,8 @@ from benchsuite.data import SUBSTRATE
 from benchsuite.errors import BenchsuiteError
 from benchsuite.params import NonNegative, Pair, Params, Positive
 from benchsuite.phantoms.amorphous import packing
-from benchsuite.phantoms.elements import Element
+from benchsuite.phantoms.quantities import Element, Length
 from benchsuite.phantoms.shape import bounding_sphere
-from benchsuite.phantoms.size import Length
 
 DALTON_PER_A3 = 1.66053907  # g/cm³
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.data import Grid
 from benchsuite.reconstructors.costs import (
     CACHE_BYTES,

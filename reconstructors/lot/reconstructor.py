@@ -34,7 +34,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Grid, Modality, TiltSeries
 from benchsuite.reconstructors.checks import reason_of_sparse_scan, reason_to_skip, reason_to_skip_patterns

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Preprocessed, TiltSeries
 from benchsuite.params import Params

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.preprocessing import Preprocessing
 from benchsuite.data import Grid, Modality, Preprocessed, TiltSeries, scanned
 from benchsuite.params import Params

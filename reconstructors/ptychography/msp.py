@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.reconstructor import Iterate, Reconstructor
 from benchsuite.data import Fit, Grid, Modality, Slices, TiltSeries
 from benchsuite.params import Count, NonNegative, Params, Positive

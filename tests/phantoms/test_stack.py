@@ -8,7 +8,7 @@ import pytest
 from benchsuite.contract.settings import Acquisition, AnnularDetector, Microscope, Scan, Simulation
 from benchsuite.errors import PhysicsError
 from benchsuite.microscope import simulate
-from benchsuite.microscope.series import empty_series
+from benchsuite.microscope.simulation import empty_series
 from benchsuite.phantoms.stack import Stack
 
 

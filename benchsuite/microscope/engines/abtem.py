@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.contract.simulator import Allocate, Simulator, in_memory
 from benchsuite.data import Modality

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.settings import Acquisition, AnnularDetector, FrozenPhonons, Microscope, Scan, Simulation
 from benchsuite.contract.simulator import Simulator
 from benchsuite.data import Modality, Optics

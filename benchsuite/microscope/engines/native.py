@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from ase import Atoms
 
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.settings import Acquisition, Microscope, Simulation
 from benchsuite.contract.simulator import Allocate, Simulator, in_memory
 from benchsuite.data import Modality, Optics

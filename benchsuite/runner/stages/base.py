@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ase import Atoms
 
 from benchsuite.code_version import code_version
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.data import Modality
 from benchsuite.runner.checkpoints import Checkpoints
 from benchsuite.store import Key, Store

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.data import Modality
 from benchsuite.physics.rotations import vector_from_rotation
 from benchsuite.runner.stages.base import Bench, SeriesSource, Stage

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchsuite import microscope, seeds
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.simulator import AnySimulator
 from benchsuite.data import Modality
 from benchsuite.runner.stages.base import Bench, Stage

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchsuite import registry
 from benchsuite.content_hash import content_hash
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.data import Modality, TiltSeries
 from benchsuite.errors import BenchsuiteError
 from benchsuite.measured.series import check_fractions, levelled, open_measured

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from benchsuite.content_hash import content_hash
 from benchsuite.measured.settings import Frame, Truth
-from benchsuite.phantoms.atoms_file import read_atoms
+from benchsuite.phantoms.file import read_atoms
 from benchsuite.phantoms.shape import bounding_sphere
 from benchsuite.runner.stages.base import Bench, Stage
 from benchsuite.runner.stages.phantom import FILE

@@ -14,7 +14,7 @@ import numpy as np
 from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.preprocessing import AnyPreprocessing
 from benchsuite.data import Grid, Modality, Preprocessed, TiltSeries
 from benchsuite.runner.loop import CellFailure

@@ -11,7 +11,7 @@ from typing import Any
 from benchsuite import microscope, registry, seeds
 from benchsuite.atomic import write_text
 from benchsuite.contract.algorithm import Context
-from benchsuite.contract.cost import Cost
+from benchsuite.contract.plug import Cost
 from benchsuite.contract.reconstructor import AnyReconstructor
 from benchsuite.data import Grid
 from benchsuite.runner.loop import CellFailure, run_loop
