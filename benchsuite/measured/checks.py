@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,6 +102,11 @@ def regular_file(path: Path, key: str, folder_allowed: bool = False) -> Path:
     if folder_allowed and stat.S_ISDIR(mode):
         return path
     raise KeyedError(key, f"{path}: {'is a folder' if stat.S_ISDIR(mode) else 'is not a regular file'}; give the name of a file")
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Return a sorting key by which tilt_2 comes before tilt_10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def description(series: TiltSeries) -> dict[str, Any]:

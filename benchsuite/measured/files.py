@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from benchsuite.atomic import clear_disk_errors, fsync_path, temporary_name, wri
 from benchsuite.contract.reader import ArrayOnDisk, Contents, Reader
 from benchsuite.data import TiltSeries, Volume
 from benchsuite.errors import BenchsuiteError, StoreError, choices
-from benchsuite.measured.checks import KeyedError, angles_about_y, check_series, damage_reported, regular_file
+from benchsuite.measured.checks import KeyedError, angles_about_y, check_series, damage_reported, natural_order, regular_file
 from benchsuite.measured.settings import FROM_FILES, SeriesFile
 
 MAX_FILES = 10_000
@@ -123,11 +122,6 @@ def _readable(name: str, key: str) -> Path:
     file = Path(name)
     folders = {suffix for reader in registry.names("reader") for suffix in registry.reader(reader).folders}
     return regular_file(file, key, file.suffix.lower() in folders)
-
-
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """Return a sorting key by which tilt_2 comes before tilt_10."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 class _Stacked:

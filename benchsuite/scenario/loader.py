@@ -19,7 +19,7 @@ from benchsuite.scenario.metrics import check_metrics, columns_of, normalised_an
 from benchsuite.scenario.positions import Document, KeyPath, dotted, parse, read_document
 from benchsuite.scenario.schema import Scenario
 from benchsuite.scenario.steps import preprocessed_by
-from benchsuite.scenario.validation import validate
+from benchsuite.scenario.validation import NAMED, registered, validate
 
 EXPERIMENT_SECTIONS = ("acquisition", "microscope", "simulation", "series", "grid", "analysis", "limits")
 
@@ -135,7 +135,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
         size *= len(axis)
     if size > expand.MAX_CELLS:
         message = f"{size:,} cells; at most {expand.MAX_CELLS:,} are allowed"
-        raise ScenarioError([*problems, Problem(document.place(("sweep",)), "sweep", message)])
+        raise ScenarioError([*problems, document.problem(("sweep",), message)])
     seen: set[tuple[Any, ...]] = set()
     for settings in expand.combinations(sweep):
         variant = Document(raw, document.source, dict(document.places))
@@ -170,7 +170,7 @@ def _build(document: Document, scale: str, problems: list[Problem]) -> Loaded:
     try:
         columns_of(cell.experiment.analysis for cell in cells)
     except BenchsuiteError as error:
-        problems.append(Problem(document.place(("analysis", "metrics")), "analysis.metrics", str(error)))
+        problems.append(document.problem(("analysis", "metrics"), str(error)))
     if problems or scenario is None:
         raise ScenarioError(_unique(problems))
     resolved = {key: value for key, value in raw.items() if key not in ("scales", *named.DEFINITIONS.values())}
@@ -199,7 +199,7 @@ def _sections(
     if engine and sections["microscope"] and sections["acquisition"]:
         for message in microscope.check_physics(sections["microscope"], sections["simulation"], sections["acquisition"]):
             key, _, text = message.partition(": ")
-            problems.append(Problem(document.place(tuple(key.split("."))), key, text))
+            problems.append(document.problem(tuple(key.split(".")), text))
     if len(problems) > before or (phantom is None and measured is None) or scenario is None:
         return None, specs
     return Experiment(seed=scenario.seed, redraw=scenario.redraw, phantom=phantom, **sections, measured=measured), specs
@@ -213,7 +213,7 @@ def _experiment_of_entry(document: Document, number: int, scenario: Scenario | N
         return None
     if not isinstance(settings, dict):
         message = "must be a name, or a mapping of keys such as microscope.defocus_A to values"
-        problems.append(Problem(document.place(path), dotted(path), message))
+        problems.append(document.problem(path, message))
         return None
     variant = Document(document.value, document.source, dict(document.places))
     for key, value in settings.items():
@@ -237,12 +237,12 @@ def _phantom(document: Document, problems: list[Problem]) -> PhantomSpec | None:
     kind = raw.get("kind")
     if not isinstance(kind, str):
         message = f"must name a phantom; {choices('', registry.names('phantom'))}"
-        problems.append(Problem(document.place(("phantom", "kind")), "phantom.kind", message))
+        problems.append(document.problem(("phantom", "kind"), message))
         return None
     try:
         model = registry.phantom(kind).Params
     except BenchsuiteError as error:
-        problems.append(Problem(document.place(("phantom", "kind")), "phantom.kind", str(error)))
+        problems.append(document.problem(("phantom", "kind"), str(error)))
         return None
     given = {key: value for key, value in raw.items() if key not in ("kind", "label", "substrate")}
     params = validate(model, given, document, ("phantom",), problems)
@@ -261,7 +261,7 @@ def _engine(document: Document, simulation: Simulation, problems: list[Problem])
     try:
         model = registry.simulator(simulation.engine).Params
     except BenchsuiteError as error:
-        problems.append(Problem(document.place(("simulation", "engine")), "simulation.engine", str(error)))
+        problems.append(document.problem(("simulation", "engine"), str(error)))
         return False
     return validate(model, simulation.params, document, ("simulation", "params"), problems) is not None
 
@@ -270,26 +270,20 @@ def _reconstructors(document: Document, problems: list[Problem]) -> list[Reconst
     raw, specs = document.value["reconstructors"], list[ReconstructorSpec]()
     if not isinstance(raw, list) or not raw:
         if raw is not None:
-            problems.append(Problem(document.place(("reconstructors",)), "reconstructors", "must be a list with at least one name"))
+            problems.append(document.problem(("reconstructors",), "must be a list with at least one name"))
         return specs
     for number, entry in enumerate(raw):
         path: KeyPath = ("reconstructors", number)
-        if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
-            refining = isinstance(entry, dict) and expand.REFINE in entry
-            form = "refine: {use: ..., from: ...}" if refining else "a name, or name: {...}"
-            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be {form}"))
-            continue
-        try:
-            model = registry.reconstructor(entry["use"]).Params
-        except BenchsuiteError as error:
-            problems.append(Problem(document.place(path), dotted(path), str(error)))
+        refining = isinstance(entry, dict) and expand.REFINE in entry
+        form = "refine: {use: ..., from: ...}" if refining else NAMED
+        if (cls := registered("reconstructor", entry, document, path, problems, form)) is None:
             continue
         label = str(entry["label"])
         if label in [spec.label for spec in specs]:
-            problems.append(Problem(document.place(path), dotted(path), f"label {label!r} is used twice; labels must differ"))
+            problems.append(document.problem(path, f"label {label!r} is used twice; labels must differ"))
         reserved = ("use", "label", expand.EXPERIMENT, expand.FROM, expand.PREPROCESS)
         given = {key: value for key, value in entry.items() if key not in reserved}
-        params = validate(model, given, document, path, problems)
+        params = validate(cls.Params, given, document, path, problems)
         steps = preprocessed_by(entry, document, path, problems)
         if expand.FROM in entry:
             _check_refinement(entry, raw[:number], document, (*path, expand.FROM), problems)
@@ -302,11 +296,11 @@ def _check_refinement(
     entry: Mapping[str, Any], above: Sequence[Any], document: Document, path: KeyPath, problems: list[Problem]
 ) -> None:
     if not registry.reconstructor(entry["use"]).refines:
-        problems.append(Problem(document.place(path), dotted(path), f"{entry['use']} cannot refine another reconstruction"))
+        problems.append(document.problem(path, f"{entry['use']} cannot refine another reconstruction"))
     if _refined_by(entry, above) is None:
         labels = [str(item["label"]) for item in above if isinstance(item, dict) and "label" in item]
         message = f"{entry[expand.FROM]!r} is not the label of an entry above; {choices(str(entry[expand.FROM]), labels)}"
-        problems.append(Problem(document.place(path), dotted(path), message))
+        problems.append(document.problem(path, message))
 
 
 def _refined_by(entry: Mapping[str, Any], above: Sequence[Any]) -> int | None:
@@ -337,7 +331,7 @@ def _check_elements(document: Document, sections: Mapping[str, Any], problems: l
         named += [(("acquisition", "frozen_phonons", "rms_A", symbol), symbol) for symbol in phonons.rms_A]
     for path, symbol in named:
         if symbol not in symbols:
-            problems.append(Problem(document.place(path), dotted(path), f"{symbol!r} is not a chemical element"))
+            problems.append(document.problem(path, f"{symbol!r} is not a chemical element"))
 
 
 def _check_published(scenario: Scenario | None, keys: Sequence[str], document: Document, problems: list[Problem]) -> None:
@@ -346,7 +340,7 @@ def _check_published(scenario: Scenario | None, keys: Sequence[str], document: D
         for key in row.where:
             if key not in allowed:
                 path: KeyPath = ("published", number, "where", key)
-                problems.append(Problem(document.place(path), dotted(path), f"is not swept; {choices(key, allowed)}"))
+                problems.append(document.problem(path, f"is not swept; {choices(key, allowed)}"))
 
 
 def _sweep_path(raw: Any, key: str) -> KeyPath:

@@ -32,7 +32,7 @@ def check_combination(document: Document, problems: list[Problem]) -> None:
     raw = document.value
     if not is_measured(raw):
         message = "only applies to measured data (phantom: none)"
-        problems += [Problem(document.place((name,)), name, message) for name in ("series", "truth") if name in raw]
+        problems += [document.problem((name,), message) for name in ("series", "truth") if name in raw]
         if "acquisition" not in raw:
             problems.append(Problem(document.place(()), "acquisition", "is missing"))
         return
@@ -40,7 +40,7 @@ def check_combination(document: Document, problems: list[Problem]) -> None:
         problems.append(Problem(document.place(("phantom",)), "series", "is missing: phantom: none needs data files"))
     if raw.get("repeats", 1) not in (1, 1.0):
         message = f"{raw['repeats']!r}: a measured series has no noise to re-sample; allowed: 1"
-        problems.append(Problem(document.place(("repeats",)), "repeats", message))
+        problems.append(document.problem(("repeats",), message))
 
 
 def absolute(document: Document) -> None:
@@ -62,19 +62,19 @@ def measured_sections(document: Document, problems: list[Problem]) -> tuple[dict
     for name in DESCRIBED:
         if name in raw:
             message = "only applies to simulations; describe measured data in series"
-            problems.append(Problem(document.place((name,)), name, message))
+            problems.append(document.problem((name,), message))
     described = {name: value for name, value in raw.items() if name not in DESCRIBED} | {"acquisition": PLACEHOLDER}
     section = validate(SeriesFile, raw["series"], document, ("series",), problems) if "series" in raw else None
     truth = validate(Truth, raw["truth"], document, ("truth",), problems) if raw.get("truth") is not None else None
     if truth is not None and not Path(truth.file).is_file():
-        problems.append(Problem(document.place(("truth", "file")), "truth.file", f"{truth.file}: no such file"))
+        problems.append(document.problem(("truth", "file"), f"{truth.file}: no such file"))
     if section is None or len(problems) > before:
         return described, None
     try:
         sections, description, files, readers = _described(section, _stamps(section))
     except BenchsuiteError as error:
         key, text = str(getattr(error, "key", "series")), str(getattr(error, "message", error))
-        problems.append(Problem(document.place(tuple(key.split("."))), key, text))
+        problems.append(document.problem(tuple(key.split(".")), text))
         return described, None
     kind = sections.pop("kind")
     found = MeasuredData(series=section, modality=kind, files=files, readers=readers, description=description, truth=truth)

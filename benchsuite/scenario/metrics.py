@@ -14,9 +14,9 @@ from benchsuite.errors import BenchsuiteError, Problem
 from benchsuite.params import Params
 from benchsuite.results import COSTS, LEADING, SETTING
 from benchsuite.scenario.expand import named
-from benchsuite.scenario.positions import Document, KeyPath, dotted
+from benchsuite.scenario.positions import Document, KeyPath
 from benchsuite.scenario.schema import Analysis
-from benchsuite.scenario.validation import validate
+from benchsuite.scenario.validation import registered, validate
 
 METRICS = "metrics"
 
@@ -82,18 +82,11 @@ def check_metrics(document: Document, problems: list[Problem]) -> None:
     names = set[str]()
     for number, entry in enumerate(map(named, entries) if isinstance(entries, list) else ()):
         path: KeyPath = ("analysis", METRICS, number)
-        if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
-            problems.append(Problem(document.place(path), dotted(path), f"{entry!r} must be a name, or name: {{...}}"))
+        if (cls := registered("metric", entry, document, path, problems)) is None:
             continue
-        name = entry["use"]
-        if name in names:
-            problems.append(Problem(document.place(path), dotted(path), f"metric {name!r} is asked for twice"))
+        if (name := entry["use"]) in names:
+            problems.append(document.problem(path, f"metric {name!r} is asked for twice"))
         names.add(name)
-        try:
-            cls = registry.metric(name)
-        except BenchsuiteError as error:
-            problems.append(Problem(document.place(path), dotted(path), str(error)))
-            continue
         validate(cls.Params, _params(entry), document, path, problems)
 
 

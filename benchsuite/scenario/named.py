@@ -12,7 +12,7 @@ from typing import Any
 
 from benchsuite.errors import Problem, choices
 from benchsuite.measured.settings import NO_PHANTOM
-from benchsuite.scenario.positions import Document, KeyPath, dotted
+from benchsuite.scenario.positions import Document, KeyPath
 
 DEFINITIONS = {"phantom": "phantoms", "experiment": "experiments", "analysis": "analyses"}
 USE, EXPERIMENT, EXPERIMENTS = "use", "experiment", "experiments"
@@ -30,9 +30,9 @@ def check_definitions(document: Document, problems: list[Problem]) -> None:
         for name in _defined(document, section):
             path: KeyPath = (plural, name)
             if name not in referred:
-                problems.append(Problem(document.place(path), dotted(path), f"is not used: no {section} refers to it"))
+                problems.append(document.problem(path, f"is not used: no {section} refers to it"))
             if "." in name or name == NO_PHANTOM:
-                problems.append(Problem(document.place(path), dotted(path), f"a name has no dot and is not {NO_PHANTOM}"))
+                problems.append(document.problem(path, f"a name has no dot and is not {NO_PHANTOM}"))
 
 
 def write_out(document: Document, problems: list[Problem]) -> None:
@@ -114,7 +114,7 @@ def _targets(document: Document, key: str, path: KeyPath, problems: list[Problem
         message = (
             "no reconstructor takes it from there" if root == EXPERIMENTS else "a definition is not swept; sweep what refers to it"
         )
-        problems.append(Problem(document.place(path), dotted(path), message))
+        problems.append(document.problem(path, message))
     return targets
 
 
@@ -140,7 +140,7 @@ def _definition(document: Document, section: str, name: str, path: KeyPath, prob
         return defined[name]
     allowed = [*defined, NO_PHANTOM] if section == "phantom" else defined
     message = f"{name!r} is not defined in {DEFINITIONS[section]}; {choices(name, allowed)}"
-    problems.append(Problem(document.place(path), dotted(path), message))
+    problems.append(document.problem(path, message))
     return next(iter(defined.values()), {})
 
 

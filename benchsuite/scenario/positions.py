@@ -46,6 +46,10 @@ class Document:
             path = path[:-1]
         return self.places.get(path, self.source)
 
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """Return what is wrong with the key at a path."""
+        return Problem(self.place(path), dotted(path), message)
+
 
 def read_document(file: Path) -> Document:
     """Read one scenario file. Raises ScenarioError that says what is wrong with it, and where."""

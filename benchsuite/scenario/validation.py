@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from benchsuite.errors import Problem, choices
-from benchsuite.scenario.positions import Document, KeyPath, dotted
+from benchsuite import registry
+from benchsuite.errors import BenchsuiteError, Problem, choices
+from benchsuite.scenario.positions import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
+NAMED = "a name, or name: {...}"
 
 _WORDING = {
     "missing": "is missing",
@@ -47,8 +49,20 @@ def validate(model: type[M], value: Any, document: Document, base: KeyPath, prob
         for path, (item, messages) in found.items():
             message = "; or ".join(dict.fromkeys(messages))
             shown = "" if item["type"] in ("missing", "extra_forbidden", "value_error") else f"{_short(item['input'])} "
-            problems.append(Problem(document.place((*base, *path)), dotted((*base, *path)), f"{shown}{message}"))
+            problems.append(document.problem((*base, *path), f"{shown}{message}"))
         return None
+
+
+def registered(kind: str, entry: Any, document: Document, path: KeyPath, problems: list[Problem], form: str = NAMED) -> Any:
+    """Return the registered class that an entry {use: name, ...} names, or None after adding the problem with it."""
+    message = f"{entry!r} must be {form}"
+    if isinstance(entry, dict) and isinstance(entry.get("use"), str):
+        try:
+            return registry.registered(kind, entry["use"])
+        except BenchsuiteError as error:
+            message = str(error)
+    problems.append(document.problem(path, message))
+    return None
 
 
 def _existing(value: Any, location: tuple[int | str, ...], missing: bool) -> KeyPath:

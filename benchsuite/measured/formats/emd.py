@@ -26,9 +26,17 @@ import numpy as np
 from benchsuite.contract.reader import Contents, Reader
 from benchsuite.data import Modality, Optics, TiltSeries
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.checks import angles_about_y, check_fingerprint, check_series, checked_tilts, description, fingerprint
+from benchsuite.measured.checks import (
+    angles_about_y,
+    check_fingerprint,
+    check_series,
+    checked_tilts,
+    description,
+    fingerprint,
+    natural_order,
+)
+from benchsuite.measured.formats import ANGLES_MRAD, LENGTHS_A, RECIPROCALS_PER_A
 from benchsuite.measured.formats.hdf5 import HDF5
-from benchsuite.measured.units import ANGLES_MRAD
 
 ROOT = "tilt_series"
 CALIBRATION = "metadatabundle/calibration"
@@ -36,8 +44,6 @@ ABOUT = f"metadatabundle/{ROOT}"
 VERSION = 1
 IMAGE_NAME = re.compile(r"tilt_(\d+)_focus_(\d+)")
 AXES = (("R_y", "A"), ("R_x", "A"), ("Q_y", "A^-1"), ("Q_x", "A^-1"))
-LENGTHS_A = {"A": 1.0, "Å": 1.0, "nm": 10.0}
-RECIPROCALS_PER_A = {"A^-1": 1.0, "nm^-1": 0.1}
 CHUNK_VALUES = 2**18
 ITEM_TYPES = {
     bool: "bool",
@@ -181,7 +187,7 @@ def _image_names(file: Path, stream: Any) -> list[list[str]]:
         raise BenchsuiteError(
             f"{file}: unknown layout: no data in it; allowed: a DataCube (or an Array tilt_000_focus_000) per tilt"
         )
-    return sorted(cubes, key=lambda row: _natural(row[0]))
+    return sorted(cubes, key=lambda row: natural_order(row[0]))
 
 
 def _common_type(file: Path, stream: Any, names: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], np.dtype]:
@@ -219,11 +225,6 @@ def _arrays(root: Any) -> list[Any]:
 
     root.visititems(visit)
     return found
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A sorting key by which cube_2 comes before cube_10."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _in_rows(file: Path, positions: Mapping[str, tuple[int, int]]) -> list[list[str]]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchsuite.contract.reader import Contents, Reader
 from benchsuite.errors import BenchsuiteError
+from benchsuite.measured.formats import ANGLES_MRAD, LENGTHS_A, RECIPROCALS_PER_A
 from benchsuite.measured.formats.hdf5 import HDF5
-from benchsuite.measured.units import ANGLES_MRAD, LENGTHS_A, RECIPROCALS_PER_A
 
 PLUGINS = {
     ".blo": "blockfile",

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchsuite.contract.reader import Contents, Reader
 from benchsuite.errors import BenchsuiteError
-from benchsuite.measured.units import LENGTHS_A
+from benchsuite.measured.formats import LENGTHS_A
 
 MAX_COMPRESSION = 2000  # a header that claims more than any of the codecs can hold is wrong
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # the error reports what is wrong with a broken file
