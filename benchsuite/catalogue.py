@@ -16,20 +16,18 @@ from benchsuite.scenario import library
 from benchsuite.scenario.metrics import ordered_metrics
 from benchsuite.scenario.positions import read_document
 
-CLASSES = ("phantom", "simulator", "preprocessing", "reconstructor", "metric", "figure", "reader")
-KINDS = (*(registry.GROUPS[kind].removeprefix("benchsuite.") for kind in CLASSES), "scenarios")
+KINDS = {registry.GROUPS[kind].removeprefix("benchsuite."): kind for kind in registry.BASES}  # as a user writes it
 
 
 def entries(what: str) -> Sequence[tuple[str, str]]:
     """Return (name, title) of everything of a kind: phantoms, simulators, ..., metrics (with their columns), or scenarios."""
     if what == "metrics":
         return [entry for name, cls in ordered_metrics() for entry in _of_metric(name, cls)]
-    if what in KINDS[:-1]:
-        kind = CLASSES[KINDS.index(what)]
-        return [(name, registry.registered(kind, name).title) for name in registry.names(kind)]
+    if what in KINDS:
+        return [(name, registry.registered(KINDS[what], name).title) for name in registry.names(KINDS[what])]
     if what == "scenarios":
         return [(name, _title(name)) for name in library.names()]
-    raise UnknownNameError("list", what, KINDS)
+    raise UnknownNameError("list", what, [*KINDS, "scenarios"])
 
 
 def _of_metric(name: str, cls: type[AnyMetric]) -> Iterator[tuple[str, str]]:
@@ -44,7 +42,7 @@ def _explained(column: Column) -> str:
 
 def describe(name: str) -> str:
     """Return the description of anything that has a name, columns of the results table included. Raises UnknownNameError."""
-    found = [_describe_class(kind, name) for kind in reversed(CLASSES) if name in registry.names(kind)]
+    found = [_describe_class(kind, name) for kind in registry.BASES if name in registry.names(kind)]
     if found:
         return "\n\n".join(found)
     metrics = [(f" (metric {metric})", column) for metric, cls in ordered_metrics() for column in cls.declared()]
@@ -55,7 +53,7 @@ def describe(name: str) -> str:
     if name in library.names():
         value = read_document(library.resolve(name)).value
         return f"{name}: {value.get('title', '')}\n{value.get('description', '')}".rstrip()
-    everything = [name for kind in CLASSES for name in registry.names(kind)]
+    everything = [name for kind in registry.BASES for name in registry.names(kind)]
     raise UnknownNameError("name", name, [*everything, *(column.name for _, column in columns), *library.names()])
 
 

@@ -40,9 +40,9 @@ SEED = 20  # of the random signs, so that all methods on a series have the same 
 
 
 class CramerRaoParams(Params):
-    thermal_rms_A: Positive = Field(0.08, description="RMS thermal displacement of the atoms along an axis")
-    slice_A: Positive = Field(1.6, description="thickness of the slices of the multislice model")
-    window_A: Positive | None = Field(None, description="side of the window of a probe; default: the whole field")
+    thermal_rms_A: Positive = Field(0.08, description="RMS thermal displacement of the atoms per axis")
+    slice_A: Positive = Field(1.6, description="Slice thickness of the multislice model")
+    window_A: Positive | None = Field(None, description="Side of the probe window; default: the whole field")
 
 
 class CramerRao(Metric[CramerRaoParams]):
