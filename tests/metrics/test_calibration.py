@@ -13,9 +13,9 @@ from benchsuite.contract import Scored
 from benchsuite.data import Reconstruction
 from benchsuite.metrics.calibration import Calibration
 from benchsuite.metrics.matching.matched import match_atoms
-from benchsuite.metrics.scores import score
 from benchsuite.metrics.tracing.classify import classify_by_intensity
 from benchsuite.physics.rotations import rotation
+from tests.metric_values import score
 
 COUNT = 4000
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from benchsuite.metrics.scores import score
 from benchsuite.metrics.tracing.certainty import MIN_CLASS_PROBABILITY, reconsidered
 from benchsuite.metrics.tracing.classify import classify_by_intensity
+from tests.metric_values import score
 
 
 def listed(groups, deviation, seed=0):

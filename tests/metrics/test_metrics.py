@@ -16,11 +16,11 @@ from benchsuite.metrics.matching.matched import confusion_matrix, match_atoms
 from benchsuite.metrics.positions import ospa_A
 from benchsuite.metrics.r_factor import r_factor
 from benchsuite.metrics.resolution import fourier_shell_correlation, render, resolution_at
-from benchsuite.metrics.scores import score
 from benchsuite.metrics.structure import bond_length_error_A, outside, pair_distribution
 from benchsuite.metrics.tracing.classify import classify, classify_by_intensity, group, k_means, separation
 from benchsuite.metrics.tracing.gaussians import add_gaussians
 from benchsuite.metrics.tracing.trace import trace_atoms
+from tests.metric_values import score
 
 GRID = Grid((48, 48, 48), 0.4)
 

@@ -10,13 +10,13 @@ from ase import Atoms
 from scipy.spatial.transform import Rotation
 
 from benchsuite.metrics.matching.matched import match_atoms
-from benchsuite.metrics.scores import score
 from benchsuite.reports import write_report
 from benchsuite.reports.figures.uncertainties import errors
 from benchsuite.results import Run
 from benchsuite.runner.stages.match import save_matched
 from benchsuite.storage import json_safe
 from benchsuite.store import Store
+from tests.metric_values import score
 from tests.reports.made_runs import drawn, make_run, stored
 
 ATOMS = 400

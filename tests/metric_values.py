@@ -1,4 +1,4 @@
-"""The scores of traced atoms alone, without a run: for scripts and notebooks."""
+"""The scores of traced atoms alone, without a series."""
 
 from __future__ import annotations
 
