@@ -27,6 +27,7 @@ acquisition:
   detector: {inner_mrad: 24, outer_mrad: 40}
 reconstructors: [mset: {iterations: 8, slice_A: 3}, sset: {iterations: 8}, resire]
 sweep: [{acquisition.dose_e_per_A2: [.inf, 2e5]}]
+figures: [diffraction_patterns, contact_sheet, slice_grid, convergence]
 analysis: {species: [Cu, Au], mask: particle, blur_A: 0.3, threshold: 0.2, minimum_distance_A: 1.8}
 """
 
@@ -93,6 +94,7 @@ def saved(checkpoints):
 def test_killed_reconstruction_continues_to_the_same_result(finished, cli_run):
     """Runner and worker are killed in mid-reconstruction; the same command ends with the result of an undisturbed run."""
     words = ["run", "tiny.yaml", "--only", "MSET", "--set", "reconstructors.MSET.iterations=60", "--set", "sweep=[]"]
+    words += ["--set", "figures=[]"]
     often = {"BENCHSUITE_CHECKPOINT_S": "0.2"}
     first = cli_run.start(finished, *words, "--out", "killed", env=often)
     checkpoints = finished / ".benchsuite" / "store" / "checkpoint"

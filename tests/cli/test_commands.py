@@ -87,7 +87,7 @@ class Diverges(Reconstructor):
 def test_diverged_cell_keeps_its_last_good_state(finished, cli_run):
     (finished / "diverges.py").write_text(DIVERGES)
     both = "reconstructors=[diverges, {use: diverges, label: gone, in_place: true}, {refine: {use: lot, from: diverges}}]"
-    words = ["--plugin", "diverges.py", "--set", both, "--set", "sweep=[]", "--out", "diverged"]
+    words = ["--plugin", "diverges.py", "--set", both, "--set", "sweep=[]", "--set", "figures=[]", "--out", "diverged"]
     cli_run(finished, "run", "tiny.yaml", *words, status=3)
     cell = Run(finished / "diverged").cell("0000")
     assert cell.row["status"] == "diverged"
@@ -117,13 +117,13 @@ def test_a_second_run_is_answered_from_the_store(finished, cli_run):
     lines = plan.stdout.splitlines()
     assert [line.split()[-1] for line in lines[1:5:2]] == ["cached", "cached"]
     assert "2 of 4 cells to run" in lines[-1]
-    cli_run(finished, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out2", "--only", "RESIRE")
+    cli_run(finished, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out2", "--only", "RESIRE", "--set", "figures=[]")
     a, b = (pd.read_csv(finished / out / "results.csv").query("status == 'ok'") for out in ("out", "out2"))
     assert list(a["rmsd_pm"]) == list(b["rmsd_pm"])
 
 
 def test_a_finished_run_started_again_leaves_its_report_as_it_is(finished, cli_run):
-    words = ["run", "tiny.yaml", "--set", "reconstructors=[resire]", "--out", "fine"]
+    words = ["run", "tiny.yaml", "--set", "reconstructors=[resire]", "--set", "figures=[slice_grid]", "--out", "fine"]
     cli_run(finished, *words)
     page = finished / "fine" / "report" / "index.html"  # states when the run was last started
     parts = [finished / "fine" / part for part in ("report", "figures", "tables")]
@@ -141,7 +141,7 @@ def test_a_damaged_entry_is_noticed_and_made_again(finished, cli_run):
     victim.write_bytes(data)
     for scores in store.glob("scores/*/*/*/values.json"):
         scores.write_text(scores.read_text() + " ")
-    cli_run(finished, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out3", "--only", "RESIRE")
+    cli_run(finished, "run", "tiny.yaml", "--plugin", "odd.py", "--out", "out3", "--only", "RESIRE", "--set", "figures=[]")
     assert list((store / "corrupt").iterdir())
 
 
@@ -185,7 +185,7 @@ def test_a_particle_larger_than_its_box_is_refused_with_the_numbers(tmp_path, cl
 
 
 def test_an_interrupted_run_says_so_and_continues(tmp_path, cli_run):
-    words = ["run", "quickstart", "--scale", "smoke", "--out", "out", "--only", "WBP"]
+    words = ["run", "quickstart", "--scale", "smoke", "--out", "out", "--only", "WBP", "--set", "figures=[]"]
     heard = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
     process = cli_run.start(tmp_path, *words, preexec_fn=heard)
     deadline = time.monotonic() + 120

@@ -97,6 +97,7 @@ reconstructors:
   - resire
   - refine: {use: lot, from: resire, interaction: rigid, weakest: 0.05}
 analysis: {species: [Cu, Au], minimum_distance_A: 1.8, threshold: 0.1}
+figures: []
 """
 
 

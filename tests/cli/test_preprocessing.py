@@ -65,16 +65,16 @@ def test_steps_are_stored_by_tilt_and_shared(folder):
 
 def test_a_change_of_the_last_step_repeats_no_earlier_one(folder, cli_run):
     before = entries(folder, "preprocessed_tilt") | entries(folder, "preprocessing")
-    cli_run(folder, *WORDS, "--set", "reconstructors.MSPT.iterations=6")
+    cli_run(folder, *WORDS, "--set", "figures=[]", "--set", "reconstructors.MSPT.iterations=6")
     assert entries(folder, "preprocessed_tilt") | entries(folder, "preprocessing") == before
-    cli_run(folder, *WORDS, "--set", "reconstructors.MSPT.preprocess.background.frame_A=1.5")
+    cli_run(folder, *WORDS, "--set", "figures=[]", "--set", "reconstructors.MSPT.preprocess.background.frame_A=1.5")
     after = entries(folder, "preprocessed_tilt") | entries(folder, "preprocessing")
     assert len(after - before) == 2
     assert entries(folder, "preprocessed_tilt") <= before
 
 
 def test_a_step_that_refuses_skips_the_cell(folder, cli_run):
-    cli_run(folder, *WORDS, "--set", "microscope.defocus_A=[-60, -40]")
+    cli_run(folder, *WORDS, "--set", "figures=[]", "--set", "microscope.defocus_A=[-60, -40]")
     table = pd.read_csv(folder / "out" / "results.csv").set_index("reconstructor")
     assert table.loc["MSPT", "status"] == "skipped"
     assert "MSP needs one focus, the series has 2" in table.loc["MSPT", "reason"]
